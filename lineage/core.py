@@ -1,0 +1,191 @@
+"""The model: what an operation, a data source and a node of the lineage graph are.
+
+Standard library only, and no input or output: every other module may import this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+
+class OperationType(StrEnum):
+    """What an operation does to data.
+
+    Any other non-empty text is an operation type too, and keeps its text:
+
+    >>> OperationType("read") is OperationType.READ
+    True
+    >>> OperationType("publish").value
+    'publish'
+    """
+
+    READ = "read"
+    WRITE = "write"
+    TRANSFORM = "transform"
+    AGGREGATE = "aggregate"
+    FILTER = "filter"
+    JOIN = "join"
+    DERIVE = "derive"
+
+    @classmethod
+    def _missing_(cls, value: object) -> OperationType | None:
+        if not isinstance(value, str) or not value.strip():
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = value.upper()
+        member._value_ = value
+        return member
+
+
+SUCCESS = "success"
+FAILED = "failed"
+RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """A place or value that data is read from or written to.
+
+    Its identity is `node_id`, `type:id`. Location, version and schema stand beside the identity:
+    the same source can be met at another place, in another version, with another schema.
+
+    Args:
+        source_type: Kind of source, such as `repository`, `file`, `api`, `dataframe`; no colon.
+        source_id: Logical name within that kind.
+        location: Path, URL or other address; `memory` for a value in memory.
+        schema_info: Columns and types, `{"columns": {name: type}}`, when known.
+        metadata: Anything else worth keeping, as JSON values.
+        version: For a value or a store, the id of the operation that wrote it; for a file, its
+            fingerprint.
+
+    >>> DataSource("file", "orders", "/data/orders.csv").node_id
+    'file:orders'
+    """
+
+    source_type: str
+    source_id: str
+    location: str = ""
+    schema_info: dict[str, Any] | None = field(default=None, hash=False)
+    metadata: dict[str, Any] = field(default_factory=dict, hash=False)
+    version: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.source_type or ":" in self.source_type:
+            raise ValueError(
+                f"source_type {self.source_type!r} must be a non-empty text without a colon, "
+                "such as 'file' or 'repository'"
+            )
+        if not self.source_id:
+            raise ValueError(f"source_id of a {self.source_type!r} source must not be empty")
+        if self.metadata is None:
+            object.__setattr__(self, "metadata", {})
+
+    @property
+    def node_id(self) -> str:
+        """The identity, `type:id`."""
+        return f"{self.source_type}:{self.source_id}"
+
+
+@dataclass(slots=True)
+class DataOperation:
+    """One finished (or active) operation: what ran, on what, with what outcome.
+
+    Times are aware and in UTC; `duration_ms` comes from a monotonic clock. `code_*` say which
+    function ran; `status` is `success` or `failed`, and `error_info` is the exception's text.
+    """
+
+    operation_id: str
+    operation_type: OperationType
+    timestamp: datetime
+    inputs: list[DataSource] = field(default_factory=list)
+    outputs: list[DataSource] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    execution_context: dict[str, Any] = field(default_factory=dict)
+    user_info: str | None = None
+    duration_ms: float | None = None
+    record_count_in: int | None = None
+    record_count_out: int | None = None
+    error_info: str | None = None
+    error_type: str | None = None
+    status: str = SUCCESS
+    recorded_at: datetime | None = None
+    run_id: str | None = None
+    parent_id: str | None = None
+    code_module: str | None = None
+    code_name: str | None = None
+    code_file: str | None = None
+    code_line: int | None = None
+    host: str | None = None
+    process_id: int | None = None
+    thread_id: int | None = None
+
+    def __post_init__(self) -> None:
+        self.operation_type = OperationType(self.operation_type)
+
+    @classmethod
+    def create(cls, operation_type: OperationType | str, **fields: Any) -> DataOperation:
+        """Make an operation with a new id that starts now.
+
+        >>> DataOperation.create("read", parameters={"day": 1}).operation_type
+        <OperationType.READ: 'read'>
+        """
+        fields.setdefault("operation_id", uuid4().hex)
+        fields.setdefault("timestamp", datetime.now(UTC))
+        return cls(operation_type=OperationType(operation_type), **fields)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the operation ended with an error."""
+        return self.status == FAILED
+
+
+@dataclass(slots=True)
+class LineageNode:
+    """A data source in the lineage graph, with its neighbours and how it has been used.
+
+    `dependencies` are the ids of the nodes it was made from, `dependents` of those made from it.
+    `accessed_count` and `last_accessed` count reads; `written_count` and `last_written` writes;
+    `created_by` is the operation that first wrote it and `created_at` when.
+    """
+
+    node_id: str
+    data_source: DataSource
+    created_by: str | None = None
+    created_at: datetime | None = None
+    accessed_count: int = 0
+    last_accessed: datetime | None = None
+    dependencies: set[str] = field(default_factory=set)
+    dependents: set[str] = field(default_factory=set)
+    written_count: int = 0
+    last_written: datetime | None = None
+
+    def add_dependency(self, node_id: str) -> None:
+        """Say that this node was made from another; a node never depends on itself."""
+        if node_id != self.node_id:
+            self.dependencies.add(node_id)
+
+    def add_dependent(self, node_id: str) -> None:
+        """Say that another node was made from this one."""
+        if node_id != self.node_id:
+            self.dependents.add(node_id)
+
+    def record_access(self, at: datetime | None = None) -> None:
+        """Count one read, now unless `at` says when."""
+        self.accessed_count += 1
+        self.last_accessed = _latest(self.last_accessed, at or datetime.now(UTC))
+
+    def record_write(self, operation_id: str | None = None, at: datetime | None = None) -> None:
+        """Count one write, now unless `at` says when; the first one creates the node."""
+        at = at or datetime.now(UTC)
+        self.written_count += 1
+        self.last_written = _latest(self.last_written, at)
+        if self.created_at is None or at < self.created_at:
+            self.created_at, self.created_by = at, operation_id
+
+
+def _latest(known: datetime | None, new: datetime) -> datetime:
+    return new if known is None or new > known else known

@@ -1,0 +1,61 @@
+"""The errors a user of lineage can catch.
+
+```
+LineageError
+├── ConfigError(ValueError)        a setting is wrong: names the variable, the value, what is allowed
+├── NodeNotFoundError(ValueError)  no such node: names the near ones
+├── OperationError(ValueError)     an operation id that is not active or not known
+├── StoreError                     the store cannot be reached, read or written
+│   └── CorruptStoreError          a file of the store is damaged or written by a newer version
+└── MissingDependencyError(ImportError)  an optional package or program is needed: says how to get it
+```
+
+Those that state a bad value are also `ValueError`, so code that knows nothing of this package
+can catch them.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class LineageError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+
+class ConfigError(LineageError, ValueError):
+    """A setting has a value that cannot be used."""
+
+
+class NodeNotFoundError(LineageError, ValueError):
+    """The node asked for is not in the graph."""
+
+
+class OperationError(LineageError, ValueError):
+    """An operation id is not active, or not known."""
+
+
+class StoreError(LineageError):
+    """A store cannot be reached, read or written."""
+
+
+class CorruptStoreError(StoreError):
+    """A file of the store is damaged, or was written by a newer version."""
+
+
+class MissingDependencyError(LineageError, ImportError):
+    """An optional package or program is needed and not there."""
+
+
+def node_not_found(node_id: str, known: Iterable[str]) -> NodeNotFoundError:
+    """Build the error for an unknown node, with the known ids most like it."""
+    names = list(known)
+    near = get_close_matches(str(node_id), names, n=3, cutoff=0.5)
+    if not near:
+        near = [name for name in names if str(node_id) and str(node_id) in name][:3]
+    hint = f"did you mean {', '.join(map(repr, near))}?" if near else "the graph has no similar node"
+    return NodeNotFoundError(f"no node {node_id!r} among {len(names)} nodes; {hint}")

@@ -1,0 +1,69 @@
+"""Rows to Arrow tables and back, by the columns of `codec.TABLES`."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lineage.codec import REF, SCHEMA_VERSION, TABLES, as_tuples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_TYPES = {
+    "string": pa.string(),
+    "json": pa.string(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "time": pa.timestamp("us", tz="UTC"),
+}
+_REF_TYPE = pa.struct([(name, _TYPES[kind]) for name, kind in REF.items()])
+_TYPES["refs"] = pa.list_(pa.field("element", _REF_TYPE))
+
+VERSION_KEY = b"lineage.schema_version"
+
+
+@cache
+def arrow_schema(kind: str) -> pa.Schema:
+    """Give the Arrow schema of a kind; its metadata holds the schema version."""
+    fields = [(name, _TYPES[word]) for name, word in TABLES[kind].items()]
+    return pa.schema(fields, metadata={VERSION_KEY: str(SCHEMA_VERSION)})
+
+
+def table_from_rows(kind: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Make a table of row dictionaries."""
+    return table_from_tuples(kind, as_tuples(kind, rows))
+
+
+def table_from_tuples(kind: str, tuples: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Make a table of rows in column order.
+
+    References are a sequence, per row, of dictionaries or of tuples in the order of `REF`.
+    """
+    schema = arrow_schema(kind)
+    if not tuples:
+        return schema.empty_table()
+    columns = [
+        _refs(values) if word == "refs" else pa.array(values, _TYPES[word])
+        for word, values in zip(TABLES[kind].values(), zip(*tuples, strict=True), strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _refs(values: Sequence[Sequence[Any] | None]) -> pa.ListArray:
+    lists = [refs or () for refs in values]
+    offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
+    flat = [
+        tuple(ref.get(name) for name in REF) if isinstance(ref, dict) else ref
+        for ref in chain.from_iterable(lists)
+    ]
+    fields = zip(*flat, strict=True) if flat else [() for _ in REF]
+    arrays = [
+        pa.array(column, _TYPES[word]) for column, word in zip(fields, REF.values(), strict=True)
+    ]
+    structs = pa.StructArray.from_arrays(arrays, fields=list(_REF_TYPE))
+    return pa.ListArray.from_arrays(offsets, structs, type=_TYPES["refs"])
