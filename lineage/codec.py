@@ -186,7 +186,7 @@ def operation_rows(operation: DataOperation) -> dict[str, list[Row]]:
 
 def operation_from_row(row: Mapping[str, Any], schemas: Mapping[str, Any]) -> DataOperation:
     """Turn a row of `operations` into an operation; `schemas` maps schema ids to schemas."""
-    fields = {name: row.get(name) for name in TABLES["operations"]}
+    fields: dict[str, Any] = {name: row.get(name) for name in TABLES["operations"]}
     fields["timestamp"] = _time(row["timestamp"])
     fields["recorded_at"] = _time(row.get("recorded_at"))
     fields["operation_type"] = OperationType(row["operation_type"])

@@ -81,8 +81,6 @@ class DataSource:
             )
         if not self.source_id:
             raise ValueError(f"source_id of a {self.source_type!r} source must not be empty")
-        if self.metadata is None:
-            object.__setattr__(self, "metadata", {})
 
     @property
     def node_id(self) -> str:

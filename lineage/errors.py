@@ -2,12 +2,12 @@
 
 ```
 LineageError
-├── ConfigError(ValueError)        a setting is wrong: names the variable, the value, what is allowed
+├── ConfigError(ValueError)        a setting is wrong: names it, its value, what is allowed
 ├── NodeNotFoundError(ValueError)  no such node: names the near ones
 ├── OperationError(ValueError)     an operation id that is not active or not known
 ├── StoreError                     the store cannot be reached, read or written
 │   └── CorruptStoreError          a file of the store is damaged or written by a newer version
-└── MissingDependencyError(ImportError)  an optional package or program is needed: says how to get it
+└── MissingDependencyError(ImportError)  an optional package or program is missing
 ```
 
 Those that state a bad value are also `ValueError`, so code that knows nothing of this package
@@ -57,5 +57,7 @@ def node_not_found(node_id: str, known: Iterable[str]) -> NodeNotFoundError:
     near = get_close_matches(str(node_id), names, n=3, cutoff=0.5)
     if not near:
         near = [name for name in names if str(node_id) and str(node_id) in name][:3]
-    hint = f"did you mean {', '.join(map(repr, near))}?" if near else "the graph has no similar node"
+    hint = (
+        f"did you mean {', '.join(map(repr, near))}?" if near else "the graph has no similar node"
+    )
     return NodeNotFoundError(f"no node {node_id!r} among {len(names)} nodes; {hint}")

@@ -1,0 +1,1 @@
+"""Decorator-driven data lineage with a columnar metadata store."""

@@ -1,0 +1,326 @@
+"""The journal: each process appends its records to segment files of its own.
+
+A record is one frame, written by one `write` on an O_APPEND descriptor before the tracked call
+returns, so it survives the death of the process. A frame is a msgpack array of two binaries, the
+XXH3-64 digest of the payload and the payload; its first three bytes never vary and serve as the
+mark by which a reader finds the next frame behind a damaged one. No run of zeros is a frame.
+
+A writer holds an exclusive `flock` on its segment for as long as its descriptor is open. Whoever
+gets that lock knows that the writer is gone, and may adopt the segment.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import getpass
+import os
+import secrets
+import socket
+import threading
+import time
+import weakref
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import xxhash
+
+from lineage.errors import StoreError
+from lineage.stores.records import (
+    FORMAT_VERSION,
+    HEADER,
+    ROW,
+    RecordDecoder,
+    Tables,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+SUFFIX = ".seg"
+MARK = b"\x92\xc4\x08"
+_PREFIX_SIZE = len(MARK) + 8
+_LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
+_KEEP_SEGMENT = (errno.ENOSPC, errno.EDQUOT)
+
+_digest = xxhash.xxh3_64_digest
+
+
+class Definition:
+    """A thing that repeats, under a number that is unique in this process.
+
+    `token` is that of the segment it was last written to: a record may refer to the number only
+    in a segment that holds the definition. It is a token and not the segment, which would stay
+    open for as long as the definition lives.
+    """
+
+    __slots__ = ("fields", "number", "tag", "token")
+    _numbers = count()
+
+    def __init__(self, tag: int, *fields: Any) -> None:
+        self.tag = tag
+        self.number = next(Definition._numbers)
+        self.fields = fields
+        self.token: object = None
+
+
+class Segment:
+    """One append-only file, open for as long as anything refers to this object.
+
+    The descriptor is closed by the garbage collector and never by hand: another thread may be
+    about to write, and the number of a closed descriptor may by then name a file of the user's.
+    """
+
+    __slots__ = ("_fd", "_journal", "_limit", "path", "size", "token")
+
+    def __init__(self, journal: Journal, path: Path, fd: int, limit: int) -> None:
+        self._journal = journal
+        self._fd = fd
+        self._limit = limit
+        self.path = path
+        self.size = 0
+        self.token = object()
+
+    def append(self, payload: bytes) -> None:
+        """Write one record; when this returns the operating system has it.
+
+        Raises:
+            StoreError: The record could not be written, here or to a new segment.
+        """
+        frame = encode((_digest(payload), payload))
+        try:
+            written = os.write(self._fd, frame)
+        except OSError as error:
+            if error.errno not in _KEEP_SEGMENT:
+                self._journal.retire(self)
+            raise StoreError(f"cannot write to journal segment {self.path}: {error}") from error
+        if written != len(frame):
+            self._journal.retire(self)
+            raise StoreError(f"journal segment {self.path} took {written} of {len(frame)} bytes")
+        self.size += written
+        if self.size >= self._limit:
+            self._journal.retire(self, full=True)
+
+    def define(self, definition: Definition) -> None:
+        """Write a definition, so that later records of this segment may refer to it."""
+        self.append(encode((definition.tag, definition.number, *definition.fields)))
+        definition.token = self.token
+
+    def abandon(self) -> None:
+        """Close the descriptor that a forked child inherited; the parent's stays open."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            with suppress(OSError):  # a failing close can be told to nobody here
+                os.close(fd)
+
+
+class Journal:
+    """The write end of one process: opens a segment at the first record and rolls it when full.
+
+    Args:
+        folder: Where the segments lie; made when the first one is.
+        segment_bytes: Size at which a segment is full.
+        on_full: Called, on the thread that wrote, after a segment became full.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_bytes: int = 4 << 20,
+        on_full: Callable[[], None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.segment: Segment | None = None
+        self._segment_bytes = segment_bytes
+        self._on_full = on_full
+        self._lock = threading.Lock()
+        _journals.add(self)
+
+    def append_row(self, kind: str, row: Mapping[str, Any]) -> None:
+        """Append one row of any kind, its times in microseconds.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        self.open().append(encode((ROW, kind, dict(row))))
+
+    def open(self) -> Segment:
+        """Give the current segment, a new one when there is none."""
+        segment = self.segment
+        if segment is None:
+            with self._lock:
+                segment = self.segment
+                if segment is None:
+                    segment = self.segment = self._create()
+        return segment
+
+    def retire(self, segment: Segment, *, full: bool = False) -> None:
+        """Write no more to a segment; it closes when the last writer lets go of it."""
+        with self._lock:
+            if self.segment is not segment:
+                return
+            self.segment = None
+        if full and self._on_full is not None:
+            self._on_full()
+
+    def close(self) -> None:
+        """Let go of the segment, and of its lock; the next record opens another."""
+        with self._lock:
+            self.segment = None
+
+    def _create(self) -> Segment:
+        name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
+        path, hidden = self.folder / f"{name}{SUFFIX}", self.folder / f".{name}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            fd = os.open(hidden, flags, 0o644)
+        except OSError as error:
+            raise StoreError(
+                f"cannot open a journal segment in {self.folder}: {error}; "
+                "check that the folder can be written and the disk is not full"
+            ) from error
+        segment = Segment(self, path, fd, self._segment_bytes)
+        try:
+            # Locked and headed before anyone can see it: a visible segment without a lock is dead.
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            segment.append(encode((HEADER, FORMAT_VERSION, _header())))
+            hidden.rename(path)
+        except (OSError, StoreError) as error:
+            with suppress(OSError):  # the first error is the one to tell
+                hidden.unlink()
+            raise StoreError(f"cannot start journal segment {path}: {error}") from error
+        return segment
+
+
+def _header() -> dict[str, Any]:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # no name for this user id, as in many containers
+        user = str(os.getuid())
+    return {
+        "host": socket.gethostname(),
+        "user": user,
+        "process_id": os.getpid(),
+        "started_at": time.time_ns() // 1000,
+    }
+
+
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for journal in list(_journals):
+        journal._lock = threading.Lock()
+        segment, journal.segment = journal.segment, None
+        if segment is not None:
+            segment.abandon()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+@dataclass(slots=True)
+class SegmentData:
+    """What a segment holds from an offset on.
+
+    `end` lies behind the last whole record; `damaged` lists (offset, length) of what lies between
+    whole records and is none; a broken tail lies behind `end`, `tail` bytes long.
+    """
+
+    tables: Tables
+    end: int
+    header: dict[str, Any]
+    damaged: list[tuple[int, int]] = field(default_factory=list)
+    tail: int = 0
+
+
+def segment_paths(folder: Path) -> list[Path]:
+    """List the segments of a journal, oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def read_segment(path: Path, start: int = 0) -> SegmentData:
+    """Read the records of a segment from an offset on.
+
+    Raises:
+        OSError: The file cannot be read; FileNotFoundError when it has been sealed meanwhile.
+    """
+    data = path.read_bytes()
+    decoder = RecordDecoder()
+    damaged: list[tuple[int, int]] = []
+    end = position = 0
+    for offset, payload, after in _frames(data):
+        try:
+            decoder.feed(payload, emit=offset >= start)
+        except (ValueError, KeyError, TypeError, IndexError, msgspec.DecodeError):
+            damaged.append((offset, after - offset))
+            end = position = after
+            continue
+        if offset > position:
+            damaged.append((position, offset - position))
+        end = position = after
+    gaps = [gap for gap in damaged if gap[0] >= start]
+    return SegmentData(decoder.tables, end, decoder.header, gaps, len(data) - end)
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, memoryview, int]]:
+    """Yield (offset, payload, offset behind) of each whole frame, skipping what is none."""
+    view = memoryview(data)
+    offset = data.find(MARK)
+    while offset >= 0:
+        head = offset + _PREFIX_SIZE
+        size = _LENGTHS.get(data[head]) if head < len(data) else None
+        if size is not None:
+            body = head + 1 + size
+            after = body + int.from_bytes(data[head + 1 : body], "big")
+            if after <= len(data) and _digest(view[body:after]) == data[offset + 3 : head]:
+                yield offset, view[body:after], after
+                offset = after
+                if not data.startswith(MARK, offset):
+                    offset = data.find(MARK, offset)
+                continue
+        offset = data.find(MARK, offset + 1)
+
+
+@contextmanager
+def adopt(path: Path) -> Iterator[bool]:
+    """Hold a segment's lock, if its writer is gone: yields whether it is.
+
+    Only a writer of this host can be known to be gone, since other hosts' locks may not be seen.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield _lock_of_the_dead(fd, path)
+    finally:
+        os.close(fd)
+
+
+def _lock_of_the_dead(fd: int, path: Path) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_ino != path.stat().st_ino:
+            return False
+    except OSError:
+        return False
+    header = next(_frames(path.read_bytes()[:4096]), None)
+    decoder = RecordDecoder()
+    if header is not None:
+        with suppress(ValueError, KeyError, TypeError, msgspec.DecodeError):
+            decoder.feed(header[1])
+    return decoder.header.get("host") in (None, socket.gethostname())

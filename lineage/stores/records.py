@@ -1,0 +1,146 @@
+"""The records of a journal: small msgpack arrays, and how they become rows.
+
+What repeats (the code of a tracked function, a data source, a schema, a run) is defined once per
+segment under a number, and operations refer to it by that number; so one tracked call costs one
+array of scalars. The first element of a record is its tag:
+
+| tag | elements |
+|---|---|
+| HEADER | format version, {writer, host, user, process_id, started_at …} |
+| SITE | number, [operation_type, module, name, file, line, [parameter names], context JSON] |
+| SOURCE | number, time ns, [node_id, source_type, source_id, location], metadata JSON or nil |
+| SCHEMA | number, time ns, schema id, schema JSON |
+| RUN | number, run id |
+| OPERATION | site, operation id, parent id, run, thread, start ns, duration ns, error, \
+parameters, inputs, outputs, records in, records out |
+| ROW | kind, {column: value} |
+
+An error is nil or [type, text]. Parameters are values in the order of the site's names, or a map.
+An input or output is [source, version, schema, record count].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lineage.codec import TABLES
+from lineage.core import FAILED, SUCCESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMAT_VERSION = 1
+HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW = range(7)
+DEFINITIONS = frozenset((HEADER, SITE, SOURCE, SCHEMA, RUN))
+
+encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+_to_json = msgspec.json.Encoder().encode
+
+_SOURCE = ("node_id", "source_type", "source_id", "location")
+
+Tables = dict[str, list[tuple[Any, ...]]]
+
+
+class RecordDecoder:
+    """Turn the records of one segment, in order, into tuples in the column order of their kind."""
+
+    def __init__(self) -> None:
+        self.header: dict[str, Any] = {}
+        self._emits = True
+        self.tables: Tables = {}
+        self._sites: dict[int, list[Any]] = {}
+        self._sources: dict[int, list[Any]] = {}
+        self._schemas: dict[int, str] = {}
+        self._runs: dict[int, str] = {}
+        self._recorded_us = 0
+        self._steps: dict[int, Callable[..., None]] = {
+            HEADER: self._header,
+            SITE: self._site,
+            SOURCE: self._source,
+            SCHEMA: self._schema,
+            RUN: self._run,
+            OPERATION: self._operation,
+            ROW: self._row,
+        }
+
+    def feed(self, payload: bytes | memoryview, *, emit: bool = True) -> None:
+        """Decode one record; with `emit=False` only its definitions are kept, no row is made.
+
+        Raises:
+            ValueError, KeyError, TypeError: The record is not one of ours, or refers to a
+                definition that is missing.
+        """
+        if not emit and payload[1] not in DEFINITIONS:
+            return
+        self._emits = emit
+        tag, *fields = _decode(payload)
+        self._steps[tag](*fields)
+
+    def _emit(self, kind: str, row: tuple[Any, ...]) -> None:
+        if self._emits:
+            self.tables.setdefault(kind, []).append(row)
+
+    def _header(self, version: int, header: dict[str, Any]) -> None:
+        if version > FORMAT_VERSION:
+            raise ValueError(f"journal format {version} is newer than {FORMAT_VERSION}")
+        self.header = header
+
+    def _site(self, number: int, site: list[Any]) -> None:
+        self._sites[number] = site
+
+    def _source(self, number: int, at_ns: int, source: list[Any], metadata: str | None) -> None:
+        self._sources[number] = source
+        if metadata:
+            known = dict(zip(_SOURCE, source, strict=True))
+            counts = {"accessed_count": 0, "written_count": 0}
+            self._row("nodes", known | counts | {"metadata": metadata, "timestamp": at_ns // 1000})
+
+    def _schema(self, number: int, at_ns: int, identity: str, info: str) -> None:
+        self._schemas[number] = identity
+        self._emit("schemas", (identity, info, at_ns // 1000))
+
+    def _run(self, number: int, run_id: str) -> None:
+        self._runs[number] = run_id
+
+    def _row(self, kind: str, row: dict[str, Any]) -> None:
+        self._emit(kind, tuple(map(row.get, TABLES[kind])))
+
+    def _operation(self, *record: Any) -> None:
+        (
+            site,
+            operation_id,
+            parent_id,
+            run,
+            thread_id,
+            start_ns,
+            duration_ns,
+            error,
+            parameters,
+            inputs,
+            outputs,
+            count_in,
+            count_out,
+        ) = record
+        kind, module, name, file, line, names, context = self._sites[site]
+        self._recorded_us = max(self._recorded_us, (start_ns + duration_ns) // 1000)
+        if type(parameters) is list:
+            parameters = dict(zip(names, parameters, strict=True))
+        header = self.header
+        row = (
+            *(operation_id, kind, start_ns // 1000, self._recorded_us, duration_ns / 1e6),
+            *((FAILED, *error) if error else (SUCCESS, None, None)),
+            *(None if run is None else self._runs[run], parent_id, module, name, file, line),
+            *(header.get("user"), header.get("host"), header.get("process_id"), thread_id),
+            *(count_in, count_out, self._refs(inputs), self._refs(outputs)),
+            *(_to_json(parameters).decode(), context),
+        )
+        self._emit("operations", row)
+
+    def _refs(self, refs: list[list[Any]]) -> list[tuple[Any, ...]]:
+        return [
+            (*self._sources[source], version, self._schemas.get(schema), count)
+            for source, version, schema, count in refs
+        ]
