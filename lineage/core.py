@@ -81,6 +81,7 @@ class DataSource:
             )
         if not self.source_id:
             raise ValueError(f"source_id of a {self.source_type!r} source must not be empty")
+        object.__setattr__(self, "metadata", dict(self.metadata or {}))
 
     @property
     def node_id(self) -> str:

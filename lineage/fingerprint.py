@@ -1,0 +1,138 @@
+"""What a value in memory is like: rows, shape, schema; what version a file has.
+
+Frames are met by duck typing and no frame library is ever imported. Nothing here holds a value.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import weakref
+from typing import Any, NamedTuple
+
+from lineage import codec
+
+
+class Schema:
+    """Columns and types that many values share: made once, known by its id.
+
+    `definition` is a place for whoever records schemas to keep what it knows of this one.
+    """
+
+    __slots__ = ("definition", "info", "schema_id")
+
+    def __init__(self, info: dict[str, Any]) -> None:
+        self.info = info
+        self.schema_id = codec.schema_id(info)
+        self.definition: Any = None
+
+
+class Description(NamedTuple):
+    """What was seen of a frame, table or array; `schema` is shared by values of equal schema."""
+
+    rows: int | None
+    shape: tuple[int, ...]
+    schema: Schema | None
+
+
+_LIBRARIES = frozenset(("pandas", "polars", "pyarrow", "numpy"))
+_NAMES = frozenset(
+    ("DataFrame", "Series", "LazyFrame", "Table", "RecordBatch", "ndarray", "ChunkedArray", "Array")
+)
+_known_types: dict[type, bool] = {}
+_CACHE_SIZE = 512
+_pandas_schemas: dict[int, tuple[weakref.ref[Any], Any, Schema]] = {}
+_schemas: dict[Any, Schema] = {}
+
+
+def is_frame(kind: type) -> bool:
+    """Tell whether values of a type are frames, tables or arrays that can be linked weakly."""
+    known = _known_types.get(kind)
+    if known is None:
+        known = any(
+            base.__module__.partition(".")[0] in _LIBRARIES and base.__name__ in _NAMES
+            for base in kind.__mro__
+        )
+        if len(_known_types) < _CACHE_SIZE:  # types made at run time must not pile up here
+            _known_types[kind] = known
+    return known
+
+
+def describe(value: Any) -> Description:
+    """Describe a frame, table or array without reading its values.
+
+    Rows are None where they are not known without computing, as for a lazy frame.
+    """
+    if hasattr(value, "_mgr"):
+        return _describe_pandas(value)
+    if hasattr(value, "num_rows"):
+        shape = (value.num_rows, value.num_columns)
+        return Description(shape[0], shape, _arrow_schema(value.schema))
+    if hasattr(value, "collect_schema") and not hasattr(value, "height"):
+        return Description(None, (), None)
+    if hasattr(value, "dtypes") and hasattr(value, "columns"):
+        key = (tuple(value.columns), tuple(value.dtypes))
+        return Description(len(value), value.shape, _schemas.get(key) or _columns(key, *key))
+    dtype = str(getattr(value, "dtype", None) or getattr(value, "type", ""))
+    shape = tuple(getattr(value, "shape", None) or (len(value),))
+    return Description(shape[0] if shape else None, shape, _array_schema(dtype))
+
+
+def _describe_pandas(value: Any) -> Description:
+    shape = value.shape
+    if len(shape) == 1:
+        return Description(shape[0], shape, _series_schema(value.name, value.dtype))
+    columns, blocks = value.columns, value._mgr
+    # The columns object alone goes stale when a column changes its type.
+    types = (*(block.dtype for block in blocks.blocks), blocks.blknos.tobytes())
+    key = id(columns)
+    known = _pandas_schemas.get(key)
+    if known is not None and known[0]() is columns and known[1] == types:
+        return Description(shape[0], shape, known[2])
+    schema = _columns(None, columns, value.dtypes)
+    if len(_pandas_schemas) >= _CACHE_SIZE:
+        _pandas_schemas.clear()
+    _pandas_schemas[key] = (weakref.ref(columns), types, schema)
+    return Description(shape[0], shape, schema)
+
+
+def _series_schema(name: Any, dtype: Any) -> Schema:
+    key = (str(name), dtype)
+    return _schemas.get(key) or _columns(key, *((part,) for part in key))
+
+
+def _arrow_schema(schema: Any) -> Schema:
+    known = _schemas.get(schema)
+    return known or _columns(schema, schema.names, schema.types)
+
+
+def _array_schema(dtype: str) -> Schema:
+    known = _schemas.get(dtype)
+    return known or _remember(dtype, Schema({"dtype": dtype}))
+
+
+def _columns(key: Any, names: Any, types: Any) -> Schema:
+    pairs = [
+        {"name": str(name), "type": str(kind)} for name, kind in zip(names, types, strict=True)
+    ]
+    return _remember(key or tuple(map(tuple, map(dict.items, pairs))), Schema({"columns": pairs}))
+
+
+def _remember(key: Any, schema: Schema) -> Schema:
+    if len(_schemas) >= _CACHE_SIZE:
+        _schemas.clear()
+    return _schemas.setdefault(key, schema)
+
+
+def file_version(path: str) -> str | None:
+    """Give the version of a regular local file from its stat, without reading it.
+
+    Size, modification time in nanoseconds and inode; None for anything that is not such a file.
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return f"stat:{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"

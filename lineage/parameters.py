@@ -1,0 +1,204 @@
+"""What is kept of a parameter: plain, bounded, redacted; and nothing of the caller's is touched.
+
+No method of an unknown object is called, no iterator is advanced, nothing is held. What has no
+plain form is kept as the name of its type in angle brackets.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from functools import partial
+from pathlib import PurePath
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from lineage import fingerprint
+from lineage.redact import REDACTED, is_secret_name, redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+PLAIN = frozenset((int, bool, type(None)))
+_MAX_DEPTH = 6
+_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
+_TEXTS_SIZE = 4096
+_TEXT_CACHED = 200
+
+
+class Captor:
+    """Capture parameters within a limit.
+
+    Args:
+        max_size: Most characters of a text, and most characters of a list or dictionary as a
+            whole; a longer text is cut, a larger collection becomes `<list size=n>`.
+    """
+
+    def __init__(self, max_size: int = 1000) -> None:
+        self.max_size = max_size
+        self._texts: dict[str, str] = {}
+
+    def capture(self, value: Any) -> Any:
+        """Give the plain form of any value; never raises for what the value does.
+
+        >>> Captor().capture({"day": date(2026, 1, 2), "password": "x"})
+        {'day': '2026-01-02', 'password': '<redacted>'}
+        """
+        try:
+            return self._value(value, _Budget(self.max_size), 0)
+        except Exception:  # noqa: BLE001 - hostile objects may raise anything
+            return _name(value)
+
+    def text(self, value: str) -> str:
+        """Bound and redact an exact `str`, remembering short ones."""
+        kept = self._texts.get(value)
+        if kept is None:
+            kept = self._bounded(value)
+            if len(value) <= _TEXT_CACHED:
+                if len(self._texts) >= _TEXTS_SIZE:
+                    self._texts.clear()
+                self._texts[value] = kept
+        return kept
+
+    def _bounded(self, value: str) -> str:
+        # Redact before the cut, or the half of a secret that is left would not be known as one;
+        # look some way past the cut, but not through a text of any length.
+        text = redact_text(value[: 4 * self.max_size])
+        if len(value) > self.max_size:
+            text = f"{text[: self.max_size]}… <{len(value)} characters>"
+        return text.encode("utf-8", "backslashreplace").decode()
+
+    def _value(self, value: Any, budget: _Budget, depth: int) -> Any:
+        kind = type(value)
+        if kind is int or kind is bool or value is None:
+            budget.spend(8)
+            return value if kind is not int or _INT_MIN <= value <= _INT_MAX else hex(value)
+        if kind is float:
+            budget.spend(8)
+            return value if math.isfinite(value) else repr(value)
+        if kind is str:
+            budget.spend(min(len(value), self.max_size))
+            return self.text(value)
+        if fingerprint.is_frame(kind):
+            return frame(value)
+        if isinstance(value, dict | list | tuple | set | frozenset):
+            return self._collection(value, budget, depth)
+        return self._scalar(value, kind)
+
+    def _collection(self, value: Any, budget: _Budget, depth: int) -> Any:
+        size = _size(value)
+        try:
+            if depth >= _MAX_DEPTH:
+                raise _OverBudgetError
+            budget.spend(2 * size)
+            if isinstance(value, dict):
+                return {
+                    self._key(key): self._item(key, item, budget, depth)
+                    for key, item in dict.items(value)
+                }
+            return [self._value(item, budget, depth + 1) for item in _items(value)]
+        except _OverBudgetError:
+            if depth:
+                raise
+            return f"<{type(value).__name__} size={size}>"
+
+    def _key(self, key: Any) -> str:
+        return self.text(key) if type(key) is str else str(self._scalar(key, type(key)))
+
+    def _item(self, key: Any, item: Any, budget: _Budget, depth: int) -> Any:
+        if type(key) is str:
+            budget.spend(len(key))
+            if is_secret_name(key):
+                return REDACTED
+        return self._value(item, budget, depth + 1)
+
+    def _scalar(self, value: Any, kind: type) -> Any:
+        if kind in PLAIN or kind is float:
+            return value
+        if kind.__module__ == "numpy" and hasattr(value, "item"):
+            return self.capture(value.item())
+        for kinds, convert in _SCALARS:
+            if isinstance(value, kinds):
+                plain = convert(value)
+                return self.text(plain) if type(plain) is str else plain
+        return _name(value)
+
+
+def _enum(value: Enum) -> Any:
+    return value.value if type(value.value) in (int, str) else value.name
+
+
+def _text(value: Any) -> str:
+    known = type(value).__module__.partition(".")[0] in _SAFE_MODULES
+    return str(value) if known else _name(value)
+
+
+def _function(value: Any) -> str:
+    return f"<{getattr(value, '__module__', '')}.{value.__qualname__}>"
+
+
+_SAFE_MODULES = frozenset(
+    ("datetime", "decimal", "fractions", "uuid", "pathlib", "builtins", "pandas")
+)
+_SCALARS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (Enum, _enum),
+    ((FunctionType, BuiltinFunctionType, MethodType, type), _function),
+    (partial, lambda value: f"<partial {_function(value.func)}>"),
+    (str, lambda value: "".join(str.__iter__(value))),
+    ((bytes, bytearray, memoryview), lambda value: f"<{type(value).__name__} size={len(value)}>"),
+    ((datetime, date, time, timedelta, Decimal, Fraction, UUID, PurePath, complex), _text),
+    (range, repr),
+)
+
+
+class _OverBudgetError(Exception):
+    """A collection is larger than is kept."""
+
+
+class _Budget:
+    __slots__ = ("left",)
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def spend(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise _OverBudgetError
+
+
+def frame(value: Any) -> dict[str, Any]:
+    """Give what is kept of a frame: its type, its shape and the id of its schema."""
+    try:
+        found = fingerprint.describe(value)
+    except Exception:  # noqa: BLE001 - a frame that fails to describe itself is kept by name
+        return {"type": type(value).__name__}
+    kept: dict[str, Any] = {"type": type(value).__name__, "shape": list(found.shape)}
+    if found.schema:
+        kept["schema"] = found.schema.schema_id
+    return kept
+
+
+def _items(value: Any) -> Iterable[Any]:
+    kind: Any
+    for kind in (list, tuple, set, frozenset):
+        if isinstance(value, kind):
+            return kind.__iter__(value)  # type: ignore[no-any-return] - the iterator of a builtin
+    raise TypeError(type(value).__name__)
+
+
+def _size(value: Any) -> int:
+    kind: Any
+    for kind in (dict, list, tuple, set, frozenset):
+        if isinstance(value, kind):
+            return int(kind.__len__(value))
+    raise TypeError(type(value).__name__)
+
+
+def _name(value: Any) -> str:
+    kind = type(value)
+    return f"<{kind.__module__}.{kind.__qualname__}>"
