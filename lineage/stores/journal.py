@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import xxhash
 
-from lineage.errors import StoreError
+from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.records import (
     FORMAT_VERSION,
     HEADER,
@@ -256,6 +256,7 @@ def read_segment(path: Path, start: int = 0) -> SegmentData:
 
     Raises:
         OSError: The file cannot be read; FileNotFoundError when it has been sealed meanwhile.
+        CorruptStoreError: A newer version wrote it.
     """
     data = path.read_bytes()
     decoder = RecordDecoder()
@@ -322,5 +323,8 @@ def _lock_of_the_dead(fd: int, path: Path) -> bool:
     decoder = RecordDecoder()
     if header is not None:
         with suppress(ValueError, KeyError, TypeError, msgspec.DecodeError):
-            decoder.feed(header[1])
+            try:
+                decoder.feed(header[1])
+            except CorruptStoreError:  # its end is for a version that can read it
+                return False
     return decoder.header.get("host") in (None, socket.gethostname())

@@ -27,6 +27,7 @@ import msgspec
 
 from lineage.codec import TABLES
 from lineage.core import FAILED, SUCCESS
+from lineage.errors import CorruptStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,7 @@ class RecordDecoder:
         Raises:
             ValueError, KeyError, TypeError: The record is not one of ours, or refers to a
                 definition that is missing.
+            CorruptStoreError: A newer version wrote the segment.
         """
         if not emit and payload[1] not in DEFINITIONS:
             return
@@ -85,7 +87,10 @@ class RecordDecoder:
 
     def _header(self, version: int, header: dict[str, Any]) -> None:
         if version > FORMAT_VERSION:
-            raise ValueError(f"journal format {version} is newer than {FORMAT_VERSION}")
+            raise CorruptStoreError(
+                f"journal format {version}, this version reads up to {FORMAT_VERSION}; "
+                "upgrade track-lineage to read it"
+            )
         self.header = header
 
     def _site(self, number: int, site: list[Any]) -> None:
