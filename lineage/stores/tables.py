@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, reduce
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lineage.codec import REF, SCHEMA_VERSION, TABLES, as_tuples
+from lineage.codec import REF, SCHEMA_VERSION, TABLES, as_tuples, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from lineage.stores.base import Filter
 
 _TYPES = {
     "string": pa.string(),
@@ -52,6 +54,39 @@ def table_from_tuples(kind: str, tuples: Sequence[tuple[Any, ...]]) -> pa.Table:
         for word, values in zip(TABLES[kind].values(), zip(*tuples, strict=True), strict=True)
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def matching(kind: str, table: pa.Table, where: Filter) -> pa.Table:
+    """Give the rows of a table that a filter lets pass, with the columns it asks for.
+
+    A column that the table does not have yet is null: an older version wrote it.
+    """
+    import pyarrow.compute as pc
+
+    schema = arrow_schema(kind)
+    stamp = schema.field("timestamp").type
+    masks = [
+        pc.is_in(_column(table, schema.field(name)), pa.array(values, schema.field(name).type))
+        for name, values in where.equal.items()
+    ]
+    if where.start is not None:
+        start = pa.scalar(to_micros(where.start), stamp)
+        masks.append(pc.greater_equal(table["timestamp"], start))
+    if where.end is not None:
+        end = pa.scalar(to_micros(where.end), stamp)
+        masks.append(pc.less_equal(table["timestamp"], end))
+    if masks:
+        table = table.filter(reduce(pc.and_, masks))
+    names = where.columns or schema.names
+    fields = [schema.field(name) for name in names]
+    columns = [_column(table, field) for field in fields]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=schema.metadata))
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    if field.name in table.column_names:
+        return table[field.name]
+    return pa.chunked_array([pa.nulls(len(table), field.type)])
 
 
 def _refs(values: Sequence[Sequence[Any] | None]) -> pa.ListArray:
