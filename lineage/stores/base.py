@@ -6,8 +6,14 @@ Stores do not inherit from anything here. A store that others add registers a fu
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from lineage.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +22,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 KINDS = ("operations", "nodes", "relationships", "schemas", "runs")
+DERIVED = ("nodes", "relationships")
+"""The kinds with rows that follow from operations."""
+
+GROUP = "lineage.stores"
+
+_BUILT_IN = {
+    "file": "lineage.stores.parquet:open_parquet",
+    "memory": "lineage.stores.memory:open_memory",
+    "parquet": "lineage.stores.parquet:open_parquet",
+}
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +69,53 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release what the store holds; it may be opened again."""
+
+
+def open_store(url: str | Path) -> Store:
+    """Open the store at a path or a URL.
+
+    A plain path, `file://` and `parquet://` are a folder of Parquet files, `memory://` is a new
+    store in memory; other schemes are those of the entry points in the group `lineage.stores`.
+
+    Raises:
+        StoreError: Nothing is known of the URL's scheme.
+
+    >>> type(open_store("memory://")).__name__
+    'MemoryStore'
+    """
+    text = str(url)
+    match = _URL.match(text) if isinstance(url, str) else None
+    scheme = match[1].lower() if match else "file"
+    value = _BUILT_IN.get(scheme)
+    point = EntryPoint(scheme, value, GROUP) if value else _others().get(scheme)
+    if point is None:
+        known = ", ".join(f"{name}://" for name in sorted({*_BUILT_IN, *_others()}))
+        raise StoreError(
+            f"no store for {scheme}:// in {redacted(text)!r}; known are a path, {known}; another "
+            f"package can add one by an entry point in the group {GROUP!r}"
+        )
+    store: Store = point.load()(text)
+    return store
+
+
+def _others() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def path_of(url: str) -> Path:
+    """Give the path that a plain path, or a URL such as `file:///data/my%20store`, names."""
+    if not _URL.match(url):
+        return Path(url).expanduser()
+    split = urlsplit(url)
+    return Path(unquote(split.netloc + split.path)).expanduser()
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind that stores do not know."""
+    if kind not in KINDS:
+        raise ValueError(f"no kind {kind!r} in a store; the kinds are {', '.join(KINDS)}")
+
+
+def redacted(url: str) -> str:
+    """Give a URL without the user and password in it."""
+    return re.sub(r"//[^/@]*@", "//", url)

@@ -1,0 +1,301 @@
+"""A store in a folder: a journal that takes what happens, Hive-partitioned Parquet that keeps it.
+
+```
+lineage_operations/date=2026-05-01/part-….parquet   and so on for each kind; plain readers use these
+_journal/    what is not in a part yet, visible to our readers on this host
+_manifest/   which parts count, their digests, and how far each journal segment is sealed
+_staging/    parts that are being written
+```
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lineage.codec import (
+    TABLES,
+    from_json,
+    from_micros,
+    node_from_row,
+    node_row,
+    operation_from_row,
+    operation_rows,
+    relationship_rows,
+    schema_row,
+)
+from lineage.errors import CorruptStoreError
+from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
+from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
+from lineage.stores.journal import Journal, segment_paths
+from lineage.stores.manifest import JOURNAL
+from lineage.stores.reading import StoreReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from lineage.core import DataOperation, LineageNode
+    from lineage.stores.retention import Cleaned
+    from lineage.stores.sealing import Sealed
+
+
+def open_parquet(url: str) -> LineageMetadataRepository:
+    """Open the store in the folder that a path, `file://` or `parquet://` URL names."""
+    return LineageMetadataRepository(path_of(url))
+
+
+class LineageMetadataRepository:
+    """Keep lineage in a folder; many threads, processes and objects may use it at once.
+
+    What a method has saved survives the death of the process, and is seen at once by every reader
+    on this host. The folder is made when something is saved first.
+
+    Args:
+        base_path: The store's folder.
+        segment_bytes: Size at which a segment of the journal is full.
+        on_full: Called after one became full, on the thread that wrote; a place to start `seal`.
+
+    >>> import tempfile
+    >>> from lineage.core import DataOperation, DataSource
+    >>> repository = LineageMetadataRepository(tempfile.mkdtemp())
+    >>> orders = DataSource("file", "orders", "/data/orders.csv")
+    >>> repository.save_operation(DataOperation.create("read", inputs=[orders]))
+    >>> [node.node_id for node in repository.load_nodes()]
+    ['file:orders']
+    """
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str],
+        *,
+        segment_bytes: int = 4 << 20,
+        on_full: Callable[[], None] | None = None,
+    ) -> None:
+        self.base_path = Path(base_path)
+        self.journal = Journal(
+            self.base_path / JOURNAL, segment_bytes=segment_bytes, on_full=on_full
+        )
+        self._reader = StoreReader(self.base_path)
+        self._written_schemas: tuple[object, set[str]] = (None, set())
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read so far: a text per problem that names the file."""
+        return list(self._reader.problems)
+
+    def save_operation(self, operation: DataOperation) -> None:
+        """Save an operation, with the schemas and details of its sources.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        rows = operation_rows(operation)
+        self._save_schemas(rows.pop("schemas", []))
+        self.append("nodes", rows.pop("nodes", []))
+        self.append("operations", rows["operations"])
+
+    def save_node(self, node: LineageNode) -> None:
+        """Save what is known of a node; its counts are brought up to the node's, never down.
+
+        What its saved operations say of it is known already, so that saving both counts once.
+        """
+        row = node_row(node)
+        where = Filter(equal={"node_id": (node.node_id,)})
+        for known in merge_nodes(self._tuples("nodes", where)):
+            stored = dict(zip(TABLES["nodes"], known, strict=True))
+            for count in ("accessed_count", "written_count"):
+                row[count] = max(0, row[count] - (stored[count] or 0))
+        source = node.data_source
+        if source.schema_info:
+            self._save_schemas([schema_row(source.schema_info, row["timestamp"])])
+        self.append("nodes", [row])
+
+    def save_relationships(self, node: LineageNode, operation_id: str | None = None) -> None:
+        """Save a node's dependencies and dependents."""
+        self.append("relationships", relationship_rows(node, operation_id))
+
+    def load_operations(
+        self,
+        start_date: date | datetime | None = None,
+        end_date: date | datetime | None = None,
+        operation_type: str | None = None,
+    ) -> list[DataOperation]:
+        """Load operations, oldest first, those not sealed yet among them.
+
+        Args:
+            start_date: The first day, or the first moment.
+            end_date: The last day, or the last moment, inclusive.
+            operation_type: Only operations of this type.
+        """
+        equal = {"operation_type": (str(operation_type),)} if operation_type else {}
+        where = Filter(_moment(start_date, time.min), _moment(end_date, time.max), equal)
+        rows = [row for table in self.scan("operations", where) for row in _dicts(table)]
+        rows.sort(key=lambda row: (row["timestamp"] or 0, row["recorded_at"] or 0))
+        wanted = {ref["schema_id"] for row in rows for ref in (*row["inputs"], *row["outputs"])}
+        schemas = self._schemas(wanted)
+        return [operation_from_row(row, schemas) for row in rows]
+
+    def load_nodes(self, source_type: str | None = None) -> list[LineageNode]:
+        """Load the nodes, merged from all that is known of each, with their neighbours."""
+        where = Filter(equal={"source_type": (source_type,)} if source_type else {})
+        names = tuple(TABLES["nodes"])
+        rows = [
+            dict(zip(names, row, strict=True)) for row in merge_nodes(self._tuples("nodes", where))
+        ]
+        schemas = self._schemas({row["schema_id"] for row in rows})
+        nodes = {row["node_id"]: node_from_row(row, schemas) for row in rows}
+        for upstream, downstream, *_ in self._tuples("relationships", EVERYTHING):
+            if downstream in nodes:
+                nodes[downstream].add_dependency(upstream)
+            if upstream in nodes:
+                nodes[upstream].add_dependent(downstream)
+        return [nodes[node_id] for node_id in sorted(nodes)]
+
+    def load_relationships(self) -> list[dict[str, Any]]:
+        """Load what depends on what, a dictionary per pair with the columns of the store."""
+        names = tuple(TABLES["relationships"])
+        rows = merge_relationships(self._tuples("relationships", EVERYTHING))
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        for row in found:
+            row["created_at"] = from_micros(row["created_at"])
+            row["timestamp"] = from_micros(row["timestamp"])
+        return found
+
+    def get_storage_stats(self) -> dict[str, Any]:
+        """Say where each kind lies, in how many files of how many bytes, and what is pending."""
+        manifest, tails = self._reader.snapshot()
+        stats: dict[str, Any] = {}
+        for kind in KINDS:
+            parts = [part for part in manifest.parts if part.kind == kind]
+            stats[f"{kind}_path"] = str(self.base_path / f"lineage_{kind}")
+            stats[f"{kind}_file_count"] = len(parts)
+            stats[f"{kind}_total_size"] = sum(part.size_bytes for part in parts)
+            stats[f"{kind}_row_count"] = sum(part.rows for part in parts)
+        folder = self.journal.folder
+        files = [path.stat().st_size for path in segment_paths(folder)]
+        return stats | {
+            "pending_operations": sum(len(tail.tables.get("operations", ())) for tail in tails),
+            "journal_path": str(folder),
+            "journal_file_count": len(files),
+            "journal_total_size": sum(files),
+            "journal_damaged_count": len(list(folder.glob("*.damaged"))),
+        }
+
+    def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep rows of one kind; when this returns they are visible to every reader.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        check_kind(kind)
+        for row in rows:
+            self.journal.append_row(kind, with_ref_tuples(row) if kind == "operations" else row)
+
+    def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
+        """Yield the matching rows, at least one table; `problems` tells what could not be read."""
+        check_kind(kind)
+        return self._reader.scan(kind, where)
+
+    def check(self) -> None:
+        """Read every file of the store again, from its first byte to its last.
+
+        Raises:
+            CorruptStoreError: Something is damaged, missing or newer: names every file.
+        """
+        reader = StoreReader(self.base_path)
+        for kind in KINDS:
+            for _ in reader.scan(kind):
+                pass
+        if reader.problems:
+            raise CorruptStoreError("\n".join(reader.problems))
+
+    def seal(self) -> Sealed:
+        """Put all that is pending into Parquet parts, where other programs can read it.
+
+        Raises:
+            StoreError: The store cannot be written, or its lock was not free in time.
+        """
+        from lineage.stores.sealing import seal_store
+
+        return self._told(seal_store(self.base_path))
+
+    def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
+        """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.
+
+        What is left is the lineage of the operations that are left. Says what it removed.
+        """
+        from lineage.stores.retention import cutoff_of, remove_older
+
+        cutoff = cutoff_of(older_than, now)
+        self.journal.close()
+        self.seal()
+        return remove_older(self.base_path, cutoff)
+
+    def close(self) -> None:
+        """Seal what this process has written and let go of it; the next save opens it again.
+
+        What is written on a day that has 64 parts already waits until there is more of it, or
+        the day is over.
+        """
+        from lineage.stores.sealing import seal_store
+
+        self.journal.close()
+        own = f"-{os.getpid()}-"
+        if any(own in path.name for path in segment_paths(self.journal.folder)):
+            self._told(seal_store(self.base_path, only_due=True))
+
+    def _told(self, done: Sealed) -> Sealed:
+        for problem in done.problems:
+            self._reader.note(problem)
+        return done
+
+    def _save_schemas(self, rows: list[dict[str, Any]]) -> None:
+        """Save those that the open segment does not hold: only it is sure to be kept with it."""
+        if not rows:
+            return
+        segment = self.journal.open().token
+        token, known = self._written_schemas
+        if token is not segment:
+            known = set()
+            self._written_schemas = (segment, known)
+        new = [row for row in rows if row["schema_id"] not in known]
+        self.append("schemas", new)
+        known.update(row["schema_id"] for row in new)
+
+    def _schemas(self, wanted: set[str | None]) -> dict[str, Any]:
+        ids = tuple(sorted(name for name in wanted if name))
+        if not ids:
+            return {}
+        rows = self._tuples("schemas", Filter(equal={"schema_id": ids}))
+        return {name: from_json(text) for name, text, _ in rows}
+
+    def _tuples(self, kind: str, where: Filter) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for table in self.scan(kind, where):
+            columns = [_plain(column) for column in table.columns]
+            found += zip(*columns, strict=True)
+        return found
+
+
+def _moment(at: date | datetime | None, of_day: time) -> datetime | None:
+    if at is None or isinstance(at, datetime):
+        return at
+    return datetime.combine(at, of_day, UTC)
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _dicts(table: pa.Table) -> list[dict[str, Any]]:
+    columns = [_plain(column) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

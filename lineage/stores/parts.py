@@ -1,0 +1,253 @@
+"""Parts: Parquet files that are written once, verified, and never replaced.
+
+A part's footer holds the version of its schema and the seal that made it, so that a lost manifest
+can be rebuilt from the parts alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lineage.codec import SCHEMA_VERSION, TABLES, to_micros
+from lineage.errors import CorruptStoreError
+from lineage.stores.base import KINDS
+from lineage.stores.durable import write_synced
+from lineage.stores.manifest import Manifest, Part
+from lineage.stores.tables import VERSION_KEY, arrow_schema, matching, table_from_tuples
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from lineage.stores.base import Filter
+
+SEAL_KEY = b"lineage.seal"
+ROWS_PER_GROUP = 32_768
+
+_DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, EOFError)
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """What one seal put into parts: how many of them, and up to where of which segments."""
+
+    seal_id: str
+    generation: int
+    parts: int
+    sealed: dict[str, int]
+
+
+def part_folder(kind: str, day: str) -> str:
+    """Name the folder of a kind's parts of one date, relative to the store."""
+    return f"lineage_{kind}/date={day}"
+
+
+def write_part(
+    folder: Path, *, kind: str, day: str, rows: Sequence[tuple[Any, ...]], seal: Seal
+) -> Part:
+    """Write rows as a new Parquet file in a folder, synced, and describe the part it will be."""
+    column = tuple(TABLES[kind]).index("timestamp")
+    times = sorted(row[column] for row in rows if row[column] is not None)
+    data = _encode(kind, sorted(rows, key=lambda row: row[column] or 0), seal)
+    name = f"part-{uuid4().hex}.parquet"
+    write_synced(folder / name, data)
+    return Part(
+        kind=kind,
+        path=f"{part_folder(kind, day)}/{name}",
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        rows=len(rows),
+        first=times[0] if times else None,
+        last=times[-1] if times else None,
+        date=day,
+        segments=tuple(seal.sealed),
+    )
+
+
+def verify_part(store: Path, part: Part) -> None:
+    """Compare a part's file with the manifest.
+
+    Raises:
+        CorruptStoreError: It is missing or has other bytes than were written.
+    """
+    file = store / part.path
+    try:
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise CorruptStoreError(
+            f"{file} cannot be read: {error.strerror}; restore it from a backup"
+        ) from error
+    if digest != part.sha256:
+        raise CorruptStoreError(
+            f"{file} is damaged: its content is not what was written; restore it from a backup"
+        )
+
+
+def scan_part(store: Path, part: Part, where: Filter) -> Iterator[pa.Table]:
+    """Yield a part's matching rows, a table per row group that may have some.
+
+    Raises:
+        CorruptStoreError: The file is damaged, or a newer version wrote it.
+    """
+    file = store / part.path
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            _check_schema(file, part.kind, parquet.schema_arrow)
+            wanted = [
+                name for name in _needed(part.kind, where) if name in parquet.schema_arrow.names
+            ]
+            for group in range(parquet.num_row_groups):
+                if _may_match(parquet.metadata.row_group(group), where):
+                    read = parquet.read_row_group(group, columns=wanted)
+                    yield matching(part.kind, read, where)
+    except _DAMAGE as error:
+        raise CorruptStoreError(f"{file} cannot be read: {error}") from error
+
+
+def overlaps(part: Part, where: Filter) -> bool:
+    """Whether a part may hold rows of the filter's stretch of time."""
+    start, end = to_micros(where.start), to_micros(where.end)
+    if part.first is None or part.last is None:
+        return start is None and end is None
+    return (start is None or part.last >= start) and (end is None or part.first <= end)
+
+
+def part_files(store: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the kind and the path of each file that has the name of a part."""
+    for kind in KINDS:
+        for file in sorted(store.glob(f"lineage_{kind}/date=*/part-*.parquet")):
+            yield kind, file
+
+
+def rebuild(store: Path, segments: Collection[str]) -> tuple[Manifest, list[CorruptStoreError]]:
+    """Make a manifest from the parts themselves, and say which of them cannot be read.
+
+    A part of a seal that did not put all its parts in place does not count while a segment of
+    that seal is still there: its rows are in the journal.
+
+    Args:
+        store: The store's folder.
+        segments: The names of the journal segments that exist.
+    """
+    found: dict[str, list[tuple[Part, Seal]]] = defaultdict(list)
+    damaged: list[CorruptStoreError] = []
+    for kind, file in part_files(store):
+        try:
+            part, seal = _read_footer(store, kind, file)
+        except CorruptStoreError as error:
+            damaged.append(error)
+        else:
+            found[seal.seal_id].append((part, seal))
+    parts: list[Part] = []
+    sealed: dict[str, int] = {}
+    generation = 0
+    unfinished: list[str] = []
+    for members in found.values():
+        seal = members[0][1]
+        live = {name: end for name, end in seal.sealed.items() if name in segments}
+        if live and len(members) < seal.parts:
+            unfinished += [part.path for part, _ in members]
+            continue
+        generation = max(generation, seal.generation)
+        parts += [part for part, _ in members]
+        sealed |= {name: max(end, sealed.get(name, 0)) for name, end in live.items()}
+    return Manifest(generation, tuple(parts), sealed, tuple(unfinished)), damaged
+
+
+def _encode(kind: str, rows: Sequence[tuple[Any, ...]], seal: Seal) -> bytes:
+    table = table_from_tuples(kind, rows)
+    table = table.replace_schema_metadata(
+        {**table.schema.metadata, SEAL_KEY: msgspec.json.encode(seal)}
+    )
+    times = [name for name, word in TABLES[kind].items() if word == "time"]
+    texts = [name for name, word in TABLES[kind].items() if word in {"string", "json"}]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        row_group_size=ROWS_PER_GROUP,
+        use_dictionary=[*texts, *_leaves(kind)],
+        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+        write_page_checksum=True,
+    )
+    encoded: bytes = sink.getvalue().to_pybytes()
+    return encoded
+
+
+def _leaves(kind: str) -> list[str]:
+    fields = [name for name, word in TABLES[kind].items() if word == "refs"]
+    element = arrow_schema("operations").field("inputs").type.value_type
+    return [f"{name}.list.element.{leaf.name}" for name in fields for leaf in element]
+
+
+def _check_schema(file: Path, kind: str, schema: pa.Schema) -> None:
+    version = int((schema.metadata or {})[VERSION_KEY])
+    if version > SCHEMA_VERSION:
+        raise CorruptStoreError(
+            f"{file} has schema version {version}, this version reads up to {SCHEMA_VERSION}; "
+            "upgrade track-lineage to read it"
+        )
+    known = arrow_schema(kind)
+    same = len(schema) == len(known) if version == SCHEMA_VERSION else True
+    if not same or any(name not in known.names for name in schema.names):
+        raise CorruptStoreError(f"{file} has other columns than {kind} have: {schema.names}")
+    for field in schema:
+        if field.type != known.field(field.name).type:
+            raise CorruptStoreError(f"{file} holds {field.name} as {field.type}")
+
+
+def _needed(kind: str, where: Filter) -> list[str]:
+    if not where.columns:
+        return list(TABLES[kind])
+    timed = ("timestamp",) if where.start or where.end else ()
+    return list(dict.fromkeys((*where.columns, *where.equal, *timed)))
+
+
+def _may_match(group: pq.RowGroupMetaData, where: Filter) -> bool:
+    if where.start is None and where.end is None:
+        return True
+    first, last = _time_range(group)
+    start, end = to_micros(where.start), to_micros(where.end)
+    if first is None or last is None:
+        return True
+    return (start is None or last >= start) and (end is None or first <= end)
+
+
+def _time_range(group: pq.RowGroupMetaData) -> tuple[int | None, int | None]:
+    for number in range(group.num_columns):
+        column = group.column(number)
+        if column.path_in_schema == "timestamp":
+            statistics = column.statistics
+            if statistics is not None and statistics.has_min_max:
+                return statistics.min_raw, statistics.max_raw
+    return None, None
+
+
+def _read_footer(store: Path, kind: str, file: Path) -> tuple[Part, Seal]:
+    try:
+        data = file.read_bytes()
+        metadata = pq.read_metadata(pa.BufferReader(data))
+        seal = msgspec.json.decode(metadata.metadata[SEAL_KEY], type=Seal)
+        ranges = [_time_range(metadata.row_group(i)) for i in range(metadata.num_row_groups)]
+    except (*_DAMAGE, msgspec.DecodeError, TypeError) as error:
+        raise CorruptStoreError(f"{file} cannot be read: {error}") from error
+    part = Part(
+        kind=kind,
+        path=file.relative_to(store).as_posix(),
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+        rows=metadata.num_rows,
+        first=min((first for first, _ in ranges if first is not None), default=None),
+        last=max((last for _, last in ranges if last is not None), default=None),
+        date=file.parent.name.removeprefix("date="),
+        segments=tuple(seal.sealed),
+    )
+    return part, seal

@@ -1,0 +1,186 @@
+"""Reading a store: the parts its manifest lists, and what of the journal they do not hold yet.
+
+Nothing is locked. A reader takes the manifest, reads the journal beyond what that says is sealed,
+and is content when the manifest is still the same: then each row is in exactly one of the two.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lineage.errors import CorruptStoreError, StoreError
+from lineage.stores.base import EVERYTHING, Filter
+from lineage.stores.derive import with_derived
+from lineage.stores.journal import read_segment, segment_paths
+from lineage.stores.manifest import (
+    JOURNAL,
+    Manifest,
+    decode_manifest,
+    locked,
+    manifest_path,
+    read_bytes,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from lineage.stores.manifest import Part
+    from lineage.stores.records import Tables
+
+_log = logging.getLogger("lineage")
+_TRIES = 10
+
+
+class StoreReader:
+    """Read one store, remembering which of its files have been verified.
+
+    Args:
+        store: The store's folder; it need not exist.
+
+    Attributes:
+        problems: What could not be read so far, a text per problem that names the file.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.journal = store / JOURNAL
+        self.problems: dict[str, object] = {}
+        self._verified: dict[str, tuple[int, int]] = {}
+        self._manifest: tuple[bytes | None, Manifest] = (None, Manifest())
+        self._tails: dict[str, Tail] = {}
+
+    def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
+        """Yield the matching rows of a kind, at least one table; what is damaged is a problem."""
+        from lineage.stores.tables import arrow_schema, matching
+
+        manifest, tails = self.snapshot()
+        yield matching(kind, arrow_schema(kind).empty_table(), where)
+        for part in manifest.parts:
+            if part.kind == kind:
+                yield from self._part_tables(part, where)
+        for tail in tails:
+            table = matching(kind, tail.table(kind), where)
+            if table.num_rows:
+                yield table
+
+    def snapshot(self) -> tuple[Manifest, list[Tail]]:
+        """Read the manifest and what of the journal it does not cover, as of one moment."""
+        for _ in range(_TRIES):
+            before, manifest = self._read_manifest()
+            tails = self._read_tails(manifest)
+            if tails is not None and self._read_manifest()[0] == before:
+                return manifest, tails
+        with locked(self.store):
+            manifest = self._read_manifest()[1]
+            return manifest, self._read_tails(manifest) or []
+
+    def note(self, problem: str) -> None:
+        """Remember a problem, and log it the first time."""
+        token = object()
+        if self.problems.setdefault(problem, token) is token:
+            _log.error("%s", problem)
+
+    def _part_tables(self, part: Part, where: Filter) -> Iterator[pa.Table]:
+        from lineage.stores.parts import overlaps, scan_part
+
+        if not overlaps(part, where):
+            return
+        try:
+            self._verify(part)
+            for table in scan_part(self.store, part, where):
+                if table.num_rows:
+                    yield table
+        except CorruptStoreError as error:
+            if part in self._read_manifest()[1].parts:  # else a cleanup removed it meanwhile
+                self.note(str(error))
+
+    def _verify(self, part: Part) -> None:
+        from lineage.stores.parts import verify_part
+
+        try:
+            status = (self.store / part.path).stat()
+            seen = (status.st_mtime_ns, status.st_size)
+        except OSError:
+            seen = (0, 0)
+        if self._verified.get(part.path) != seen:
+            verify_part(self.store, part)
+            self._verified[part.path] = seen
+
+    def _read_manifest(self) -> tuple[bytes | None, Manifest]:
+        path = manifest_path(self.store)
+        data = read_bytes(path)
+        known, manifest = self._manifest
+        if data is not None and data == known:
+            return known, manifest
+        if data is None:
+            return None, self._rebuilt(f"{path} is missing")
+        try:
+            manifest = decode_manifest(data, path)
+        except CorruptStoreError as error:
+            return data, self._rebuilt(str(error))
+        self._manifest = (data, manifest)
+        return data, manifest
+
+    def _rebuilt(self, reason: str) -> Manifest:
+        from lineage.stores.parts import part_files, rebuild
+
+        if next(part_files(self.store), None) is None:
+            return Manifest()
+        names = [path.name for path in segment_paths(self.journal)]
+        manifest, damaged = rebuild(self.store, names)
+        self.note(f"{reason}; the parts say themselves what they hold, the next seal mends it")
+        for error in damaged:
+            self.note(str(error))
+        return manifest
+
+    def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
+        tails = {}
+        for path in segment_paths(self.journal):
+            try:
+                tails[path.name] = self._read_tail(path, manifest.sealed.get(path.name, 0))
+            except FileNotFoundError:  # sealed and deleted since it was listed
+                return None
+            except (StoreError, OSError) as error:
+                self.note(f"{path}: {error}")
+        self._tails = tails
+        return list(tails.values())
+
+    def _read_tail(self, path: Path, start: int) -> Tail:
+        known = self._tails.get(path.name)
+        size = path.stat().st_size
+        if known is not None and (known.start, known.size) == (start, size):
+            return known
+        data = read_segment(path, start)
+        if data.damaged:
+            lost = sum(length for _, length in data.damaged)
+            self.note(f"{path} has {lost} bytes that are no records; the rest is read")
+        return Tail(start, size, data.tables)
+
+
+class Tail:
+    """The records of a segment that are not sealed yet, and what follows from them."""
+
+    def __init__(self, start: int, size: int, tables: Tables) -> None:
+        self.start = start
+        self.size = size
+        self.tables = tables
+        self._arrow: dict[str, pa.Table] = {}
+
+    def table(self, kind: str) -> pa.Table:
+        """Give the rows of a kind, derived ones too."""
+        from lineage.stores.tables import table_from_tuples
+
+        table = self._arrow.get(kind)
+        if table is None:
+            rows = [row for rows in self._rows[kind].values() for row in rows]
+            table = self._arrow[kind] = table_from_tuples(kind, rows)
+        return table
+
+    @cached_property
+    def _rows(self) -> dict[str, dict[str, list[tuple[Any, ...]]]]:
+        return with_derived(self.tables)

@@ -1,0 +1,134 @@
+"""Retention: old dates leave the store whole, so that the graph stays what its operations say."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lineage.stores.base import Filter
+from lineage.stores.derive import INVALID_DATE
+from lineage.stores.journal import segment_paths
+from lineage.stores.manifest import JOURNAL, locked, unwritable, write_manifest
+from lineage.stores.parts import scan_part
+from lineage.stores.sealing import Sealed, delete_files, is_empty, recover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from lineage.stores.manifest import Manifest, Part
+
+_log = logging.getLogger("lineage")
+
+
+@dataclass(slots=True)
+class Cleaned:
+    """What a cleanup removed: the dates, files, bytes and the rows per kind.
+
+    `kept_dates` were old enough and stayed, since a journal segment that their rows came from is
+    still open or could not be read.
+    """
+
+    dates: list[str] = field(default_factory=list)
+    kept_dates: list[str] = field(default_factory=list)
+    parts: int = 0
+    size_bytes: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+
+
+def remove_older(store: Path, cutoff: datetime) -> Cleaned:
+    """Remove every date that was over at `cutoff`, from all kinds at once.
+
+    Schemas that rows of later dates refer to stay, and so does what has no valid date.
+    """
+    cleaned = Cleaned()
+    if is_empty(store):
+        return cleaned
+    try:
+        with locked(store):
+            manifest = recover(store, Sealed())
+            gone = _outdated(store, manifest, cutoff, cleaned)
+            if gone:
+                paths = {part.path for part in gone}
+                kept = [part for part in manifest.parts if part.path not in paths]
+                write_manifest(store, manifest.advance(parts=kept, removed=sorted(paths)))
+                delete_files(store, sorted(paths))
+    except OSError as error:
+        raise unwritable(store, error) from error
+    _tally(cleaned, gone)
+    return cleaned
+
+
+def _outdated(store: Path, manifest: Manifest, cutoff: datetime, cleaned: Cleaned) -> list[Part]:
+    dates = {part.date for part in manifest.parts if _is_over(part.date, cutoff)}
+    segments = {path.name for path in segment_paths(store / JOURNAL)}
+    held = {part.date for part in manifest.parts if not segments.isdisjoint(part.segments)}
+    cleaned.kept_dates = sorted(dates & held)
+    gone = [part for part in manifest.parts if part.date in dates - held]
+    if not any(part.kind == "schemas" for part in gone):
+        return gone
+    paths = {part.path for part in gone}
+    used = _used_schemas(store, [part for part in manifest.parts if part.path not in paths])
+    return [
+        part
+        for part in gone
+        if part.kind != "schemas" or used.isdisjoint(_values(store, part, "schema_id"))
+    ]
+
+
+def _is_over(day: str, cutoff: datetime) -> bool:
+    if day == INVALID_DATE:
+        return False
+    return datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=1) <= cutoff
+
+
+def _used_schemas(store: Path, parts: Iterable[Part]) -> set[str]:
+    used: set[str] = set()
+    for part in parts:
+        if part.kind == "nodes":
+            used.update(_values(store, part, "schema_id"))
+        elif part.kind == "operations":
+            used.update(_values(store, part, "inputs"), _values(store, part, "outputs"))
+    return used
+
+
+def _values(store: Path, part: Part, column: str) -> set[str]:
+    tables = scan_part(store, part, Filter(columns=(column,)))
+    return {value for table in tables for value in _schema_ids(table[column]) if value}
+
+
+def _schema_ids(column: pa.ChunkedArray) -> list[str | None]:
+    import pyarrow.compute as pc
+
+    if column.type.num_fields:
+        column = pc.struct_field(pc.list_flatten(column), "schema_id")
+    values: list[str | None] = pc.unique(column).to_pylist()
+    return values
+
+
+def _tally(cleaned: Cleaned, gone: list[Part]) -> None:
+    cleaned.dates = sorted({part.date for part in gone})
+    cleaned.parts = len(gone)
+    cleaned.size_bytes = sum(part.size_bytes for part in gone)
+    for part in gone:
+        cleaned.rows[part.kind] += part.rows
+    if gone:
+        _log.info(
+            "removed %d operations of %d dates up to %s",
+            cleaned.rows["operations"],
+            len(cleaned.dates),
+            cleaned.dates[-1],
+        )
+
+
+def cutoff_of(older_than: timedelta | float, now: datetime | None) -> datetime:
+    """Give the time that lies `older_than` (hours when a number) before now."""
+    age = older_than if isinstance(older_than, timedelta) else timedelta(hours=older_than)
+    if age < timedelta(0):
+        raise ValueError(f"older_than is {older_than!r}; give an age of zero or more")
+    return (now or datetime.now(UTC)) - age

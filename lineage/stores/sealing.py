@@ -1,0 +1,346 @@
+"""Sealing: the journal's records become parts, once, whatever crashes in between.
+
+The order of one seal, under the store's lock:
+
+1. write the new parts, synced, to `_staging/`, where no reader looks;
+2. write the next manifest, which lists them, to `_manifest/next.json`;
+3. rename the parts into their date folders;
+4. rename the next manifest over the manifest: from here on the records count as sealed;
+5. delete the segments of dead writers.
+
+A crash before 2 leaves nothing but staged files, which the next seal sweeps. A crash between 2
+and 4 is completed by the next seal, so that a part that has become visible stays. Up to 4 our
+readers take the records from the journal, from 4 on from the parts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from lineage.errors import CorruptStoreError, StoreError
+from lineage.stores.derive import (
+    INVALID_DATE,
+    distinct_schemas,
+    merge_nodes,
+    merge_relationships,
+    with_derived,
+)
+from lineage.stores.durable import (
+    make_folder,
+    rename_durably,
+    sync_folder,
+    write_durably,
+)
+from lineage.stores.journal import adopt, read_segment, segment_paths
+from lineage.stores.manifest import (
+    JOURNAL,
+    Manifest,
+    NewerFormatError,
+    Part,
+    encode_manifest,
+    locked,
+    manifest_path,
+    next_path,
+    read_manifest,
+    unwritable,
+    write_manifest,
+)
+from lineage.stores.parts import Seal, part_files, rebuild, write_part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+
+STAGING = "_staging"
+MANY_PARTS = 64
+MANY_ROWS = 50_000
+BATCH_BYTES = 32 << 20
+
+_DAY_IS_OVER = timedelta(days=1, hours=1)
+
+
+@dataclass(slots=True)
+class Sealed:
+    """What a seal did: rows written per kind, parts made, segments deleted or set aside.
+
+    `left` are the segments of dead writers that wait because their date has many parts already;
+    `damaged_bytes` is what could not be read as records; `problems` say what went wrong.
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)
+    parts: int = 0
+    segments_removed: int = 0
+    segments_left: int = 0
+    damaged_bytes: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A segment's records that are not sealed yet."""
+
+    path: Path
+    start: int
+    end: int
+    is_dead: bool
+    damaged_bytes: int
+    rows: dict[str, dict[str, list[tuple[object, ...]]]]
+
+    def dates(self) -> set[str]:
+        return {day for days in self.rows.values() for day in days}
+
+
+def _no_step(_name: str) -> None:
+    return None
+
+
+def seal_store(
+    store: Path,
+    *,
+    only_due: bool = False,
+    now: datetime | None = None,
+    step: Callable[[str], None] = _no_step,
+) -> Sealed:
+    """Put the journal's records into parts.
+
+    Args:
+        store: The store's folder.
+        only_due: Leave the segments of living writers alone, and those of dead ones whose date
+            has 64 parts already, is not over for an hour, and waits with less than 50,000 rows.
+        now: The time it is.
+        step: Called with the name of each step that is about to be done; for fault tests.
+
+    Raises:
+        StoreError: The store cannot be written, or its lock was not free in time.
+    """
+    done = Sealed()
+    if is_empty(store):
+        return done
+    try:
+        with locked(store):
+            manifest = recover(store, done, step)
+            for batch in _batches(store / JOURNAL):
+                with ExitStack() as adopted:
+                    read = [_read(path, manifest, adopted, done) for path in batch]
+                    pending = [segment for segment in read if segment is not None]
+                    if only_due:
+                        pending = [segment for segment in pending if segment.is_dead]
+                        pending = _due(pending, manifest, now or datetime.now(UTC), done)
+                    manifest = _seal_batch(store, pending, manifest, done, step)
+    except OSError as error:
+        raise unwritable(store, error) from error
+    return done
+
+
+def is_empty(store: Path) -> bool:
+    """Whether nothing has been written to a store yet."""
+    if (store / JOURNAL).is_dir() or manifest_path(store).exists():
+        return False
+    return next(part_files(store), None) is None
+
+
+def recover(store: Path, done: Sealed, step: Callable[[str], None] = _no_step) -> Manifest:
+    """Finish or undo what a crashed seal left, and give the manifest; the caller has the lock.
+
+    A manifest that is lost or damaged is rebuilt from the parts; a damaged one is kept aside.
+    """
+    manifest = _current(store, done)
+    waiting = _next_manifest(store, done)
+    if waiting is not None and waiting.generation == manifest.generation + 1:
+        known = {part.path for part in manifest.parts}
+        new = [part for part in waiting.parts if part.path not in known]
+        if all((store / part.path).exists() or _staged(store, part).exists() for part in new):
+            _publish(store, new, step)
+            manifest = waiting
+        else:
+            for part in new:
+                (store / part.path).unlink(missing_ok=True)
+    next_path(store).unlink(missing_ok=True)
+    if (store / STAGING).is_dir():
+        for file in (store / STAGING).iterdir():
+            file.unlink(missing_ok=True)
+    delete_files(store, manifest.removed)
+    return manifest
+
+
+def delete_files(store: Path, paths: Iterable[str]) -> None:
+    """Delete files that are no parts any more, and the date folders they leave empty."""
+    for path in paths:
+        file = store / path
+        file.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder holds other files, or is gone already
+            file.parent.rmdir()
+
+
+def _current(store: Path, done: Sealed) -> Manifest:
+    path = manifest_path(store)
+    try:
+        manifest = read_manifest(path)
+    except NewerFormatError:
+        raise
+    except CorruptStoreError as error:
+        done.problems.append(f"{error}; rebuilt from the parts")
+        path.replace(path.with_name(f"{path.name}.damaged"))
+        manifest = None
+    if manifest is None:
+        names = [segment.name for segment in segment_paths(store / JOURNAL)]
+        manifest, unreadable = rebuild(store, names)
+        done.problems += map(str, unreadable)
+        write_manifest(store, manifest)
+    return manifest
+
+
+def _next_manifest(store: Path, done: Sealed) -> Manifest | None:
+    try:
+        return read_manifest(next_path(store))
+    except CorruptStoreError as error:
+        done.problems.append(str(error))
+        return None
+
+
+def _batches(journal: Path) -> Iterator[list[Path]]:
+    """Yield groups of segments small enough to be decoded at once."""
+    group: list[Path] = []
+    size = 0
+    for path in segment_paths(journal):
+        group.append(path)
+        size += path.stat().st_size
+        if size >= BATCH_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _read(path: Path, manifest: Manifest, adopted: ExitStack, done: Sealed) -> _Pending | None:
+    is_dead = adopted.enter_context(adopt(path))
+    start = manifest.sealed.get(path.name, 0)
+    try:
+        data = read_segment(path, start)
+        # What was damaged in the stretch sealed while the writer lived is told now, with the rest.
+        gaps = read_segment(path).damaged if is_dead and start else data.damaged
+    except (StoreError, OSError) as error:
+        done.problems.append(f"{path}: {error}")
+        return None
+    damaged = sum(length for _, length in gaps) + data.tail
+    return _Pending(path, start, data.end, is_dead, damaged, with_derived(data.tables))
+
+
+def _due(
+    pending: list[_Pending], manifest: Manifest, now: datetime, done: Sealed
+) -> list[_Pending]:
+    parts = Counter(part.date for part in manifest.parts if part.kind == "operations")
+    waiting: Counter[str] = Counter()
+    for segment in pending:
+        for day, operations in segment.rows["operations"].items():
+            waiting[day] += len(operations)
+    crowded = {
+        day
+        for day, count in parts.items()
+        if count >= MANY_PARTS and waiting[day] < MANY_ROWS and not _is_over(day, now)
+    }
+    due = [segment for segment in pending if crowded.isdisjoint(segment.dates())]
+    done.segments_left += len(pending) - len(due)
+    return due
+
+
+def _is_over(day: str, now: datetime) -> bool:
+    if day == INVALID_DATE:
+        return False
+    return datetime.fromisoformat(f"{day}T00:00:00+00:00") + _DAY_IS_OVER <= now
+
+
+def _seal_batch(
+    store: Path,
+    pending: list[_Pending],
+    manifest: Manifest,
+    done: Sealed,
+    step: Callable[[str], None],
+) -> Manifest:
+    grown = [segment for segment in pending if segment.end > segment.start]
+    if grown:
+        sealed = {segment.path.name: segment.end for segment in grown}
+        rows = _merged(grown)
+        seal = Seal(uuid4().hex, manifest.generation + 1, len(rows), sealed)
+        make_folder(store / STAGING)
+        parts = []
+        for (kind, day), group in rows.items():
+            step(f"stage {kind}")
+            parts.append(write_part(store / STAGING, kind=kind, day=day, rows=group, seal=seal))
+            done.rows[kind] += len(group)
+        manifest = _next_generation(store, manifest, parts, sealed)
+        step("write next")
+        write_durably(next_path(store), encode_manifest(manifest))
+        _publish(store, parts, step)
+        done.parts += len(parts)
+    for segment in pending:
+        if segment.is_dead:
+            step("delete segment")
+            _retire(segment, done)
+    if any(segment.is_dead for segment in pending):
+        # A later manifest forgets the range of a segment that is gone: gone it must stay.
+        sync_folder(store / JOURNAL)
+    return manifest
+
+
+def _merged(grown: list[_Pending]) -> dict[tuple[str, str], list[tuple[object, ...]]]:
+    groups: dict[tuple[str, str], list[tuple[object, ...]]] = defaultdict(list)
+    for segment in grown:
+        for kind, days in segment.rows.items():
+            for day, rows in days.items():
+                groups[kind, day] += rows
+    merge = {
+        "nodes": merge_nodes,
+        "relationships": merge_relationships,
+        "schemas": distinct_schemas,
+    }
+    return {
+        (kind, day): merge[kind](rows) if kind in merge else rows
+        for (kind, day), rows in groups.items()
+        if rows
+    }
+
+
+def _next_generation(
+    store: Path, manifest: Manifest, parts: list[Part], sealed: dict[str, int]
+) -> Manifest:
+    existing = {path.name for path in segment_paths(store / JOURNAL)}
+    ranges = {name: end for name, end in manifest.sealed.items() if name in existing} | sealed
+    return manifest.advance(parts=(*manifest.parts, *parts), sealed=ranges, removed=())
+
+
+def _publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None:
+    for part in parts:
+        step(f"publish {part.kind}")
+        staged, target = _staged(store, part), store / part.path
+        if staged.exists():
+            make_folder(target.parent)
+            rename_durably(staged, target)
+    step("commit")
+    rename_durably(next_path(store), manifest_path(store))
+    step("committed")
+
+
+def _staged(store: Path, part: Part) -> Path:
+    return store / STAGING / PurePosixPath(part.path).name
+
+
+def _retire(segment: _Pending, done: Sealed) -> None:
+    if segment.damaged_bytes:
+        done.damaged_bytes += segment.damaged_bytes
+        aside = segment.path.with_name(f"{segment.path.name}.damaged")
+        done.problems.append(
+            f"{segment.path} had {segment.damaged_bytes} bytes that are no records; its readable "
+            f"records are sealed, the file is kept as {aside.name}"
+        )
+        segment.path.rename(aside)
+    else:
+        segment.path.unlink()
+    done.segments_removed += 1

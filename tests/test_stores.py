@@ -1,0 +1,266 @@
+"""One contract for every store."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lineage.codec import TABLES, operation_rows, schema_row, to_micros
+from lineage.core import DataOperation, DataSource
+from lineage.errors import StoreError
+from lineage.stores import base
+from lineage.stores.base import KINDS, Filter, open_store, path_of
+from lineage.stores.memory import MemoryStore
+from lineage.stores.parquet import LineageMetadataRepository
+from lineage.stores.tables import arrow_schema
+
+T0 = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def operation(number, *, at=None, kind="transform", inputs=("a",), outputs=("b",), **fields):
+    return DataOperation.create(
+        kind,
+        operation_id=f"op{number}",
+        timestamp=at or T0 + timedelta(seconds=number),
+        inputs=[DataSource("file", name, f"/{name}") for name in inputs],
+        outputs=[DataSource("file", name, f"/{name}") for name in outputs],
+        **fields,
+    )
+
+
+def save(store, *operations):
+    for each in operations:
+        for kind, rows in operation_rows(each).items():
+            store.append(kind, rows)
+
+
+def rows_of(store, kind, where=base.EVERYTHING):
+    return [row for table in store.scan(kind, where) for row in table.to_pylist()]
+
+
+def ids(store, where=base.EVERYTHING):
+    return sorted(row["operation_id"] for row in rows_of(store, "operations", where))
+
+
+@pytest.fixture(params=["memory", "parquet", "parquet, sealed"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        made = MemoryStore()
+    elif request.param == "parquet":
+        made = LineageMetadataRepository(tmp_path / "store")
+    else:
+        made = SealsAlways(tmp_path / "store")
+    yield made
+    made.close()
+
+
+class SealsAlways(LineageMetadataRepository):
+    """Scans what every seal left, never a journal."""
+
+    def scan(self, kind, where=base.EVERYTHING):
+        self.seal()
+        return super().scan(kind, where)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_store_gives_an_empty_table(store, kind):
+    tables = list(store.scan(kind))
+    assert tables
+    assert pa.concat_tables(tables).num_rows == 0
+    assert all(table.schema.equals(arrow_schema(kind)) for table in tables)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_come_back_with_every_column(store, kind):
+    values = {"string": "x", "json": "{}", "int32": 7, "int64": 8, "double": 0.5, "refs": []}
+    micros = to_micros(T0)
+    row = {name: values.get(word, micros) for name, word in TABLES[kind].items()}
+    store.append(kind, [row])
+    (found,) = rows_of(store, kind)
+    times = {name: T0 for name, word in TABLES[kind].items() if word == "time"}
+    assert found == row | times
+
+
+def test_what_was_appended_is_seen_at_once(store):
+    for number in range(5):
+        save(store, operation(number))
+        assert ids(store) == [f"op{n}" for n in range(number + 1)]
+
+
+def test_references_come_back_as_structs(store):
+    made = operation(1)
+    made.inputs[0] = DataSource("file", "a", "/a", {"columns": {"x": "int"}}, version="v1")
+    save(store, made)
+    (row,) = rows_of(store, "operations")
+    (schema,) = rows_of(store, "schemas")
+    assert row["inputs"] == [
+        {
+            "node_id": "file:a",
+            "source_type": "file",
+            "source_id": "a",
+            "location": "/a",
+            "version": "v1",
+            "schema_id": schema["schema_id"],
+            "record_count": None,
+        }
+    ]
+    assert schema["schema_info"] == '{"columns":{"x":"int"}}'
+
+
+def test_nodes_and_relationships_follow_from_operations(store):
+    save(store, operation(1), operation(2), operation(3, inputs=["b"], outputs=["c"]))
+    reads = {row["node_id"]: 0 for row in rows_of(store, "nodes")}
+    for row in rows_of(store, "nodes"):
+        reads[row["node_id"]] += row["accessed_count"]
+    assert reads == {"file:a": 2, "file:b": 1, "file:c": 0}
+    pairs = {}
+    for row in rows_of(store, "relationships"):
+        pair = (row["from_node_id"], row["to_node_id"])
+        pairs[pair] = pairs.get(pair, 0) + row["operation_count"]
+    assert pairs == {("file:a", "file:b"): 2, ("file:b", "file:c"): 1}
+
+
+def test_a_failed_operation_is_kept_and_links_nothing(store):
+    save(store, operation(1, status="failed", error_type="ValueError", error_info="no"))
+    (row,) = rows_of(store, "operations")
+    assert (row["status"], row["error_info"]) == ("failed", "no")
+    assert {row["node_id"] for row in rows_of(store, "nodes")} == {"file:a", "file:b"}
+    assert rows_of(store, "relationships") == []
+
+
+def test_a_scan_can_be_limited_in_time_by_value_and_to_columns(store):
+    save(
+        store,
+        operation(1),
+        operation(2, kind="read"),
+        operation(3, at=T0 + timedelta(days=1)),
+        operation(4, at=T0 + timedelta(days=2), kind="read"),
+    )
+    one, two = T0 + timedelta(seconds=1), T0 + timedelta(days=1)
+    assert ids(store, Filter(start=two)) == ["op3", "op4"]
+    assert ids(store, Filter(end=one)) == ["op1"]
+    assert ids(store, Filter(start=one, end=two)) == ["op1", "op2", "op3"]
+    assert ids(store, Filter(equal={"operation_type": ("read",)})) == ["op2", "op4"]
+    assert ids(store, Filter(start=two, equal={"operation_type": ("read", "x")})) == ["op4"]
+    assert ids(store, Filter(equal={"operation_type": ()})) == []
+    where = Filter(start=two, columns=("operation_id",), equal={"operation_type": ("read",)})
+    assert rows_of(store, "operations", where) == [{"operation_id": "op4"}]
+    for table in store.scan("operations", Filter(columns=("status", "operation_id"))):
+        assert table.column_names == ["status", "operation_id"]
+
+
+def test_nodes_of_a_date_are_those_of_its_operations(store):
+    save(store, operation(1), operation(2, at=T0 + timedelta(days=1), outputs=["z"]))
+    later = Filter(start=T0 + timedelta(hours=13))
+    assert {row["node_id"] for row in rows_of(store, "nodes", later)} == {"file:a", "file:z"}
+
+
+def test_unknown_kinds_are_refused_with_the_known(store):
+    with pytest.raises(ValueError, match="no kind 'edges'.*operations, nodes"):
+        store.append("edges", [])
+    with pytest.raises(ValueError, match="no kind 'edges'"):
+        list(store.scan("edges"))
+
+
+def test_threads_lose_and_double_nothing(store):
+    def work(writer):
+        for number in range(25):
+            save(store, operation(f"{writer}-{number}", at=T0))
+            if number % 10 == 0:
+                found = [row["operation_id"] for row in rows_of(store, "operations")]
+                doubled.append(len(found) != len(set(found)))
+
+    doubled = []
+    threads = [threading.Thread(target=work, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ids(store) == sorted(f"op{w}-{n}" for w in range(4) for n in range(25))
+    assert not any(doubled)
+
+
+def test_a_closed_store_may_be_used_again(store):
+    save(store, operation(1))
+    store.close()
+    save(store, operation(2))
+    store.close()
+    store.close()
+    assert ids(store) == ["op1", "op2"]
+
+
+def test_rows_without_a_time_are_kept(store):
+    store.append("schemas", [{"schema_id": "s", "schema_info": "{}"}])
+    assert [row["schema_id"] for row in rows_of(store, "schemas")] == ["s"]
+    assert rows_of(store, "schemas", Filter(start=T0)) == []
+
+
+def test_memory_is_bounded_and_counts_what_it_drops():
+    store = MemoryStore(max_operations=3)
+    save(store, *(operation(n, outputs=[f"out{n}"]) for n in range(5)))
+    assert ids(store) == ["op2", "op3", "op4"]
+    assert store.evicted == 2
+    assert {row["node_id"] for row in rows_of(store, "nodes")} == {
+        "file:a",
+        "file:out2",
+        "file:out3",
+        "file:out4",
+    }
+    for _ in range(5):
+        store.append("schemas", [schema_row({"columns": {}}, 1)] * 2)
+    assert len(rows_of(store, "schemas")) == 1
+    assert store.evicted == 2
+
+
+def test_memory_has_room_for_something():
+    with pytest.raises(ValueError, match="max_operations is 0"):
+        MemoryStore(0)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("store", "store"),
+        ("/data/store", "/data/store"),
+        ("file:///data/my%20store", "/data/my store"),
+        ("parquet:///data/store", "/data/store"),
+        ("parquet://store/here", "store/here"),
+        ("FILE:///data/store", "/data/store"),
+    ],
+)
+def test_paths_and_urls_name_folders(url, path):
+    store = open_store(url)
+    assert isinstance(store, LineageMetadataRepository)
+    assert store.base_path == Path(path)
+    assert path_of(url) == Path(path)
+
+
+def test_a_path_object_is_a_path(tmp_path):
+    assert open_store(tmp_path).base_path == tmp_path
+    assert open_store("~/store").base_path == Path.home() / "store"
+
+
+def test_a_memory_url_gives_a_store_of_its_own():
+    assert isinstance(open_store("memory://"), MemoryStore)
+    assert open_store("memory://") is not open_store("memory://")
+
+
+def test_another_scheme_comes_from_an_entry_point(tmp_path, monkeypatch):
+    (tmp_path / "their_store.py").write_text("def open(url):\n    return ('theirs', url)\n")
+    info = tmp_path / "their_store-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-store\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[lineage.stores]\ntheirs = their_store:open\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert open_store("theirs://x") == ("theirs", "theirs://x")
+
+
+def test_an_unknown_scheme_lists_the_known_and_hides_the_password():
+    with pytest.raises(StoreError) as caught:
+        open_store("mysql://me:secret@host/db")
+    text = str(caught.value)
+    assert "no store for mysql://" in text
+    assert "file://, memory://, parquet://" in text
+    assert "secret" not in text
