@@ -9,13 +9,14 @@ the fields of `REF`.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lineage.core import SUCCESS, DataOperation, DataSource, LineageNode, OperationType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 SCHEMA_VERSION = 1
 
@@ -286,6 +287,24 @@ def as_tuples(kind: str, rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, .
     """Put rows into the column order of their kind; a missing column is None."""
     names = tuple(TABLES[kind])
     return [tuple(row.get(name) for name in names) for row in rows]
+
+
+def to_tuple(kind: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Put a row that a table gave, with times and structs, into the form that journals hold."""
+    return tuple(_PLAIN[word](row.get(name)) for name, word in TABLES[kind].items())
+
+
+def _as_is(value: Any) -> Any:
+    return value
+
+
+def _plain_refs(refs: Iterable[Mapping[str, Any]] | None) -> list[tuple[Any, ...]]:
+    return [tuple(ref.get(name) for name in REF) for ref in refs or ()]
+
+
+_PLAIN: defaultdict[str, Callable[[Any], Any]] = defaultdict(
+    lambda: _as_is, time=to_micros, refs=_plain_refs
+)
 
 
 def _source_row(source: DataSource, at: int | None) -> Row:

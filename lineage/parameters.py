@@ -172,12 +172,16 @@ class _Budget:
 
 
 def frame(value: Any) -> dict[str, Any]:
-    """Give what is kept of a frame: its type, its shape and the id of its schema."""
+    """Give what is kept of a frame; a frame that fails to describe itself is kept by its type."""
     try:
-        found = fingerprint.describe(value)
-    except Exception:  # noqa: BLE001 - a frame that fails to describe itself is kept by name
+        return frame_form(type(value), fingerprint.describe(value))
+    except Exception:  # noqa: BLE001 - hostile objects may raise anything
         return {"type": type(value).__name__}
-    kept: dict[str, Any] = {"type": type(value).__name__, "shape": list(found.shape)}
+
+
+def frame_form(kind: type, found: fingerprint.Description) -> dict[str, Any]:
+    """Give what is kept of a frame: its type, its shape and the id of its schema."""
+    kept: dict[str, Any] = {"type": kind.__name__, "shape": found.shape}
     if found.schema:
         kept["schema"] = found.schema.schema_id
     return kept
@@ -187,7 +191,8 @@ def _items(value: Any) -> Iterable[Any]:
     kind: Any
     for kind in (list, tuple, set, frozenset):
         if isinstance(value, kind):
-            return kind.__iter__(value)  # type: ignore[no-any-return] - the iterator of a builtin
+            items: Iterable[Any] = kind.__iter__(value)
+            return items
     raise TypeError(type(value).__name__)
 
 

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from lineage.errors import StoreError
+from lineage.redact import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     import pyarrow as pa
+
+    from lineage.stores.records import Definition, Tables
 
 KINDS = ("operations", "nodes", "relationships", "schemas", "runs")
 DERIVED = ("nodes", "relationships")
@@ -71,6 +74,38 @@ class Store(Protocol):
         """Release what the store holds; it may be opened again."""
 
 
+class RecordSegment(Protocol):
+    """What records are appended to; `token` marks the definitions that it holds."""
+
+    token: object
+
+    def append(self, payload: bytes) -> None:
+        """Keep one record."""
+
+    def define(self, definition: Definition) -> None:
+        """Keep a definition and mark it with the token."""
+
+
+class RecordJournal(Protocol):
+    """The end of a store that a tracker writes to; stores without one get `rows.RowJournal`."""
+
+    @property
+    def segment(self) -> RecordSegment | None:
+        """The open segment, if there is one."""
+
+    def open(self) -> RecordSegment:
+        """Give the open segment, a new one if there is none."""
+
+    def take(self) -> Tables | None:
+        """Give the rows appended since the last call, by kind, in column order.
+
+        None when some of them can no longer be had here and must be scanned from the store.
+        """
+
+    def close(self) -> None:
+        """Let go of the segment."""
+
+
 def open_store(url: str | Path) -> Store:
     """Open the store at a path or a URL.
 
@@ -91,7 +126,7 @@ def open_store(url: str | Path) -> Store:
     if point is None:
         known = ", ".join(f"{name}://" for name in sorted({*_BUILT_IN, *_others()}))
         raise StoreError(
-            f"no store for {scheme}:// in {redacted(text)!r}; known are a path, {known}; another "
+            f"no store for {scheme}:// in {redact_text(text)!r}; known are a path, {known}; another "
             f"package can add one by an entry point in the group {GROUP!r}"
         )
     store: Store = point.load()(text)
@@ -114,8 +149,3 @@ def check_kind(kind: str) -> None:
     """Refuse a kind that stores do not know."""
     if kind not in KINDS:
         raise ValueError(f"no kind {kind!r} in a store; the kinds are {', '.join(KINDS)}")
-
-
-def redacted(url: str) -> str:
-    """Give a URL without the user and password in it."""
-    return re.sub(r"//[^/@]*@", "//", url)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import getpass
 import os
 import secrets
 import socket
@@ -22,7 +21,6 @@ import time
 import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,9 +31,11 @@ from lineage.stores.records import (
     FORMAT_VERSION,
     HEADER,
     ROW,
+    Definition,
     RecordDecoder,
     Tables,
     encode,
+    process_header,
 )
 
 if TYPE_CHECKING:
@@ -49,24 +49,6 @@ _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 _KEEP_SEGMENT = (errno.ENOSPC, errno.EDQUOT)
 
 _digest = xxhash.xxh3_64_digest
-
-
-class Definition:
-    """A thing that repeats, under a number that is unique in this process.
-
-    `token` is that of the segment it was last written to: a record may refer to the number only
-    in a segment that holds the definition. It is a token and not the segment, which would stay
-    open for as long as the definition lives.
-    """
-
-    __slots__ = ("fields", "number", "tag", "token")
-    _numbers = count()
-
-    def __init__(self, tag: int, *fields: Any) -> None:
-        self.tag = tag
-        self.number = next(Definition._numbers)
-        self.fields = fields
-        self.token: object = None
 
 
 class Segment:
@@ -145,6 +127,8 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._on_full = on_full
         self._lock = threading.Lock()
+        self._taking = threading.Lock()
+        self._readers: list[SegmentReader] = []
         _journals.add(self)
 
     def append_row(self, kind: str, row: Mapping[str, Any]) -> None:
@@ -174,6 +158,26 @@ class Journal:
         if full and self._on_full is not None:
             self._on_full()
 
+    def take(self) -> Tables | None:
+        """Give the rows appended since the last call, by kind, in column order.
+
+        None when a segment was sealed before it was read: the store has to be scanned.
+        """
+        taken: Tables = {}
+        with self._taking:
+            for reader in list(self._readers):
+                is_open = self.segment is not None and self.segment.path == reader.path
+                try:
+                    tables = reader.read_on()
+                except FileNotFoundError:
+                    self._readers.remove(reader)
+                    return None
+                for kind, rows in tables.items():
+                    taken.setdefault(kind, []).extend(rows)
+                if not is_open:
+                    self._readers.remove(reader)
+        return taken
+
     def close(self) -> None:
         """Let go of the segment, and of its lock; the next record opens another."""
         with self._lock:
@@ -195,26 +199,14 @@ class Journal:
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            segment.append(encode((HEADER, FORMAT_VERSION, _header())))
+            segment.append(encode((HEADER, FORMAT_VERSION, process_header())))
             hidden.rename(path)
         except (OSError, StoreError) as error:
             with suppress(OSError):  # the first error is the one to tell
                 hidden.unlink()
             raise StoreError(f"cannot start journal segment {path}: {error}") from error
+        self._readers.append(SegmentReader(path))
         return segment
-
-
-def _header() -> dict[str, Any]:
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # no name for this user id, as in many containers
-        user = str(os.getuid())
-    return {
-        "host": socket.gethostname(),
-        "user": user,
-        "process_id": os.getpid(),
-        "started_at": time.time_ns() // 1000,
-    }
 
 
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
@@ -258,22 +250,45 @@ def read_segment(path: Path, start: int = 0) -> SegmentData:
         OSError: The file cannot be read; FileNotFoundError when it has been sealed meanwhile.
         CorruptStoreError: A newer version wrote it.
     """
-    data = path.read_bytes()
-    decoder = RecordDecoder()
-    damaged: list[tuple[int, int]] = []
-    end = position = 0
-    for offset, payload, after in _frames(data):
-        try:
-            decoder.feed(payload, emit=offset >= start)
-        except (ValueError, KeyError, TypeError, IndexError, msgspec.DecodeError):
-            damaged.append((offset, after - offset))
-            end = position = after
-            continue
-        if offset > position:
-            damaged.append((position, offset - position))
-        end = position = after
-    gaps = [gap for gap in damaged if gap[0] >= start]
-    return SegmentData(decoder.tables, end, decoder.header, gaps, len(data) - end)
+    reader = SegmentReader(path)
+    tables = reader.read_on(emit_from=start)
+    gaps = [gap for gap in reader.damaged if gap[0] >= start]
+    return SegmentData(tables, reader.end, reader.header, gaps, reader.tail)
+
+
+class SegmentReader:
+    """Read a segment on from where the last reading ended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.end = 0
+        self.tail = 0
+        self.damaged: list[tuple[int, int]] = []
+        self._decoder = RecordDecoder()
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """Who wrote the segment, once its first record has been read."""
+        return self._decoder.header
+
+    def read_on(self, *, emit_from: int = 0) -> Tables:
+        """Give the rows of the records that came since, from the file offset `emit_from` on."""
+        with self.path.open("rb") as file:
+            base = file.seek(self.end)
+            data = file.read()
+        decoder, position = self._decoder, 0
+        for offset, payload, after in _frames(data):
+            if offset > position:
+                self.damaged.append((base + position, offset - position))
+            position = after
+            try:
+                decoder.feed(payload, emit=base + offset >= emit_from)
+            except (ValueError, KeyError, TypeError, IndexError, msgspec.DecodeError):
+                self.damaged.append((base + offset, after - offset))
+        self.end = base + position
+        self.tail = len(data) - position
+        tables, decoder.tables = decoder.tables, {}
+        return tables
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, memoryview, int]]:

@@ -11,8 +11,8 @@ array of scalars. The first element of a record is its tag:
 | SOURCE | number, time ns, [node_id, source_type, source_id, location], metadata JSON or nil |
 | SCHEMA | number, time ns, schema id, schema JSON |
 | RUN | number, run id |
-| OPERATION | site, operation id, parent id, run, thread, start ns, duration ns, error, \
-parameters, inputs, outputs, records in, records out |
+| OPERATION | site, run, inputs, outputs, operation id, parent id, thread, start ns, duration ns, \
+error, parameters, records in, records out |
 | ROW | kind, {column: value} |
 
 An error is nil or [type, text]. Parameters are values in the order of the site's names, or a map.
@@ -21,6 +21,11 @@ An input or output is [source, version, schema, record count].
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
+import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,6 +48,38 @@ _to_json = msgspec.json.Encoder().encode
 _SOURCE = ("node_id", "source_type", "source_id", "location")
 
 Tables = dict[str, list[tuple[Any, ...]]]
+
+
+def process_header() -> dict[str, Any]:
+    """Say which process writes: host, user, process id, and when it began to."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # no name for this user id, as in many containers
+        user = str(os.getuid())
+    return {
+        "host": socket.gethostname(),
+        "user": user,
+        "process_id": os.getpid(),
+        "started_at": time.time_ns() // 1000,
+    }
+
+
+class Definition:
+    """A thing that repeats, under a number that is unique in this process.
+
+    `token` is that of the segment it was last written to: a record may refer to the number only
+    in a segment that holds the definition. It is a token and not the segment, which would stay
+    open for as long as the definition lives.
+    """
+
+    __slots__ = ("fields", "number", "tag", "token")
+    _numbers = count()
+
+    def __init__(self, tag: int, *fields: Any) -> None:
+        self.tag = tag
+        self.number = next(Definition._numbers)
+        self.fields = fields
+        self.token: object = None
 
 
 class RecordDecoder:
@@ -116,16 +153,16 @@ class RecordDecoder:
     def _operation(self, *record: Any) -> None:
         (
             site,
+            run,
+            inputs,
+            outputs,
             operation_id,
             parent_id,
-            run,
             thread_id,
             start_ns,
             duration_ns,
             error,
             parameters,
-            inputs,
-            outputs,
             count_in,
             count_out,
         ) = record

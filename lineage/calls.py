@@ -1,0 +1,468 @@
+"""One tracked call from its start to its end: what every generated wrapper calls into.
+
+`begin` looks at the arguments before the function runs; `end` or `fail` at the outcome after.
+None of them raises what is its own fault, and none keeps an argument, a result or a frame.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lineage import codec, fingerprint, links
+from lineage.core import DataSource, OperationType
+from lineage.links import Ref
+from lineage.parameters import PLAIN, frame_form
+from lineage.redact import REDACTED, is_secret_name
+from lineage.stores.records import SITE, Definition
+from lineage.tracker import LineageTracker, active_tracker, current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+_time_ns, _clock = time.time_ns, time.perf_counter_ns
+_MEMORY = "memory"
+_MOST_ITEMS = 1000
+_MOST_DEFINITIONS = 1000
+_SIZED = frozenset((list, dict, set, frozenset))
+
+_FILES = frozenset((OperationType.READ, OperationType.WRITE))
+
+
+class Declared(NamedTuple):
+    """A source that the user named: a parameter by its place, or a data source."""
+
+    parameter: int | None
+    source: DataSource | None
+
+
+class Repository(NamedTuple):
+    """What a method of a repository works on."""
+
+    source: DataSource
+    settings_name: str
+    context: dict[str, Any]
+
+
+class Site:
+    """What is known of a tracked function before it is called.
+
+    Args:
+        function: The user's function.
+        operation_type: What it does to data.
+        names: The names of the values that the wrapper hands over, without `self`.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], operation_type: OperationType, names: tuple[str, ...]
+    ) -> None:
+        module, name = function.__module__, function.__qualname__
+        code = getattr(function, "__code__", None)
+        self.function = function
+        self.operation_type = operation_type
+        self.names = names
+        self.name = f"{module}.{name}"
+        self.tracker: LineageTracker | None = None
+        self.input_sources: tuple[Declared, ...] | None = None
+        self.output_sources: tuple[Declared, ...] | None = None
+        self.extract_inputs: Callable[..., Iterable[DataSource | str]] | None = None
+        self.extract_outputs: Callable[..., Iterable[DataSource | str]] | None = None
+        self.repository: Callable[[Any, Mapping[str, Any]], Repository] | None = None
+        self.kinds: tuple[Any, ...] = ()
+        self.context: dict[str, Any] = {"function": name, "module": module}
+        if "." in name and not name.rpartition(".")[0].endswith("<locals>"):
+            self.context["class"] = name.split(".")[-2]
+        self._code = (module, name, code and code.co_filename, code and code.co_firstlineno)
+        self._secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
+        self._definitions: dict[str, Definition] = {}
+        self.plain = self.definition({})
+
+    def definition(self, context: Mapping[str, Any]) -> Definition:
+        """Give the definition of this code in a context; the same one for an equal context."""
+        text = codec.to_json(self.context | dict(context) if context else self.context)
+        known = self._definitions.get(text)
+        if known is None:
+            if len(self._definitions) >= _MOST_DEFINITIONS:
+                self._definitions.clear()
+            fields = [str(self.operation_type), *self._code, list(self.names), text]
+            known = self._definitions[text] = Definition(SITE, fields)
+        return known
+
+    def hide_secrets(self, parameters: list[Any]) -> None:
+        """Replace the parameters whose names say that they are secrets."""
+        for index in self._secrets:
+            parameters[index] = REDACTED
+
+
+class Call:
+    """A call under way: `inside` is what its code is in, `outside` what the caller is in."""
+
+    __slots__ = (
+        *("count_in", "counts", "definition", "inputs", "inside", "number", "outputs"),
+        *("outside", "parameters", "parent", "qualifier", "run", "start_ns", "started", "tracker"),
+    )
+    tracker: LineageTracker
+    number: int
+    inside: tuple[str, Definition | None]
+    outside: tuple[str | None, Definition | None] | None
+    parent: str | None
+    run: Definition | None
+    definition: Definition
+    parameters: list[Any]
+    inputs: Sequence[Ref]
+    outputs: Sequence[Ref]
+    qualifier: str
+    count_in: int | None
+    counts: bool
+    start_ns: int
+    started: int
+
+
+def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None:
+    """Begin a call: None when it is not to be tracked.
+
+    Args:
+        site: The function.
+        values: Its arguments in the order of the site's names; they are not kept.
+        owner: The instance, when the function is a method of a repository.
+    """
+    tracker = site.tracker or active_tracker()
+    if tracker is None or not tracker.settings.allows(site.operation_type):
+        return None
+    try:
+        call = Call()
+        call.tracker = tracker
+        operation_id, call.number = tracker.recorder.next_id()
+        call.outside = outside = current.get()
+        call.parent, call.run = outside or tracker.surroundings()
+        call.inside = (operation_id, call.run)
+        call.definition = site.plain
+        call.outputs = call.inputs = ()
+        call.qualifier, call.count_in, call.counts = "", None, True
+        frames = _parameters(site, call, values)
+        if site.repository is not None and not _enter_repository(site, call, values, owner):
+            return None
+        if frames or site.input_sources or site.extract_inputs or site.operation_type in _FILES:
+            _inputs(site, call, values, frames)
+        call.start_ns = _time_ns()
+        call.started = _clock()
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tracker.lose(problem)
+        return None
+    return call
+
+
+def end(site: Site, call: Call, result: Any, values: tuple[Any, ...] = ()) -> None:
+    """Record that a call returned.
+
+    Args:
+        site: The function.
+        call: The call.
+        result: What it returned; it is not kept, and no iterator is advanced.
+        values: The arguments again, where the site has use for them.
+    """
+    duration = _clock() - call.started
+    try:
+        kind = type(result)
+        if kind in PLAIN and site.output_sources is None and site.operation_type not in _FILES:
+            count_out = None
+        else:
+            count_out = _outputs(site, call, result, values)
+        finish(call, duration, None, count_out)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        call.tracker.lose(problem)
+    except BaseException as problem:
+        call.tracker.lose(problem)
+        raise
+
+
+def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] = ()) -> None:
+    """Record that a call raised; its declared outputs are kept, and make no edge."""
+    duration = _clock() - call.started
+    try:
+        call.outputs = [*call.outputs, *_declared_outputs(site, call, values)]
+        finish(call, duration, error_of(call.tracker, error), None)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        call.tracker.lose(problem)
+
+
+def finish(
+    call: Call, duration_ns: int, error: tuple[str, str] | None, count_out: int | None
+) -> None:
+    """Write the record of a call."""
+    identity = (call.inside[0], call.parent, get_ident(), call.start_ns, duration_ns, error)
+    counts = (call.count_in, count_out) if call.counts else (None, None)
+    record, where = call.tracker.recorder.record, (call.definition, call.run)
+    outcome = (*identity, call.parameters, *counts)
+    try:
+        record(*where, call.inputs, call.outputs, outcome)
+    except (OverflowError, TypeError, ValueError):  # an integer of more than 64 bits
+        parameters = [call.tracker.captor.capture(value) for value in call.parameters]
+        record(*where, call.inputs, call.outputs, (*identity, parameters, *counts))
+
+
+def note_yield(site: Site, call: Call, item: Any) -> int:
+    """Link a frame that a generator yields, and count the records: its rows, or one."""
+    try:
+        if not fingerprint.is_frame(type(item)):
+            return 1
+        ref = _made(site, call, "yield", item, ())
+        if not any(known[:2] == ref[:2] for known in call.outputs):
+            call.outputs = [*call.outputs, ref]
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        call.tracker.lose(problem)
+        return 0
+    return ref.rows or 0
+
+
+def error_of(tracker: LineageTracker, error: BaseException) -> tuple[str, str]:
+    """Give an exception's type and its redacted text, whatever its own methods do."""
+    kind = type(error)
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        name = f"{kind.__module__}.{name}"
+    try:
+        return name, tracker.error_text(str(error))
+    except Exception:  # noqa: BLE001 - the text of a hostile exception
+        return name, "<no text: the exception failed to give one>"
+
+
+class _Frame(NamedTuple):
+    """A frame among the arguments; lives no longer than `begin`."""
+
+    name: str
+    value: Any
+    found: fingerprint.Description
+
+
+def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]:
+    captor = call.tracker.captor
+    call.parameters = parameters = []
+    frames: list[_Frame] = []
+    for value in values:
+        kind = type(value)
+        if kind in PLAIN:
+            parameters.append(value)
+        elif kind is str:
+            parameters.append(captor.text(value))
+        elif fingerprint.is_frame(kind):
+            found = fingerprint.describe(value)
+            frames.append(_Frame(site.names[len(parameters)], value, found))
+            parameters.append(frame_form(kind, found))
+        else:
+            if kind is list or kind is tuple or kind is dict:
+                frames += _inner_frames(site.names[len(parameters)], value)
+            parameters.append(captor.capture(value))
+    site.hide_secrets(parameters)
+    return frames if call.tracker.settings.track_dataframes else []
+
+
+def _inner_frames(name: str, value: Any) -> Iterator[_Frame]:
+    if len(value) <= _MOST_ITEMS:
+        for key, item in value.items() if type(value) is dict else enumerate(value):
+            if fingerprint.is_frame(type(item)):
+                yield _Frame(f"{name}[{key!s:.40}]", item, fingerprint.describe(item))
+
+
+def _enter_repository(site: Site, call: Call, values: tuple[Any, ...], owner: Any) -> bool:
+    settings = call.tracker.settings
+    if site.repository is None or not settings.track_repositories:
+        return False
+    place = site.repository(owner, dict(zip(site.names, values, strict=True)))
+    wanted = settings.repository_settings.get(place.settings_name, {})
+    if not wanted.get("track_all_operations", True):
+        return False
+    call.counts = bool(wanted.get("enable_volume_tracking", True))
+    call.definition = site.definition({"repository": place.context})
+    if site.operation_type is OperationType.WRITE:
+        call.outputs = [call.tracker.ref(place.source, version=call.inside[0])]
+    else:
+        call.inputs = [call.tracker.ref(place.source)]
+        call.qualifier = f"[{place.source.source_id}]"
+    return True
+
+
+def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame]) -> None:
+    inputs = list(call.inputs)
+    known = {id(frame.value): _frame_ref(site, call, frame) for frame in frames}
+    if site.input_sources is None:
+        inputs += known.values()
+        counted = [ref.rows for ref in known.values()]
+        if site.operation_type is OperationType.READ and site.repository is None:
+            inputs += _file_refs(call, values)
+    else:
+        counted = []
+        for declared in site.input_sources:
+            for ref in _declared_input(site, call, declared, values, known):
+                inputs.append(ref)
+                counted.append(ref.rows)
+    if site.extract_inputs is not None:
+        extracted = site.extract_inputs(site.function, *_arguments(site, values))
+        inputs += [_extracted(call, item) for item in extracted]
+    rows = [count for count in counted if count is not None]
+    call.count_in = sum(rows) if rows else None
+    call.inputs = list(dict.fromkeys(inputs))
+    if not call.qualifier and site.operation_type is OperationType.READ and inputs:
+        call.qualifier = f"[{inputs[0].source.fields[1][2]}]"
+
+
+def _frame_ref(site: Site, call: Call, frame: _Frame) -> Ref:
+    """Refer to a frame; one that nothing tracked has made is named by where it came in."""
+    found = links.find(frame.value)
+    schema = links.schema(frame.found.schema)
+    if found is not None:
+        return Ref(found.source, found.version, schema, frame.found.rows)
+    source = links.source("dataframe", f"{site.name}({frame.name})", _MEMORY)
+    links.link(frame.value, source, call.inside[0], call.number)
+    return Ref(source, call.inside[0], schema, frame.found.rows)
+
+
+def _declared_input(
+    site: Site,
+    call: Call,
+    declared: Declared,
+    values: tuple[Any, ...],
+    known: Mapping[int, Ref],
+) -> Iterator[Ref]:
+    if declared.source is not None:
+        yield call.tracker.ref(declared.source)
+        return
+    index = declared.parameter or 0
+    value = values[index]
+    kind = type(value)
+    if id(value) in known:
+        yield known[id(value)]
+    elif isinstance(value, os.PathLike) or (kind is str and _looks_like_path(value)):
+        yield _file_ref(os.fspath(value))
+    elif kind in (list, tuple, dict) and any(
+        id(item) in known for item in (value.values() if kind is dict else value)
+    ):
+        items = value.values() if kind is dict else value
+        yield from (known[id(item)] for item in items if id(item) in known)
+    else:
+        # Only declared, and unlinked: nothing can tell where such a value came from.
+        name = f"{site.name}({site.names[index]})"
+        source = links.source("parameter", name, _MEMORY, metadata='{"linked":false}')
+        count = len(value) if kind in _SIZED or kind is tuple else None
+        yield Ref(source, call.inside[0], None, count)
+
+
+def _outputs(site: Site, call: Call, result: Any, values: tuple[Any, ...]) -> int | None:
+    """Name what a call wrote, and link the frames that it returned; gives the records out."""
+    declared = _declared_outputs(site, call, values)
+    if site.extract_outputs is not None:
+        extracted = site.extract_outputs(site.function, *_arguments(site, values), result)
+        declared += [_extracted(call, item, call.inside[0]) for item in extracted]
+    if site.operation_type is OperationType.WRITE:
+        if site.output_sources is None and site.repository is None:
+            declared += _file_refs(call, values)
+        call.outputs = [*call.outputs, *declared]
+        return call.count_in
+    frames = list(_result_frames(result)) if call.tracker.settings.track_dataframes else []
+    refs = [_made(site, call, key, value, declared) for key, value in frames]
+    call.outputs = list(dict.fromkeys([*call.outputs, *declared, *refs]))
+    rows = [ref.rows for ref in refs if ref.rows is not None]
+    if rows:
+        return sum(rows)
+    return len(result) if type(result) in _SIZED and not refs else None
+
+
+def _result_frames(result: Any) -> Iterator[tuple[Any, Any]]:
+    kind = type(result)
+    if fingerprint.is_frame(kind):
+        yield 0, result
+    elif (kind is tuple or kind is list or kind is dict) and len(result) <= _MOST_ITEMS:
+        for key, item in result.items() if kind is dict else enumerate(result):
+            if fingerprint.is_frame(type(item)):
+                yield key, item
+
+
+def _made(site: Site, call: Call, key: Any, value: Any, declared: Sequence[Ref]) -> Ref:
+    """Refer to a frame that a call returned, and link it, unless an inner call already has."""
+    described = fingerprint.describe(value)
+    schema = links.schema(described.schema)
+    if declared:
+        source, version = declared[0].source, declared[0].version
+    else:
+        found = links.find(value)
+        if found is not None and found.operation > call.number:
+            return Ref(found.source, found.version, schema, described.rows)
+        name = f"{site.name}{call.qualifier}#{key!s:.40}"
+        source, version = links.source("dataframe", name, _MEMORY), call.inside[0]
+    links.link(value, source, version, call.number)
+    return Ref(source, version, schema, described.rows)
+
+
+def _declared_outputs(site: Site, call: Call, values: tuple[Any, ...]) -> list[Ref]:
+    refs: list[Ref] = []
+    for declared in site.output_sources or ():
+        if declared.source is not None:
+            refs.append(call.tracker.ref(declared.source, version=call.inside[0]))
+        elif declared.parameter is not None and declared.parameter < len(values):
+            value = values[declared.parameter]
+            if isinstance(value, str | os.PathLike):
+                refs.append(_file_ref(os.fspath(value)))
+            else:
+                name = f"{site.name}({site.names[declared.parameter]})"
+                refs.append(Ref(links.source("parameter", name, _MEMORY), call.inside[0]))
+    return refs
+
+
+def _file_refs(call: Call, values: Iterable[Any]) -> list[Ref]:
+    """Refer to the files that arguments name: any path object, and texts that name a file."""
+    if not call.tracker.settings.track_files:
+        return []
+    return [
+        _file_ref(os.fspath(value))
+        for value in values
+        if (type(value) is str and _looks_like_path(value) and os.path.isfile(value))
+        or (isinstance(value, os.PathLike))
+    ]
+
+
+def _looks_like_path(text: str) -> bool:
+    return len(text) < 4096 and ("/" in text or os.sep in text or "." in text)
+
+
+def _file_ref(path: str | bytes) -> Ref:
+    name = os.path.abspath(os.fsdecode(path)) if "://" not in os.fsdecode(path) else str(path)
+    return Ref(links.source("file", name, name), fingerprint.file_version(name))
+
+
+def _extracted(call: Call, item: DataSource | str, version: str | None = None) -> Ref:
+    return call.tracker.ref(source_of(item), version)
+
+
+def source_of(item: DataSource | str) -> DataSource:
+    """Read a data source written as `type:id`.
+
+    Raises:
+        ValueError: It is not of that form.
+    """
+    if isinstance(item, DataSource):
+        return item
+    source_type, colon, source_id = str(item).partition(":")
+    if not colon:
+        raise ValueError(f"data source {item!r} is not of the form 'type:id', such as 'file:a.csv'")
+    return DataSource(source_type, source_id)
+
+
+def _arguments(site: Site, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give arguments back as positional ones and, all that have a name, as keyword ones too."""
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    for name, kind, value in zip(site.names, site.kinds, values, strict=True):
+        if kind == _VAR_POSITIONAL:
+            positional += value
+        elif kind == _VAR_KEYWORD:
+            named |= value
+        else:
+            named[name] = value
+            if kind != _KEYWORD_ONLY:
+                positional.append(value)
+    return tuple(positional), named
+
+
+_VAR_POSITIONAL, _KEYWORD_ONLY, _VAR_KEYWORD = 2, 3, 4  # as in inspect.Parameter

@@ -1,0 +1,119 @@
+"""Which data source a value in memory is: a weak registry of frames, tables and arrays.
+
+A link dies with its object, keeps nothing alive and leaves no mark on it. A value that cannot be
+weakly referenced (a list, a dictionary, a number) has no link.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lineage import codec
+from lineage.redact import redact_text
+from lineage.stores.records import SCHEMA, SOURCE, Definition
+
+if TYPE_CHECKING:
+    from lineage.fingerprint import Schema
+
+_INTERNED = 10_000
+_sources: dict[tuple[str, str, str | None], Definition] = {}
+_schemas: dict[str, Definition] = {}
+
+
+class Ref(NamedTuple):
+    """A data source as an operation met it: in a version, with a schema and a row count."""
+
+    source: Definition
+    version: str | None = None
+    schema: Definition | None = None
+    rows: int | None = None
+
+
+class Link(NamedTuple):
+    """What is known of a living object: its source and the number of the operation that made it."""
+
+    weak: weakref.ref[Any]
+    source: Definition
+    version: str | None
+    operation: int
+
+
+class _Weak(weakref.ref):  # type: ignore[type-arg]  # a generic base cannot have slots
+    __slots__ = ("key",)
+    key: int
+
+
+_links: dict[int, Link] = {}
+
+
+def _forget(weak: Any) -> None:
+    link = _links.get(weak.key)
+    if link is not None and link.weak is weak:
+        del _links[weak.key]
+
+
+def link(value: object, source: Definition, version: str | None, operation: int) -> None:
+    """Say that a living object is a source in a version.
+
+    Raises:
+        TypeError: The object takes no weak reference.
+    """
+    weak = _Weak(value, _forget)
+    weak.key = key = id(value)
+    _links[key] = Link(weak, source, version, operation)
+
+
+def find(value: object) -> Link | None:
+    """Give the link of an object, if it has one."""
+    found = _links.get(id(value))
+    return found if found is not None and found.weak() is value else None
+
+
+def source(
+    source_type: str, source_id: str, location: str = "", *, metadata: str | None = None
+) -> Definition:
+    """Give the definition of a data source, redacted; the same one for the same arguments.
+
+    Args:
+        source_type: The kind, without a colon.
+        source_id: The logical name.
+        location: Where it is.
+        metadata: JSON text of anything else.
+    """
+    node_id = f"{source_type}:{source_id}"
+    key = (node_id, location, metadata)
+    known = _sources.get(key)
+    if known is None:
+        if len(_sources) >= _INTERNED:
+            _sources.clear()
+        names = [_clean(source_type), _clean(source_id), _clean(location)]
+        fields = [f"{names[0]}:{names[1]}", *names]
+        known = _sources[key] = Definition(SOURCE, time.time_ns(), fields, metadata)
+    return known
+
+
+def schema(found: Schema | None) -> Definition | None:
+    """Give the definition of a schema."""
+    if found is None:
+        return None
+    if found.definition is None:
+        found.definition = schema_definition(found.schema_id, found.info)
+    known: Definition = found.definition
+    return known
+
+
+def schema_definition(schema_id: str, info: dict[str, Any]) -> Definition:
+    """Give the definition of a schema by its id."""
+    known = _schemas.get(schema_id)
+    if known is None:
+        if len(_schemas) >= _INTERNED:
+            _schemas.clear()
+        text = codec.to_json(info)
+        known = _schemas[schema_id] = Definition(SCHEMA, time.time_ns(), schema_id, text)
+    return known
+
+
+def _clean(text: str) -> str:
+    return redact_text(text).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,112 @@
+"""The recorder: what every way of tracking ends in, one record for one finished operation."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from lineage.errors import StoreError
+from lineage.stores.records import OPERATION, Definition, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lineage.links import Ref
+    from lineage.stores.base import RecordJournal
+
+Outcome = tuple[Any, ...]
+"""The last elements of an OPERATION record: operation id, parent id, thread, start in ns since
+1970, duration in ns, error as (type, text) or None, parameters, records in, records out."""
+
+
+_numbers = count(1)
+
+
+class Recorder:
+    """Give operations their ids and write them to a journal; count what could not be written.
+
+    Args:
+        journal: Where records go.
+
+    `notify`, when set, is called with (operation id, whether it failed) after each one.
+    """
+
+    def __init__(self, journal: RecordJournal) -> None:
+        self.journal = journal
+        self.notify: Callable[[str, bool], None] | None = None
+        self.prefixes: list[str] = []
+        self.renew()
+
+    def renew(self) -> None:
+        """Start new ids and counts: a forked child must not go on with those of its parent."""
+        self.lost = 0
+        self.last_error: str | None = None
+        self.recorded = 0
+        self.prefix = f"{secrets.token_hex(8)}-"
+        self.prefixes.append(self.prefix)
+        self._lock = threading.Lock()
+
+    def next_id(self) -> tuple[str, int]:
+        """Give a new operation id and its number; numbers grow as operations start."""
+        number = next(_numbers)
+        return f"{self.prefix}{number:x}", number
+
+    def record(
+        self,
+        site: Definition,
+        run: Definition | None,
+        inputs: Sequence[Ref],
+        outputs: Sequence[Ref],
+        outcome: Outcome,
+    ) -> None:
+        """Write one finished operation; when this returns the store has it.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        try:
+            self._write(site, run, inputs, outputs, outcome)
+        except StoreError:
+            # A short write retires the segment: once more, into the next one.
+            self._write(site, run, inputs, outputs, outcome)
+        self.recorded += 1
+        if self.notify is not None:
+            self.notify(outcome[0], outcome[5] is not None)
+
+    def lose(self, problem: BaseException) -> None:
+        """Count an operation that could not be recorded, and keep why for whoever asks."""
+        with self._lock:
+            self.lost += 1
+        try:
+            self.last_error = f"{type(problem).__name__}: {problem}"
+        except Exception:  # noqa: BLE001 - the text of a hostile exception
+            self.last_error = type(problem).__name__
+
+    def _write(
+        self,
+        site: Definition,
+        run: Definition | None,
+        inputs: Sequence[Ref],
+        outputs: Sequence[Ref],
+        outcome: Outcome,
+    ) -> None:
+        segment = self.journal.segment or self.journal.open()
+        token = segment.token
+        if site.token is not token:
+            segment.define(site)
+        if run is not None and run.token is not token:
+            segment.define(run)
+        read: Sequence[Any] = ()
+        written: Sequence[Any] = ()
+        if inputs or outputs:
+            for source, _, schema, _ in (*inputs, *outputs):
+                if source.token is not token:
+                    segment.define(source)
+                if schema is not None and schema.token is not token:
+                    segment.define(schema)
+            read = [(r[0].number, r[1], r[2] and r[2].number, r[3]) for r in inputs]
+            written = [(r[0].number, r[1], r[2] and r[2].number, r[3]) for r in outputs]
+        number = None if run is None else run.number
+        segment.append(encode((OPERATION, site.number, number, read, written, *outcome)))

@@ -1,0 +1,138 @@
+"""A tracked generator, step by step: each step runs inside its operation, each wait outside it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from lineage.calls import begin, error_of, finish, note_yield
+from lineage.tracker import current
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+
+    from lineage.calls import Call, Site
+
+_clock = time.perf_counter_ns
+DONE = object()
+
+
+class _Tally:
+    """What the steps of one generator add up to: its own time, and what it yielded."""
+
+    def __init__(self, site: Site, values: tuple[Any, ...], owner: Any) -> None:
+        self.value: Any = None
+        self._site = site
+        self._call: Call | None = begin(site, values, owner)
+        self._duration = 0
+        self._yielded = 0
+
+    def _enter(self) -> tuple[Any, int]:
+        outside = current.get()
+        if self._call is not None:
+            current.set(self._call.inside)
+        return outside, _clock()
+
+    def _leave(self, entered: tuple[Any, int]) -> None:
+        self._duration += _clock() - entered[1]
+        current.set(entered[0])
+
+    def _note(self, item: Any) -> Any:
+        if self._call is not None:
+            self._yielded += note_yield(self._site, self._call, item)
+        return item
+
+    def _finish(self, error: BaseException | None = None) -> None:
+        call, self._call = self._call, None
+        if call is None:
+            return
+        try:
+            known = None if error is None else error_of(call.tracker, error)
+            finish(call, self._duration, known, self._yielded)
+        except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+            call.tracker.lose(problem)
+
+
+class Steps(_Tally):
+    """Drive a generator, and record it when it is exhausted, closed or has raised."""
+
+    def __init__(
+        self,
+        site: Site,
+        values: tuple[Any, ...],
+        generator: Generator[Any, Any, Any],
+        owner: Any = None,
+    ) -> None:
+        super().__init__(site, values, owner)
+        self._generator = generator
+
+    def send(self, value: Any) -> Any:
+        """Take the next item, or DONE; the generator's own value is then in `value`."""
+        return self._step(self._generator.send, value)
+
+    def throw(self, error: BaseException) -> Any:
+        """Raise an error where the generator waits; gives the next item, or DONE."""
+        return self._step(self._generator.throw, error)
+
+    def close(self) -> None:
+        """Close the generator, whose consumer wants no more."""
+        self._step(lambda _: self._generator.close(), None)
+        self._finish()
+
+    def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
+        entered = self._enter()
+        try:
+            item = step(value)
+        except StopIteration as stop:
+            self.value = stop.value
+            self._leave(entered)
+            self._finish()
+            return DONE
+        except BaseException as error:
+            self._leave(entered)
+            self._finish(error)
+            raise
+        self._leave(entered)
+        return self._note(item)
+
+
+class AsyncSteps(_Tally):
+    """Drive an async generator, and record it when it is exhausted, closed or has raised."""
+
+    def __init__(
+        self,
+        site: Site,
+        values: tuple[Any, ...],
+        generator: AsyncGenerator[Any, Any],
+        owner: Any = None,
+    ) -> None:
+        super().__init__(site, values, owner)
+        self._generator = generator
+
+    async def send(self, value: Any) -> Any:
+        """Take the next item, or DONE."""
+        return await self._step(self._generator.asend(value))
+
+    async def throw(self, error: BaseException) -> Any:
+        """Raise an error where the generator waits; gives the next item, or DONE."""
+        return await self._step(self._generator.athrow(error))
+
+    async def close(self) -> None:
+        """Close the generator, whose consumer wants no more."""
+        await self._step(self._generator.aclose())
+        self._finish()
+
+    async def _step(self, step: Coroutine[Any, Any, Any]) -> Any:
+        entered = self._enter()
+        try:
+            item = await step
+        except StopAsyncIteration:
+            self._leave(entered)
+            self._finish()
+            return DONE
+        except BaseException as error:
+            self._leave(entered)
+            self._finish(error)
+            raise
+        self._leave(entered)
+        return self._note(item)

@@ -1,0 +1,99 @@
+"""A journal for stores that keep rows: decodes records at once, or when someone reads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from lineage.codec import TABLES
+from lineage.stores.records import Definition, RecordDecoder, Tables, encode, process_header
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lineage.stores.base import Store
+
+
+class RowJournal:
+    """Turn records into rows for a store without a journal of its own.
+
+    Args:
+        accept: Takes the rows, in column order, by kind.
+        max_operations: Most rows of a kind held for `take`, and most records that wait when lazy;
+            the oldest go first.
+        lazy: Let records wait, undecoded, until `drain` or `take`. Otherwise `append` returns when
+            `accept` has the rows.
+    """
+
+    def __init__(
+        self, accept: Callable[[Tables], None], *, max_operations: int, lazy: bool = False
+    ) -> None:
+        self.token = object()
+        self._accept = accept
+        self._lazy = lazy
+        self._decoder = RecordDecoder()
+        self._decoder.header = process_header()
+        self._lock = threading.RLock()
+        self._waiting: deque[bytes] = deque(maxlen=max_operations)
+        self._untaken: Tables = {}
+        self._most = max_operations
+        self._missed = False
+
+    @property
+    def segment(self) -> RowJournal:
+        """Itself: it never fills."""
+        return self
+
+    def open(self) -> RowJournal:
+        """Give itself."""
+        return self
+
+    def append(self, payload: bytes) -> None:
+        """Keep one record."""
+        if len(self._waiting) == self._waiting.maxlen:
+            self._missed = True
+        self._waiting.append(payload)
+        if not self._lazy:
+            self.drain()
+
+    def define(self, definition: Definition) -> None:
+        """Keep a definition; definitions are never evicted."""
+        with self._lock:
+            self._decoder.feed(encode((definition.tag, definition.number, *definition.fields)))
+        definition.token = self.token
+
+    def drain(self) -> None:
+        """Hand the rows of all records that waited to the store."""
+        with self._lock:
+            while self._waiting:
+                self._decoder.feed(self._waiting.popleft())
+            tables, self._decoder.tables = self._decoder.tables, {}
+            if not tables:
+                return
+            for kind, rows in tables.items():
+                kept = self._untaken.setdefault(kind, [])
+                kept += rows
+                if len(kept) > self._most:
+                    del kept[: -self._most]
+                    self._missed = True
+            self._accept(tables)
+
+    def take(self) -> Tables | None:
+        """Give the rows appended since the last call, by kind; None when some were evicted."""
+        with self._lock:
+            self.drain()
+            taken, missed = self._untaken, self._missed
+            self._untaken, self._missed = {}, False
+        return None if missed else taken
+
+    def close(self) -> None:
+        """Hand over what waits."""
+        self.drain()
+
+
+def append_tables(store: Store, tables: Tables) -> None:
+    """Append rows in column order to a store that takes rows by column name."""
+    for kind, tuples in tables.items():
+        names = tuple(TABLES[kind])
+        store.append(kind, [dict(zip(names, row, strict=True)) for row in tuples])

@@ -1,0 +1,509 @@
+"""The tracker: takes operations as they finish and hands them to a store.
+
+A global tracker is always there: `get_global_tracker()` gives one that records nothing until
+`set_global_tracker` or `lineage.init` has set another. What goes wrong in a store while the
+user's program runs is never raised there: it is counted in `lost` and said at exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lineage import codec, links
+from lineage.core import FAILED, DataOperation, DataSource, LineageNode, OperationType
+from lineage.errors import OperationError
+from lineage.history import History
+from lineage.parameters import Captor
+from lineage.recorder import Recorder
+from lineage.redact import redact_text
+from lineage.stores.memory import MemoryStore
+from lineage.stores.records import SITE, Definition
+from lineage.stores.rows import RowJournal, append_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
+    from lineage.stores.base import RecordJournal, Store
+
+logger = logging.getLogger("lineage")
+
+EVENTS = ("operation.completed", "operation.failed", "run.started", "run.ended")
+_SITES = 1000
+
+Current = tuple[str | None, Definition | None]
+"""The operation and the run that code is in."""
+
+current: ContextVar[Current | None] = ContextVar("lineage.current", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """How a tracker behaves; a tracker built by hand reads no environment.
+
+    Args:
+        enabled: Record anything at all.
+        enabled_types: Operation types that are recorded; all when None.
+        track_repositories: Record operations of tracked repositories.
+        track_dataframes: Link the frames that go into and come out of operations.
+        track_files: Take paths given to reading and writing functions as data sources.
+        max_parameter_size: Most characters kept of one parameter.
+        max_metadata_size: Most characters kept of a source's metadata, an operation's context
+            or an error's text.
+        max_operations: Most operations held in memory.
+        repository_settings: By dataset name: `track_all_operations` and `enable_volume_tracking`,
+            both true unless said otherwise.
+        retention_hours: Age at which closing removes records; never when None.
+    """
+
+    enabled: bool = True
+    enabled_types: frozenset[str] | None = None
+    track_repositories: bool = True
+    track_dataframes: bool = True
+    track_files: bool = True
+    max_parameter_size: int = 1000
+    max_metadata_size: int = 5000
+    max_operations: int = 100_000
+    repository_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    retention_hours: float | None = None
+
+    def allows(self, operation_type: str) -> bool:
+        """Tell whether operations of a type are recorded."""
+        return self.enabled and (self.enabled_types is None or operation_type in self.enabled_types)
+
+
+@dataclass(slots=True)
+class _Active:
+    """An operation begun by hand and not yet completed."""
+
+    operation: DataOperation
+    started: int
+    run: Definition | None
+
+
+class LineageTracker:
+    """Record operations into a store and answer what this tracker has seen.
+
+    Args:
+        storage_backend: Where operations go; a memory store when None.
+        settings: How to behave.
+
+    >>> tracker = LineageTracker()
+    >>> operation_id = tracker.start_operation("read")
+    >>> tracker.add_output(operation_id, DataSource("file", "prices", "/data/prices.csv"))
+    >>> tracker.complete_operation(operation_id, record_count_out=7).record_count_out
+    7
+    """
+
+    def __init__(
+        self, storage_backend: Store | None = None, settings: TrackerSettings | None = None
+    ) -> None:
+        self.settings = settings or TrackerSettings()
+        self.storage = storage_backend
+        most = self.settings.max_operations
+        self.store: Store = MemoryStore(most) if storage_backend is None else storage_backend
+        self.recorder = Recorder(_journal_of(self.store, most))
+        self.captor = Captor(self.settings.max_parameter_size)
+        self._history = History(self.store, self.recorder, most)
+        self._wide_captor = Captor(self.settings.max_metadata_size)
+        self._active_operations: dict[str, _Active] = {}
+        self._sites: dict[tuple[Any, ...], Definition] = {}
+        self._subscribers: dict[str, tuple[Callable[[Any], object], ...]] = {}
+        self._runs: list[Definition] = []
+        _trackers.add(self)
+
+    # What it has seen
+
+    @property
+    def operations(self) -> Mapping[str, DataOperation]:
+        """The finished operations of this tracker by id, oldest first."""
+        return self._history
+
+    @property
+    def nodes(self) -> dict[str, LineageNode]:
+        """The nodes of this tracker's operations by id."""
+        return self._history.nodes
+
+    @property
+    def source_to_node(self) -> dict[str, str]:
+        """The node id of each data source, which is `type:id` for both."""
+        return {node_id: node_id for node_id in self._history.nodes}
+
+    @property
+    def lost(self) -> int:
+        """How many operations could not be recorded."""
+        return self.recorder.lost
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last of them could not."""
+        return self.recorder.last_error
+
+    def get_operation(self, operation_id: str) -> DataOperation | None:
+        """Give an operation, finished or active; None if there is none of this id."""
+        active = self._active_operations.get(operation_id)
+        return active.operation if active else self._history.get(operation_id)
+
+    def get_node(self, node_id: str) -> LineageNode | None:
+        """Give a node; None if there is none of this id."""
+        return self._history.nodes.get(node_id)
+
+    def find_node_by_source(self, source_type: str, source_id: str) -> LineageNode | None:
+        """Give the node of a data source; None if no operation met it."""
+        return self.get_node(f"{source_type}:{source_id}")
+
+    def get_upstream_dependencies(self, node_id: str, max_depth: int | None = None) -> set[str]:
+        """Give the ids of all nodes that a node was made from; empty for an unknown node.
+
+        Args:
+            node_id: Where to start.
+            max_depth: Most steps to go; 0 gives nothing, None goes to the roots.
+        """
+        graph = self._history.graph
+        return graph.upstream(node_id, max_depth) if node_id in graph else set()
+
+    def get_downstream_dependents(self, node_id: str, max_depth: int | None = None) -> set[str]:
+        """Give the ids of all nodes that were made from a node; empty for an unknown node."""
+        graph = self._history.graph
+        return graph.downstream(node_id, max_depth) if node_id in graph else set()
+
+    def get_lineage_path(self, source_node_id: str, target_node_id: str) -> list[str]:
+        """Give the nodes of a shortest way down from one to another; empty if there is none."""
+        graph = self._history.graph
+        if source_node_id not in graph or target_node_id not in graph:
+            return []
+        return graph.path(source_node_id, target_node_id)
+
+    def get_statistics(self) -> dict[str, Any]:
+        """Count this tracker's operations and nodes, by type."""
+        nodes = self._history.nodes
+        types = self._history.types
+        sources: dict[str, int] = {}
+        for node in nodes.values():
+            kind = node.data_source.source_type
+            sources[kind] = sources.get(kind, 0) + 1
+        return {
+            "total_operations": types.total(),
+            "total_nodes": len(nodes),
+            "active_operations": len(self._active_operations),
+            "operation_types": {kind.value: types[kind.value] for kind in OperationType} | types,
+            "source_types": sources,
+            "lost_operations": self.lost,
+        }
+
+    # Recording by hand
+
+    def start_operation(
+        self,
+        operation_type: OperationType | str,
+        parameters: Mapping[str, Any] | None = None,
+        execution_context: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Begin an operation and give its id.
+
+        Args:
+            operation_type: One of `OperationType`, or any other non-empty text.
+            parameters: What the operation was called with; bounded and redacted.
+            execution_context: Anything about the surroundings; bounded and redacted.
+
+        Raises:
+            ValueError: The operation type is empty.
+        """
+        frame = sys._getframe(1)
+        return self.begin(operation_type, parameters, execution_context, frame=frame)
+
+    def begin(
+        self,
+        operation_type: OperationType | str,
+        parameters: Mapping[str, Any] | None,
+        execution_context: Mapping[str, Any] | None,
+        *,
+        frame: FrameType,
+    ) -> str:
+        """Begin an operation whose code is that of a frame, which is not kept."""
+        operation_id, _ = self.recorder.next_id()
+        parent, run = self.surroundings()
+        operation = DataOperation(
+            operation_id=operation_id,
+            operation_type=OperationType(operation_type),
+            timestamp=datetime.now(UTC),
+            parameters=self.bounded(self.captor, parameters),
+            execution_context=self.bounded(self._wide_captor, execution_context),
+            parent_id=parent,
+            code_module=frame.f_globals.get("__name__"),
+            code_name=frame.f_code.co_qualname,
+            code_file=frame.f_code.co_filename,
+            code_line=frame.f_lineno,
+            thread_id=threading.get_ident(),
+        )
+        self._active_operations[operation_id] = _Active(operation, time.perf_counter_ns(), run)
+        return operation_id
+
+    def add_input(self, operation_id: str, data_source: DataSource) -> None:
+        """Say that an active operation reads a data source.
+
+        Raises:
+            OperationError: The operation is not active.
+        """
+        self._active(operation_id).operation.inputs.append(data_source)
+
+    def add_output(self, operation_id: str, data_source: DataSource) -> None:
+        """Say that an active operation writes a data source.
+
+        Raises:
+            OperationError: The operation is not active.
+        """
+        self._active(operation_id).operation.outputs.append(data_source)
+
+    def complete_operation(
+        self,
+        operation_id: str,
+        record_count_in: int | None = None,
+        record_count_out: int | None = None,
+        error_info: str | None = None,
+        *,
+        error_type: str | None = None,
+    ) -> DataOperation:
+        """Finish an operation; with an `error_info` it has failed and makes no dependency edge.
+
+        Raises:
+            OperationError: The operation is not active.
+        """
+        active = self._active(operation_id)
+        self._active_operations.pop(operation_id, None)
+        operation = active.operation
+        duration_ns = time.perf_counter_ns() - active.started
+        operation.duration_ms = duration_ns / 1e6
+        operation.record_count_in, operation.record_count_out = record_count_in, record_count_out
+        if error_info is not None:
+            operation.status, operation.error_type = FAILED, error_type
+            operation.error_info = self.error_text(error_info)
+        if self.settings.allows(operation.operation_type):
+            try:
+                self._record(operation, duration_ns, active.run)
+            except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+                self.lose(problem)
+        return operation
+
+    def _record(self, operation: DataOperation, duration_ns: int, run: Definition | None) -> None:
+        error = (operation.error_type, operation.error_info)
+        self.recorder.record(
+            self._site(operation),
+            run,
+            [self.ref(source) for source in operation.inputs],
+            [self.ref(source, version=operation.operation_id) for source in operation.outputs],
+            (
+                *(operation.operation_id, operation.parent_id, operation.thread_id),
+                *((codec.to_micros(operation.timestamp) or 0) * 1000, duration_ns),
+                error if operation.is_failed else None,
+                operation.parameters,
+                *(operation.record_count_in, operation.record_count_out),
+            ),
+        )
+
+    def _active(self, operation_id: str) -> _Active:
+        active = self._active_operations.get(operation_id)
+        if active is None:
+            state = "completed" if operation_id in self.operations else "unknown"
+            raise OperationError(
+                f"operation {operation_id!r} is {state}, not active; "
+                f"{len(self._active_operations)} operations are active"
+            )
+        return active
+
+    def _site(self, operation: DataOperation) -> Definition:
+        context = codec.to_json(operation.execution_context)
+        code = (operation.code_module, operation.code_name, operation.code_file)
+        key = (str(operation.operation_type), *code, operation.code_line)
+        site = self._sites.get((*key, context))
+        if site is None:
+            if len(self._sites) >= _SITES:
+                self._sites.clear()
+            site = self._sites[(*key, context)] = Definition(SITE, [*key, [], context])
+        return site
+
+    # What the other ways of tracking need
+
+    def surroundings(self) -> Current:
+        """Give the operation and the run that the calling code is in.
+
+        A thread that was started without a context is in the run that is open, if just one is.
+        """
+        found = current.get()
+        if found is not None:
+            return found
+        runs = self._runs
+        return None, runs[0] if len(runs) == 1 else None
+
+    def ref(self, source: DataSource, version: str | None = None) -> links.Ref:
+        """Give the reference to a data source, its metadata bounded and redacted."""
+        metadata = schema = None
+        if source.metadata:
+            metadata = codec.to_json(self.bounded(self._wide_captor, source.metadata))
+        if source.schema_info:
+            info = self.bounded(self._wide_captor, source.schema_info)
+            schema = links.schema_definition(codec.schema_id(info), info)
+        known = links.source(
+            source.source_type, source.source_id, source.location, metadata=metadata
+        )
+        return links.Ref(known, source.version or version, schema)
+
+    def bounded(self, captor: Captor, value: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Give the plain, redacted form of a mapping, or say its size if that is too large."""
+        plain = captor.capture(dict(value)) if value else {}
+        return plain if isinstance(plain, dict) else {"truncated": plain}
+
+    def error_text(self, text: str) -> str:
+        """Give the redacted and bounded form of an error's text."""
+        most = self.settings.max_metadata_size
+        kept = redact_text(text[: 4 * most])[:most]
+        return kept.encode("utf-8", "backslashreplace").decode()
+
+    def lose(self, problem: BaseException) -> None:
+        """Count an operation that could not be recorded; the first is logged."""
+        self.recorder.lose(problem)
+        if self.recorder.lost == 1:
+            logger.warning("an operation could not be recorded: %s", self.recorder.last_error)
+
+    def open_run(self, run: Definition) -> None:
+        """Make a run the one that threads without a context are in."""
+        self._runs.append(run)
+
+    def close_run(self, run: Definition) -> None:
+        """End that."""
+        if run in self._runs:
+            self._runs.remove(run)
+
+    # Events
+
+    def subscribe(self, event: str, callback: Callable[[Any], object]) -> Callable[[], None]:
+        """Call back with each operation (or run) as it finishes; gives a function that stops it.
+
+        A callback that raises is logged and does not reach the tracked program.
+
+        Args:
+            event: `operation.completed`, `operation.failed`, `run.started` or `run.ended`.
+            callback: Takes the `DataOperation`, or the run.
+
+        Raises:
+            ValueError: There is no such event.
+        """
+        if event not in EVENTS:
+            raise ValueError(f"no event {event!r}; the events are {', '.join(EVENTS)}")
+        self._subscribers[event] = (*self._subscribers.get(event, ()), callback)
+        self.recorder.notify = self._notify
+
+        def unsubscribe() -> None:
+            kept = tuple(known for known in self._subscribers[event] if known is not callback)
+            self._subscribers[event] = kept
+            if not any(self._subscribers.values()):
+                self.recorder.notify = None
+
+        return unsubscribe
+
+    def publish(self, event: str, subject: Any) -> None:
+        """Call those who subscribed to an event."""
+        for callback in self._subscribers.get(event, ()):
+            try:
+                callback(subject)
+            except Exception:
+                logger.exception("a subscriber to %s failed", event)
+
+    def _notify(self, operation_id: str, failed: bool) -> None:  # noqa: FBT001 - the recorder's call
+        event = "operation.failed" if failed else "operation.completed"
+        if self._subscribers.get(event):
+            self.publish(event, self._history[operation_id])
+
+    # Its end
+
+    def flush(self) -> None:
+        """Return when all that is acknowledged is in the store."""
+        flush = getattr(self.store, "flush", None)
+        if flush is not None:
+            flush()
+
+    def close(self) -> None:
+        """Flush, seal what was recorded and let go of the store; later operations reopen it.
+
+        Operations that were begun by hand and never completed are recorded as failed.
+        """
+        mine = [key for key in self._active_operations if key.startswith(self.recorder.prefix)]
+        for operation_id in mine:
+            self.complete_operation(
+                operation_id, error_info="never completed", error_type="Unfinished"
+            )
+        self.recorder.journal.close()
+        if self.settings.retention_hours is not None and hasattr(self.store, "cleanup"):
+            self.store.cleanup(self.settings.retention_hours)
+        if self.recorder.recorded:
+            self.store.close()
+
+
+def _journal_of(store: Store, most: int) -> RecordJournal:
+    journal: RecordJournal | None = getattr(store, "journal", None)
+    if journal is None:
+        return RowJournal(lambda tables: append_tables(store, tables), max_operations=most)
+    return journal
+
+
+_OFF = TrackerSettings(enabled=False)
+_trackers: weakref.WeakSet[LineageTracker] = weakref.WeakSet()
+_global: LineageTracker | None = None
+_silent: LineageTracker | None = None
+
+
+def active_tracker() -> LineageTracker | None:
+    """Give the global tracker; None when there is none, or when it is off."""
+    return _global
+
+
+def get_global_tracker() -> LineageTracker:
+    """Give the global tracker; one that records nothing when none is set.
+
+    >>> get_global_tracker().start_operation("read") != ""
+    True
+    """
+    global _silent  # noqa: PLW0603 - the one module with global state
+    if _global is not None:
+        return _global
+    if _silent is None:
+        _silent = LineageTracker(settings=_OFF)
+    return _silent
+
+
+def set_global_tracker(tracker: LineageTracker | None) -> None:
+    """Make a tracker the global one; None turns tracking off."""
+    global _global  # noqa: PLW0603 - the one module with global state
+    _global = tracker
+
+
+def _after_fork_in_child() -> None:
+    for tracker in list(_trackers):
+        tracker.recorder.renew()
+
+
+def _at_exit() -> None:
+    for tracker in list(_trackers):
+        try:
+            tracker.close()
+        except Exception as problem:  # noqa: BLE001 - the program has ended: say it, do not raise
+            tracker.recorder.lose(problem)
+        if tracker.lost:
+            sys.stderr.write(
+                f"lineage: {tracker.lost} operations were not recorded: {tracker.last_error}; "
+                "`lineage doctor` says more\n"
+            )
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_at_exit)
