@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from lineage.codec import as_tuples
 from lineage.stores.base import DERIVED, EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.derive import distinct_schemas, with_derived, with_ref_tuples
+from lineage.stores.rows import RowJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
+
+    from lineage.stores.records import Tables
 
 
 def open_memory(_url: str = "memory://") -> MemoryStore:
@@ -45,24 +48,34 @@ class MemoryStore:
             kind: deque(maxlen=max_operations) for kind in KINDS
         }
         self._lock = threading.Lock()
+        self.journal = RowJournal(self._extend, max_operations=max_operations, lazy=True)
 
     def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Keep rows of one kind, and drop the oldest when there are too many."""
         check_kind(kind)
         new = as_tuples(kind, map(with_ref_tuples, rows) if kind == "operations" else rows)
+        self.journal.drain()
+        self._extend({kind: new})
+
+    def _extend(self, tables: Tables) -> None:
         with self._lock:
-            kept = self._rows[kind]
-            if kind == "schemas":
-                known = {row[0] for row in kept}
-                new = [row for row in distinct_schemas(new) if row[0] not in known]
-            self.evicted += max(0, len(kept) + len(new) - self._most)
-            kept.extend(new)
+            for kind, rows in tables.items():
+                self._keep(kind, rows)
+
+    def _keep(self, kind: str, new: list[tuple[Any, ...]]) -> None:
+        kept = self._rows[kind]
+        if kind == "schemas":
+            known = {row[0] for row in kept}
+            new = [row for row in distinct_schemas(new) if row[0] not in known]
+        self.evicted += max(0, len(kept) + len(new) - self._most)
+        kept.extend(new)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows, those that follow from the kept operations among them."""
         from lineage.stores.tables import matching, table_from_tuples
 
         check_kind(kind)
+        self.journal.drain()
         with self._lock:
             kept = {name: list(self._rows[name]) for name in {kind, "operations"}}
         rows = with_derived(kept)[kind] if kind in DERIVED else {"": kept[kind]}
