@@ -243,13 +243,13 @@ def test_references_become_tuples():
     assert with_ref_tuples({}) == {"inputs": [], "outputs": []}
 
 
-def test_a_hundred_thousand_operations_take_well_under_a_second():
+def test_the_time_grows_with_the_operations_and_no_faster():
     ops = [
         operation(n, inputs=[ref(str(n % 1000))], outputs=[ref(str(n * 7 % 1300))])
-        for n in range(100_000)
+        for n in range(40_000)
     ]
-    best = min(_seconds(derive, ops) for _ in range(3))
-    assert best < 1.0
+    few, many = (min(_seconds(derive, part) for _ in range(3)) for part in (ops[:4000], ops))
+    assert many < 30 * few
 
 
 def _seconds(call, *arguments):
