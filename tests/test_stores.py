@@ -158,7 +158,7 @@ def test_nodes_of_a_date_are_those_of_its_operations(store):
 
 
 def test_unknown_kinds_are_refused_with_the_known(store):
-    with pytest.raises(ValueError, match="no kind 'edges'.*operations, nodes"):
+    with pytest.raises(ValueError, match=r"no kind 'edges'.*operations, nodes"):
         store.append("edges", [])
     with pytest.raises(ValueError, match="no kind 'edges'"):
         list(store.scan("edges"))
