@@ -17,7 +17,7 @@ from lineage.links import Ref
 from lineage.parameters import PLAIN, frame_form
 from lineage.redact import REDACTED, is_secret_name
 from lineage.stores.records import SITE, Definition
-from lineage.tracker import LineageTracker, active_tracker, current
+from lineage.tracker import LineageTracker, TrackerSettings, active_tracker, current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ _time_ns, _clock = time.time_ns, time.perf_counter_ns
 _MEMORY = "memory"
 _MOST_ITEMS = 1000
 _MOST_DEFINITIONS = 1000
+_SCALARS = PLAIN | {float, str, bytes}
 _SIZED = frozenset((list, dict, set, frozenset))
 
 _FILES = frozenset((OperationType.READ, OperationType.WRITE))
@@ -75,9 +76,12 @@ class Site:
         if "." in name and not name.rpartition(".")[0].endswith("<locals>"):
             self.context["class"] = name.split(".")[-2]
         self._code = (module, name, code and code.co_filename, code and code.co_firstlineno)
-        self._secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
+        self.secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
         self._definitions: dict[str, Definition] = {}
-        self.plain = self.definition({})
+        self._asked: TrackerSettings | None = None
+        self._allowed = False
+        self.plain: Definition
+        self.writes_only_frames: bool
 
     def definition(self, context: Mapping[str, Any]) -> Definition:
         """Give the definition of this code in a context; the same one for an equal context."""
@@ -90,10 +94,18 @@ class Site:
             known = self._definitions[text] = Definition(SITE, fields)
         return known
 
-    def hide_secrets(self, parameters: list[Any]) -> None:
-        """Replace the parameters whose names say that they are secrets."""
-        for index in self._secrets:
-            parameters[index] = REDACTED
+    def settle(self) -> None:
+        """Work out what never changes between calls, once the attributes are set."""
+        self.plain = self.definition({})
+        self.writes_only_frames = not (
+            self.output_sources or self.extract_outputs or self.operation_type in _FILES
+        )
+
+    def is_allowed(self, settings: TrackerSettings) -> bool:
+        """Tell whether these settings let the function's operations be recorded."""
+        if self._asked is not settings:
+            self._asked, self._allowed = settings, settings.allows(self.operation_type)
+        return self._allowed
 
 
 class Call:
@@ -129,7 +141,7 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
         owner: The instance, when the function is a method of a repository.
     """
     tracker = site.tracker or active_tracker()
-    if tracker is None or not tracker.settings.allows(site.operation_type):
+    if tracker is None or not site.is_allowed(tracker.settings):
         return None
     try:
         call = Call()
@@ -166,7 +178,7 @@ def end(site: Site, call: Call, result: Any, values: tuple[Any, ...] = ()) -> No
     duration = _clock() - call.started
     try:
         kind = type(result)
-        if kind in PLAIN and site.output_sources is None and site.operation_type not in _FILES:
+        if kind in _SCALARS and site.writes_only_frames:
             count_out = None
         else:
             count_out = _outputs(site, call, result, values)
@@ -243,7 +255,7 @@ def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]
     frames: list[_Frame] = []
     for value in values:
         kind = type(value)
-        if kind in PLAIN:
+        if kind in PLAIN or (kind is float and value - value == 0.0):  # else it is not finite
             parameters.append(value)
         elif kind is str:
             parameters.append(captor.text(value))
@@ -255,7 +267,8 @@ def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]
             if kind is list or kind is tuple or kind is dict:
                 frames += _inner_frames(site.names[len(parameters)], value)
             parameters.append(captor.capture(value))
-    site.hide_secrets(parameters)
+    for index in site.secrets:
+        parameters[index] = REDACTED
     return frames if call.tracker.settings.track_dataframes else []
 
 

@@ -86,7 +86,6 @@ def track_lineage(
         site.tracker = tracker
         if repository_type is not None:
             site.context["repository_type"] = repository_type
-            site.plain = site.definition({})
 
     return lambda function: _decorate(function, kind, prepare)
 

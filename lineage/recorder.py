@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lineage.links import Ref
-    from lineage.stores.base import RecordJournal
+    from lineage.stores.base import RecordJournal, RecordSegment
 
 Outcome = tuple[Any, ...]
 """The last elements of an OPERATION record: operation id, parent id, thread, start in ns since
@@ -96,17 +96,27 @@ class Recorder:
         token = segment.token
         if site.token is not token:
             segment.define(site)
-        if run is not None and run.token is not token:
-            segment.define(run)
+        number = None
+        if run is not None:
+            number = run.number
+            if run.token is not token:
+                segment.define(run)
         read: Sequence[Any] = ()
         written: Sequence[Any] = ()
         if inputs or outputs:
-            for source, _, schema, _ in (*inputs, *outputs):
-                if source.token is not token:
-                    segment.define(source)
-                if schema is not None and schema.token is not token:
-                    segment.define(schema)
-            read = [(r[0].number, r[1], r[2] and r[2].number, r[3]) for r in inputs]
-            written = [(r[0].number, r[1], r[2] and r[2].number, r[3]) for r in outputs]
-        number = None if run is None else run.number
+            read, written = _numbered(segment, inputs), _numbered(segment, outputs)
         segment.append(encode((OPERATION, site.number, number, read, written, *outcome)))
+
+
+def _numbered(segment: RecordSegment, refs: Sequence[Ref]) -> list[tuple[Any, ...]]:
+    token, numbered = segment.token, []
+    for source, version, schema, rows in refs:
+        if source.token is not token:
+            segment.define(source)
+        if schema is None:
+            numbered.append((source.number, version, None, rows))
+            continue
+        if schema.token is not token:
+            segment.define(schema)
+        numbered.append((source.number, version, schema.number, rows))
+    return numbered

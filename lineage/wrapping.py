@@ -81,6 +81,7 @@ def wrap(
     site = Site(function, operation_type, tuple(parameter.name for parameter in shown))
     site.kinds = tuple(parameter.kind for parameter in shown)
     prepare(site)
+    site.settle()
     owner = parameters[0].name if has_self and site.repository is not None else None
     source = _source(function, parameters, [p.name for p in shown], owner, site)
     return _dress(_compile(source, function, site), function)
