@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import (
+    REF,
     TABLES,
     from_json,
     from_micros,
@@ -133,7 +134,7 @@ class LineageMetadataRepository:
         """
         equal = {"operation_type": (str(operation_type),)} if operation_type else {}
         where = Filter(_moment(start_date, time.min), _moment(end_date, time.max), equal)
-        rows = [row for table in self.scan("operations", where) for row in _dicts(table)]
+        rows = [_operation_row(found) for found in self._tuples("operations", where)]
         rows.sort(key=lambda row: (row["timestamp"] or 0, row["recorded_at"] or 0))
         wanted = {ref["schema_id"] for row in rows for ref in (*row["inputs"], *row["outputs"])}
         schemas = self._schemas(wanted)
@@ -274,11 +275,9 @@ class LineageMetadataRepository:
         return {name: from_json(text) for name, text, _ in rows}
 
     def _tuples(self, kind: str, where: Filter) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        for table in self.scan(kind, where):
-            columns = [_plain(column) for column in table.columns]
-            found += zip(*columns, strict=True)
-        return found
+        from lineage.stores.tables import rows_of
+
+        return [row for table in self.scan(kind, where) for row in rows_of(table)]
 
 
 def _moment(at: date | datetime | None, of_day: time) -> datetime | None:
@@ -287,15 +286,8 @@ def _moment(at: date | datetime | None, of_day: time) -> datetime | None:
     return datetime.combine(at, of_day, UTC)
 
 
-def _plain(column: pa.ChunkedArray) -> list[Any]:
-    import pyarrow as pa
-
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.int64())
-    values: list[Any] = column.to_pylist()
-    return values
-
-
-def _dicts(table: pa.Table) -> list[dict[str, Any]]:
-    columns = [_plain(column) for column in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+def _operation_row(found: tuple[Any, ...]) -> dict[str, Any]:
+    row = dict(zip(TABLES["operations"], found, strict=True))
+    for side in ("inputs", "outputs"):
+        row[side] = [dict(zip(REF, ref, strict=True)) for ref in row[side]]
+    return row

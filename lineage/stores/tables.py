@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, reduce
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -87,6 +87,31 @@ def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     if field.name in table.column_names:
         return table[field.name]
     return pa.chunked_array([pa.nulls(len(table), field.type)])
+
+
+def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
+    """Give the rows of a table as tuples: times in microseconds, references in `REF` order."""
+    return list(zip(*map(_values, table.columns), strict=True)) if table.num_columns else []
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_string(column.type):  # eight times faster than to_pylist
+        texts: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
+        return texts
+    if pa.types.is_list(column.type):
+        return [refs for chunk in column.chunks for refs in _ref_tuples(chunk)]
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    values: list[Any] = column.to_pylist()
+    return values
+
+
+def _ref_tuples(lists: pa.ListArray) -> list[list[tuple[Any, ...]]]:
+    structs = lists.flatten()
+    fields = [_values(pa.chunked_array([structs.field(name)])) for name in REF]
+    flat = iter(zip(*fields, strict=True))
+    lengths = lists.value_lengths().to_pylist()
+    return [list(islice(flat, length or 0)) for length in lengths]
 
 
 def _refs(values: Sequence[Sequence[Any] | None]) -> pa.ListArray:
