@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lineage.codec import SCHEMA_VERSION, TABLES, to_micros
@@ -20,10 +21,10 @@ from lineage.errors import CorruptStoreError
 from lineage.stores.base import KINDS
 from lineage.stores.durable import write_synced
 from lineage.stores.manifest import Manifest, Part
-from lineage.stores.tables import VERSION_KEY, arrow_schema, matching, table_from_tuples
+from lineage.stores.tables import VERSION_KEY, arrow_schema, matching
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from lineage.stores.base import Filter
@@ -48,13 +49,10 @@ def part_folder(kind: str, day: str) -> str:
     return f"lineage_{kind}/date={day}"
 
 
-def write_part(
-    folder: Path, *, kind: str, day: str, rows: Sequence[tuple[Any, ...]], seal: Seal
-) -> Part:
-    """Write rows as a new Parquet file in a folder, synced, and describe the part it will be."""
-    column = tuple(TABLES[kind]).index("timestamp")
-    times = sorted(row[column] for row in rows if row[column] is not None)
-    data = _encode(kind, sorted(rows, key=lambda row: row[column] or 0), seal)
+def write_part(folder: Path, *, kind: str, day: str, table: pa.Table, seal: Seal) -> Part:
+    """Write a table as a new Parquet file in a folder, synced, and describe the part it will be."""
+    data = _encode(kind, table.sort_by("timestamp"), seal)
+    times = pc.min_max(table["timestamp"].cast(pa.int64()))
     name = f"part-{uuid4().hex}.parquet"
     write_synced(folder / name, data)
     return Part(
@@ -62,9 +60,9 @@ def write_part(
         path=f"{part_folder(kind, day)}/{name}",
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
-        rows=len(rows),
-        first=times[0] if times else None,
-        last=times[-1] if times else None,
+        rows=table.num_rows,
+        first=times["min"].as_py(),
+        last=times["max"].as_py(),
         date=day,
         segments=tuple(seal.sealed),
     )
@@ -161,8 +159,7 @@ def rebuild(store: Path, segments: Collection[str]) -> tuple[Manifest, list[Corr
     return Manifest(generation, tuple(parts), sealed, tuple(unfinished)), damaged
 
 
-def _encode(kind: str, rows: Sequence[tuple[Any, ...]], seal: Seal) -> bytes:
-    table = table_from_tuples(kind, rows)
+def _encode(kind: str, table: pa.Table, seal: Seal) -> bytes:
     table = table.replace_schema_metadata(
         {**table.schema.metadata, SEAL_KEY: msgspec.json.encode(seal)}
     )

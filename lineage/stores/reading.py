@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import EVERYTHING, Filter
 from lineage.stores.derive import with_derived
-from lineage.stores.journal import read_segment, segment_paths
+from lineage.stores.journal import SegmentReader, segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
     Manifest,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lineage")
 _TRIES = 10
+_MANY_TAILS = 64
 
 
 class StoreReader:
@@ -52,7 +53,7 @@ class StoreReader:
         self.problems: dict[str, object] = {}
         self._verified: dict[str, tuple[int, int]] = {}
         self._manifest: tuple[bytes | None, Manifest] = (None, Manifest())
-        self._tails: dict[str, Tail] = {}
+        self._followed: dict[str, _Followed] = {}
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows of a kind, at least one table; what is damaged is a problem."""
@@ -139,37 +140,64 @@ class StoreReader:
         return manifest
 
     def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
-        tails = {}
+        followed: dict[str, _Followed] = {}
+        tails: list[Tail] = []
         for path in segment_paths(self.journal):
             try:
-                tails[path.name] = self._read_tail(path, manifest.sealed.get(path.name, 0))
+                segment = self._follow(path, manifest.sealed.get(path.name, 0))
             except FileNotFoundError:  # sealed and deleted since it was listed
                 return None
             except (StoreError, OSError) as error:
                 self.note(f"{path}: {error}")
-        self._tails = tails
-        return list(tails.values())
+                continue
+            followed[path.name] = segment
+            tails += segment.tails
+        self._followed = followed
+        return tails
 
-    def _read_tail(self, path: Path, start: int) -> Tail:
-        known = self._tails.get(path.name)
-        size = path.stat().st_size
-        if known is not None and (known.start, known.size) == (start, size):
-            return known
-        data = read_segment(path, start)
-        if data.damaged:
-            lost = sum(length for _, length in data.damaged)
+    def _follow(self, path: Path, start: int) -> _Followed:
+        # Taken out, so that no other thread reads on with it; that one begins anew.
+        segment = self._followed.pop(path.name, None)
+        if segment is None or segment.start != start:
+            segment = _Followed(path, start)
+        segment.read_on()
+        if segment.reader.damaged:
+            lost = sum(length for _, length in segment.reader.damaged)
             self.note(f"{path} has {lost} bytes that are no records; the rest is read")
-        return Tail(start, size, data.tables)
+        return segment
+
+
+class _Followed:
+    """A segment that is read on as it grows."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        self.start = start
+        self.reader = SegmentReader(path)
+        self.tails: list[Tail] = []
+
+    def read_on(self) -> None:
+        tables = self.reader.read_on(emit_from=self.start)
+        if tables:
+            self.tails.append(Tail(tables))
+        if len(self.tails) > _MANY_TAILS:
+            self.tails = [Tail.joined(self.tails)]
 
 
 class Tail:
-    """The records of a segment that are not sealed yet, and what follows from them."""
+    """Records of a segment that are not sealed yet, and what follows from them."""
 
-    def __init__(self, start: int, size: int, tables: Tables) -> None:
-        self.start = start
-        self.size = size
+    def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self._arrow: dict[str, pa.Table] = {}
+
+    @classmethod
+    def joined(cls, tails: list[Tail]) -> Tail:
+        """Make one of several."""
+        tables: Tables = {}
+        for tail in tails:
+            for kind, rows in tail.tables.items():
+                tables.setdefault(kind, []).extend(rows)
+        return cls(tables)
 
     def table(self, kind: str) -> pa.Table:
         """Give the rows of a kind, derived ones too."""

@@ -23,6 +23,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pyarrow as pa
+
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.derive import (
     INVALID_DATE,
@@ -52,6 +54,7 @@ from lineage.stores.manifest import (
     write_manifest,
 )
 from lineage.stores.parts import Seal, part_files, rebuild, write_part
+from lineage.stores.tables import rows_of, table_from_tuples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +66,11 @@ MANY_PARTS = 64
 MANY_ROWS = 50_000
 BATCH_BYTES = 32 << 20
 
+_MERGE = {
+    "nodes": merge_nodes,
+    "relationships": merge_relationships,
+    "schemas": distinct_schemas,
+}
 _DAY_IS_OVER = timedelta(days=1, hours=1)
 
 
@@ -91,10 +99,10 @@ class _Pending:
     end: int
     is_dead: bool
     damaged_bytes: int
-    rows: dict[str, dict[str, list[tuple[object, ...]]]]
+    tables: dict[tuple[str, str], pa.Table]
 
     def dates(self) -> set[str]:
-        return {day for days in self.rows.values() for day in days}
+        return {day for _, day in self.tables}
 
 
 def _no_step(_name: str) -> None:
@@ -230,7 +238,14 @@ def _read(path: Path, manifest: Manifest, adopted: ExitStack, done: Sealed) -> _
         done.problems.append(f"{path}: {error}")
         return None
     damaged = sum(length for _, length in gaps) + data.tail
-    return _Pending(path, start, data.end, is_dead, damaged, with_derived(data.tables))
+    # As tables at once: a hundred thousand rows of Python objects keep the collector busy.
+    tables = {
+        (kind, day): table_from_tuples(kind, rows)
+        for kind, days in with_derived(data.tables).items()
+        for day, rows in days.items()
+        if rows
+    }
+    return _Pending(path, start, data.end, is_dead, damaged, tables)
 
 
 def _due(
@@ -239,8 +254,8 @@ def _due(
     parts = Counter(part.date for part in manifest.parts if part.kind == "operations")
     waiting: Counter[str] = Counter()
     for segment in pending:
-        for day, operations in segment.rows["operations"].items():
-            waiting[day] += len(operations)
+        for (kind, day), table in segment.tables.items():
+            waiting[day] += table.num_rows if kind == "operations" else 0
     crowded = {
         day
         for day, count in parts.items()
@@ -267,14 +282,14 @@ def _seal_batch(
     grown = [segment for segment in pending if segment.end > segment.start]
     if grown:
         sealed = {segment.path.name: segment.end for segment in grown}
-        rows = _merged(grown)
-        seal = Seal(uuid4().hex, manifest.generation + 1, len(rows), sealed)
+        tables = _merged(grown)
+        seal = Seal(uuid4().hex, manifest.generation + 1, len(tables), sealed)
         make_folder(store / STAGING)
         parts = []
-        for (kind, day), group in rows.items():
+        for (kind, day), table in tables.items():
             step(f"stage {kind}")
-            parts.append(write_part(store / STAGING, kind=kind, day=day, rows=group, seal=seal))
-            done.rows[kind] += len(group)
+            parts.append(write_part(store / STAGING, kind=kind, day=day, table=table, seal=seal))
+            done.rows[kind] += table.num_rows
         manifest = _next_generation(store, manifest, parts, sealed)
         step("write next")
         write_durably(next_path(store), encode_manifest(manifest))
@@ -290,22 +305,16 @@ def _seal_batch(
     return manifest
 
 
-def _merged(grown: list[_Pending]) -> dict[tuple[str, str], list[tuple[object, ...]]]:
-    groups: dict[tuple[str, str], list[tuple[object, ...]]] = defaultdict(list)
+def _merged(grown: list[_Pending]) -> dict[tuple[str, str], pa.Table]:
+    groups: dict[tuple[str, str], list[pa.Table]] = defaultdict(list)
     for segment in grown:
-        for kind, days in segment.rows.items():
-            for day, rows in days.items():
-                groups[kind, day] += rows
-    merge = {
-        "nodes": merge_nodes,
-        "relationships": merge_relationships,
-        "schemas": distinct_schemas,
-    }
-    return {
-        (kind, day): merge[kind](rows) if kind in merge else rows
-        for (kind, day), rows in groups.items()
-        if rows
-    }
+        for place, table in segment.tables.items():
+            groups[place].append(table)
+    merged = {place: pa.concat_tables(tables) for place, tables in groups.items()}
+    for (kind, day), table in merged.items():
+        if kind in _MERGE:
+            merged[kind, day] = table_from_tuples(kind, _MERGE[kind](rows_of(table)))
+    return merged
 
 
 def _next_generation(
