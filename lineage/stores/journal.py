@@ -276,8 +276,16 @@ class SegmentReader:
         with self.path.open("rb") as file:
             base = file.seek(self.end)
             data = file.read()
+            frames = list(_frames(data))
+            behind = data[frames[-1][2] :] if frames else data
+            if _has_gap(frames):
+                # A record that was being copied into a mapped segment while its pages were read
+                # is whole by now, since a later one was.
+                file.seek(base)
+                data = file.read(frames[-1][2])
+                frames = list(_frames(data))
         decoder, position = self._decoder, 0
-        for offset, payload, after in _frames(data):
+        for offset, payload, after in frames:
             if offset > position:
                 self.damaged.append((base + position, offset - position))
             position = after
@@ -286,9 +294,18 @@ class SegmentReader:
             except (ValueError, KeyError, TypeError, IndexError, msgspec.DecodeError):
                 self.damaged.append((base + offset, after - offset))
         self.end = base + position
-        self.tail = len(data) - position
+        self.tail = len(behind.rstrip(b"\0"))  # a mapped segment ends in zeros
         tables, decoder.tables = decoder.tables, {}
         return tables
+
+
+def _has_gap(frames: list[tuple[int, memoryview, int]]) -> bool:
+    position = 0
+    for offset, _, after in frames:
+        if offset > position:
+            return True
+        position = after
+    return False
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, memoryview, int]]:
