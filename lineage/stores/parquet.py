@@ -73,7 +73,7 @@ class LineageMetadataRepository:
         self,
         base_path: str | os.PathLike[str],
         *,
-        segment_bytes: int = 4 << 20,
+        segment_bytes: int = 2 << 20,
         on_full: Callable[[], None] | None = None,
     ) -> None:
         self.base_path = Path(base_path)
@@ -230,10 +230,11 @@ class LineageMetadataRepository:
         What is left is the lineage of the operations that are left. Says what it removed.
         """
         from lineage.stores.retention import cutoff_of, remove_older
+        from lineage.stores.sealing import seal_store
 
         cutoff = cutoff_of(older_than, now)
         self.journal.close()
-        self.seal()
+        self._told(seal_store(self.base_path, only_due=True, now=now))
         return remove_older(self.base_path, cutoff)
 
     def close(self) -> None:
