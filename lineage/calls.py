@@ -17,7 +17,7 @@ from lineage.links import Ref
 from lineage.parameters import PLAIN, frame_form
 from lineage.redact import REDACTED, is_secret_name
 from lineage.stores.records import SITE, Definition
-from lineage.tracker import LineageTracker, TrackerSettings, active_tracker, current
+from lineage.tracker import Current, LineageTracker, TrackerSettings, current, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _time_ns, _clock = time.time_ns, time.perf_counter_ns
 _MEMORY = "memory"
 _MOST_ITEMS = 1000
 _MOST_DEFINITIONS = 1000
-_SCALARS = PLAIN | {float, str, bytes}
+SCALARS = PLAIN | {str, bytes}
 _SIZED = frozenset((list, dict, set, frozenset))
 
 _FILES = frozenset((OperationType.READ, OperationType.WRITE))
@@ -77,11 +77,12 @@ class Site:
             self.context["class"] = name.split(".")[-2]
         self._code = (module, name, code and code.co_filename, code and code.co_firstlineno)
         self.secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
+        self.made: dict[tuple[str, Any], Definition] = {}
         self._definitions: dict[str, Definition] = {}
-        self._asked: TrackerSettings | None = None
-        self._allowed = False
+        self.scalar_settings: TrackerSettings | None = None
         self.plain: Definition
         self.writes_only_frames: bool
+        self.reads_only_frames: bool
 
     def definition(self, context: Mapping[str, Any]) -> Definition:
         """Give the definition of this code in a context; the same one for an equal context."""
@@ -100,12 +101,9 @@ class Site:
         self.writes_only_frames = not (
             self.output_sources or self.extract_outputs or self.operation_type in _FILES
         )
-
-    def is_allowed(self, settings: TrackerSettings) -> bool:
-        """Tell whether these settings let the function's operations be recorded."""
-        if self._asked is not settings:
-            self._asked, self._allowed = settings, settings.allows(self.operation_type)
-        return self._allowed
+        self.reads_only_frames = not (
+            self.input_sources or self.extract_inputs or self.operation_type in _FILES
+        )
 
 
 class Call:
@@ -115,21 +113,28 @@ class Call:
         *("count_in", "counts", "definition", "inputs", "inside", "number", "outputs"),
         *("outside", "parameters", "parent", "qualifier", "run", "start_ns", "started", "tracker"),
     )
-    tracker: LineageTracker
-    number: int
-    inside: tuple[str, Definition | None]
-    outside: tuple[str | None, Definition | None] | None
-    parent: str | None
-    run: Definition | None
-    definition: Definition
-    parameters: list[Any]
-    inputs: Sequence[Ref]
-    outputs: Sequence[Ref]
-    qualifier: str
-    count_in: int | None
-    counts: bool
-    start_ns: int
-    started: int
+
+    def __init__(
+        self,
+        site: Site,
+        tracker: LineageTracker,
+        identity: tuple[str, int],
+        where: tuple[Current | None, str | None, Definition | None],
+        parameters: Sequence[Any] = (),
+    ) -> None:
+        operation_id, self.number = identity
+        self.outside, self.parent, self.run = where
+        self.tracker = tracker
+        self.inside: Current = (operation_id, self.run)
+        self.definition: Definition = site.plain
+        self.parameters = parameters
+        self.inputs: Sequence[Ref] = ()
+        self.outputs: Sequence[Ref] = ()
+        self.qualifier = ""
+        self.count_in: int | None = None
+        self.counts = True
+        self.start_ns = 0
+        self.started = 0
 
 
 def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None:
@@ -140,29 +145,43 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
         values: Its arguments in the order of the site's names; they are not kept.
         owner: The instance, when the function is a method of a repository.
     """
-    tracker = site.tracker or active_tracker()
-    if tracker is None or not site.is_allowed(tracker.settings):
+    tracker = site.tracker or scope.tracker
+    if tracker is None or not tracker.settings.allows(site.operation_type):
         return None
     try:
-        call = Call()
-        call.tracker = tracker
-        operation_id, call.number = tracker.recorder.next_id()
-        call.outside = outside = current.get()
-        call.parent, call.run = outside or tracker.surroundings()
-        call.inside = (operation_id, call.run)
-        call.definition = site.plain
-        call.outputs = call.inputs = ()
-        call.qualifier, call.count_in, call.counts = "", None, True
+        outside = current.get()
+        where = (outside, *(outside or tracker.outermost))
+        call = Call(site, tracker, tracker.recorder.next_id(), where)
         frames = _parameters(site, call, values)
+        # Where frames come in, the wrapper for scalars would only lose time.
+        site.scalar_settings = None if frames else tracker.settings
         if site.repository is not None and not _enter_repository(site, call, values, owner):
             return None
-        if frames or site.input_sources or site.extract_inputs or site.operation_type in _FILES:
+        if site.reads_only_frames:
+            if frames:
+                call.inputs = refs = [_frame_ref(site, call, frame) for frame in frames]
+                call.count_in = refs[0].rows if len(refs) == 1 else _sum(refs)
+        else:
             _inputs(site, call, values, frames)
         call.start_ns = _time_ns()
         call.started = _clock()
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         tracker.lose(problem)
         return None
+    return call
+
+
+def resume(
+    site: Site,
+    tracker: LineageTracker,
+    identity: tuple[str, int],
+    where: tuple[Current | None, str | None, Definition | None],
+    parameters: Sequence[Any],
+    times: tuple[int, int],
+) -> Call:
+    """Make a call of one that a wrapper began by itself, since its end is not a plain one."""
+    call = Call(site, tracker, identity, where, parameters)
+    call.start_ns, call.started = times
     return call
 
 
@@ -178,8 +197,10 @@ def end(site: Site, call: Call, result: Any, values: tuple[Any, ...] = ()) -> No
     duration = _clock() - call.started
     try:
         kind = type(result)
-        if kind in _SCALARS and site.writes_only_frames:
+        if site.writes_only_frames and kind in SCALARS:
             count_out = None
+        elif site.writes_only_frames and fingerprint.is_frame(kind):
+            count_out = _output_frames(site, call, ((0, result),), ())
         else:
             count_out = _outputs(site, call, result, values)
         finish(call, duration, None, count_out)
@@ -251,11 +272,12 @@ class _Frame(NamedTuple):
 
 def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]:
     captor = call.tracker.captor
-    call.parameters = parameters = []
+    parameters: list[Any] = []
+    call.parameters = parameters
     frames: list[_Frame] = []
     for value in values:
         kind = type(value)
-        if kind in PLAIN or (kind is float and value - value == 0.0):  # else it is not finite
+        if kind in PLAIN:
             parameters.append(value)
         elif kind is str:
             parameters.append(captor.text(value))
@@ -302,21 +324,19 @@ def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame
     known = {id(frame.value): _frame_ref(site, call, frame) for frame in frames}
     if site.input_sources is None:
         inputs += known.values()
-        counted = [ref.rows for ref in known.values()]
+        counted = list(known.values())
         if site.operation_type is OperationType.READ and site.repository is None:
             inputs += _file_refs(call, values)
     else:
         counted = []
         for declared in site.input_sources:
-            for ref in _declared_input(site, call, declared, values, known):
-                inputs.append(ref)
-                counted.append(ref.rows)
+            counted += _declared_input(site, call, declared, values, known)
+        inputs += counted
     if site.extract_inputs is not None:
         extracted = site.extract_inputs(site.function, *_arguments(site, values))
         inputs += [_extracted(call, item) for item in extracted]
-    rows = [count for count in counted if count is not None]
-    call.count_in = sum(rows) if rows else None
-    call.inputs = list(dict.fromkeys(inputs))
+    call.count_in = _sum(counted)
+    call.inputs = _distinct(inputs)
     if not call.qualifier and site.operation_type is OperationType.READ and inputs:
         call.qualifier = f"[{inputs[0].source.fields[1][2]}]"
 
@@ -324,7 +344,8 @@ def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame
 def _frame_ref(site: Site, call: Call, frame: _Frame) -> Ref:
     """Refer to a frame; one that nothing tracked has made is named by where it came in."""
     found = links.find(frame.value)
-    schema = links.schema(frame.found.schema)
+    described = frame.found.schema
+    schema = described and (described.definition or links.schema(described))
     if found is not None:
         return Ref(found.source, found.version, schema, frame.found.rows)
     source = links.source("dataframe", f"{site.name}({frame.name})", _MEMORY)
@@ -373,13 +394,30 @@ def _outputs(site: Site, call: Call, result: Any, values: tuple[Any, ...]) -> in
             declared += _file_refs(call, values)
         call.outputs = [*call.outputs, *declared]
         return call.count_in
-    frames = list(_result_frames(result)) if call.tracker.settings.track_dataframes else []
+    call.outputs = [*call.outputs, *declared]
+    frames = tuple(_result_frames(result))
+    if frames:
+        return _output_frames(site, call, frames, declared)
+    return len(result) if type(result) in _SIZED else None
+
+
+def _output_frames(
+    site: Site, call: Call, frames: tuple[tuple[Any, Any], ...], declared: Sequence[Ref]
+) -> int | None:
+    if not call.tracker.settings.track_dataframes:
+        return None
     refs = [_made(site, call, key, value, declared) for key, value in frames]
-    call.outputs = list(dict.fromkeys([*call.outputs, *declared, *refs]))
-    rows = [ref.rows for ref in refs if ref.rows is not None]
-    if rows:
-        return sum(rows)
-    return len(result) if type(result) in _SIZED and not refs else None
+    call.outputs = _distinct([*call.outputs, *refs])
+    return _sum(refs)
+
+
+def _distinct(refs: list[Ref]) -> list[Ref]:
+    return refs if len(refs) < 2 else list(dict.fromkeys(refs))
+
+
+def _sum(refs: list[Ref]) -> int | None:
+    known = [ref.rows for ref in refs if ref.rows is not None]
+    return sum(known) if known else None
 
 
 def _result_frames(result: Any) -> Iterator[tuple[Any, Any]]:
@@ -395,17 +433,24 @@ def _result_frames(result: Any) -> Iterator[tuple[Any, Any]]:
 def _made(site: Site, call: Call, key: Any, value: Any, declared: Sequence[Ref]) -> Ref:
     """Refer to a frame that a call returned, and link it, unless an inner call already has."""
     described = fingerprint.describe(value)
-    schema = links.schema(described.schema)
+    schema = described.schema and (described.schema.definition or links.schema(described.schema))
     if declared:
         source, version = declared[0].source, declared[0].version
     else:
         found = links.find(value)
         if found is not None and found.operation > call.number:
             return Ref(found.source, found.version, schema, described.rows)
-        name = f"{site.name}{call.qualifier}#{key!s:.40}"
-        source, version = links.source("dataframe", name, _MEMORY), call.inside[0]
+        version = call.inside[0]
+        source = site.made.get((call.qualifier, key)) or _name_made(site, call.qualifier, key)
     links.link(value, source, version, call.number)
     return Ref(source, version, schema, described.rows)
+
+
+def _name_made(site: Site, qualifier: str, key: Any) -> Definition:
+    source = links.source("dataframe", f"{site.name}{qualifier}#{key!s:.40}", _MEMORY)
+    if len(site.made) < _MOST_DEFINITIONS and type(key) in (int, str):
+        site.made[qualifier, key] = source
+    return source
 
 
 def _declared_outputs(site: Site, call: Call, values: tuple[Any, ...]) -> list[Ref]:

@@ -23,11 +23,17 @@ from lineage.redact import REDACTED, is_secret_name, redact_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PLAIN = frozenset((int, bool, type(None)))
+PLAIN = frozenset((int, float, bool, type(None)))
+"""Types whose values are kept as they are; a float that is not finite becomes text when read."""
+_HOLDERS = frozenset((list, tuple, dict))
 _MAX_DEPTH = 6
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _TEXTS_SIZE = 4096
 _TEXT_CACHED = 200
+
+
+class NotScalarError(Exception):
+    """A value is a frame, or may hold one."""
 
 
 class Captor:
@@ -63,6 +69,23 @@ class Captor:
                     self._texts.clear()
                 self._texts[value] = kept
         return kept
+
+    def scalar(self, value: Any) -> Any:
+        """Capture a value that cannot hold a frame.
+
+        Raises:
+            NotScalarError: It is a frame, or may hold one.
+        """
+        kind = type(value)
+        if kind is str:
+            return self._texts.get(value) or self.text(value)
+        if kind in _HOLDERS:
+            items = value.values() if kind is dict else value
+            if any(fingerprint.is_frame(type(item)) for item in items):
+                raise NotScalarError
+        elif fingerprint.is_frame(kind):
+            raise NotScalarError
+        return self.capture(value)
 
     def _bounded(self, value: str) -> str:
         # Redact before the cut, or the half of a secret that is left would not be known as one;
@@ -117,7 +140,7 @@ class Captor:
         return self._value(item, budget, depth + 1)
 
     def _scalar(self, value: Any, kind: type) -> Any:
-        if kind in PLAIN or kind is float:
+        if kind in PLAIN:
             return value
         if kind.__module__ == "numpy" and hasattr(value, "item"):
             return self.capture(value.item())

@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lineage.errors import StoreError
-from lineage.stores.records import OPERATION, Definition, encode
+from lineage.stores.records import OPERATION, Definition, digest, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ Outcome = tuple[Any, ...]
 1970, duration in ns, error as (type, text) or None, parameters, records in, records out."""
 
 
-_numbers = count(1)
+numbers = count(1)
 
 
 class Recorder:
@@ -50,7 +50,7 @@ class Recorder:
 
     def next_id(self) -> tuple[str, int]:
         """Give a new operation id and its number; numbers grow as operations start."""
-        number = next(_numbers)
+        number = next(numbers)
         return f"{self.prefix}{number:x}", number
 
     def record(
@@ -66,11 +66,21 @@ class Recorder:
         Raises:
             StoreError: It could not be written.
         """
+        journal = self.journal
+        segment = journal.segment or journal.open()
+        payload = b""
         try:
-            self._write(site, run, inputs, outputs, outcome)
-        except StoreError:
-            # A short write retires the segment: once more, into the next one.
-            self._write(site, run, inputs, outputs, outcome)
+            if site.token is segment.token and run is None and not (inputs or outputs):
+                payload = encode((OPERATION, site.number, None, (), (), *outcome))
+            else:
+                payload = _encode(segment, site, run, inputs, outputs, outcome)
+            segment.write(encode((digest(payload), payload)))
+        except (StoreError, ValueError) as error:
+            # The segment is full, or took a part of the frame: once more, into the next one.
+            if type(error) is ValueError:
+                journal.retire(segment, len(payload))
+            segment = journal.open()
+            segment.append(_encode(segment, site, run, inputs, outputs, outcome))
         self.recorded += 1
         if self.notify is not None:
             self.notify(outcome[0], outcome[5] is not None)
@@ -84,32 +94,29 @@ class Recorder:
         except Exception:  # noqa: BLE001 - the text of a hostile exception
             self.last_error = type(problem).__name__
 
-    def _write(
-        self,
-        site: Definition,
-        run: Definition | None,
-        inputs: Sequence[Ref],
-        outputs: Sequence[Ref],
-        outcome: Outcome,
-    ) -> None:
-        segment = self.journal.segment or self.journal.open()
-        token = segment.token
-        if site.token is not token:
-            segment.define(site)
-        number = None
-        if run is not None:
-            number = run.number
-            if run.token is not token:
-                segment.define(run)
-        read: Sequence[Any] = ()
-        written: Sequence[Any] = ()
-        if inputs or outputs:
-            read, written = _numbered(segment, inputs), _numbered(segment, outputs)
-        segment.append(encode((OPERATION, site.number, number, read, written, *outcome)))
+
+def _encode(
+    segment: RecordSegment,
+    site: Definition,
+    run: Definition | None,
+    inputs: Sequence[Ref],
+    outputs: Sequence[Ref],
+    outcome: Outcome,
+) -> bytes:
+    token = segment.token
+    if site.token is not token:
+        segment.define(site)
+    if run is not None and run.token is not token:
+        segment.define(run)
+    number = None if run is None else run.number
+    read = _numbered(segment, inputs) if inputs else ()
+    written = _numbered(segment, outputs) if outputs else ()
+    return encode((OPERATION, site.number, number, read, written, *outcome))
 
 
 def _numbered(segment: RecordSegment, refs: Sequence[Ref]) -> list[tuple[Any, ...]]:
-    token, numbered = segment.token, []
+    numbered: list[tuple[Any, ...]] = []
+    token = segment.token
     for source, version, schema, rows in refs:
         if source.token is not token:
             segment.define(source)

@@ -42,7 +42,7 @@ EVENTS = ("operation.completed", "operation.failed", "run.started", "run.ended")
 _SITES = 1000
 
 Current = tuple[str | None, Definition | None]
-"""The operation and the run that code is in."""
+"""The operation (its id) and the run that code is in."""
 
 current: ContextVar[Current | None] = ContextVar("lineage.current", default=None)
 
@@ -120,6 +120,7 @@ class LineageTracker:
         self._sites: dict[tuple[Any, ...], Definition] = {}
         self._subscribers: dict[str, tuple[Callable[[Any], object], ...]] = {}
         self._runs: list[Definition] = []
+        self.outermost: Current = (None, None)
         _trackers.add(self)
 
     # What it has seen
@@ -232,7 +233,7 @@ class LineageTracker:
     ) -> str:
         """Begin an operation whose code is that of a frame, which is not kept."""
         operation_id, _ = self.recorder.next_id()
-        parent, run = self.surroundings()
+        parent, run = current.get() or self.outermost
         operation = DataOperation(
             operation_id=operation_id,
             operation_type=OperationType(operation_type),
@@ -334,17 +335,6 @@ class LineageTracker:
 
     # What the other ways of tracking need
 
-    def surroundings(self) -> Current:
-        """Give the operation and the run that the calling code is in.
-
-        A thread that was started without a context is in the run that is open, if just one is.
-        """
-        found = current.get()
-        if found is not None:
-            return found
-        runs = self._runs
-        return None, runs[0] if len(runs) == 1 else None
-
     def ref(self, source: DataSource, version: str | None = None) -> links.Ref:
         """Give the reference to a data source, its metadata bounded and redacted."""
         metadata = schema = None
@@ -376,13 +366,17 @@ class LineageTracker:
             logger.warning("an operation could not be recorded: %s", self.recorder.last_error)
 
     def open_run(self, run: Definition) -> None:
-        """Make a run the one that threads without a context are in."""
-        self._runs.append(run)
+        """Say that a run is open: if it is the only one, threads without a context are in it."""
+        self._runs = [*self._runs, run]
+        self._settle_runs()
 
     def close_run(self, run: Definition) -> None:
-        """End that."""
-        if run in self._runs:
-            self._runs.remove(run)
+        """Say that a run is open no more."""
+        self._runs = [known for known in self._runs if known is not run]
+        self._settle_runs()
+
+    def _settle_runs(self) -> None:
+        self.outermost = (None, self._runs[0] if len(self._runs) == 1 else None)
 
     # Events
 
@@ -427,10 +421,8 @@ class LineageTracker:
     # Its end
 
     def flush(self) -> None:
-        """Return when all that is acknowledged is in the store."""
-        flush = getattr(self.store, "flush", None)
-        if flush is not None:
-            flush()
+        """Return when all that is acknowledged is in the store, and on its disk."""
+        self.recorder.journal.sync()
 
     def close(self) -> None:
         """Flush, seal what was recorded and let go of the store; later operations reopen it.
@@ -456,15 +448,15 @@ def _journal_of(store: Store, most: int) -> RecordJournal:
     return journal
 
 
-_OFF = TrackerSettings(enabled=False)
+class Scope:
+    """The state that all of a process shares: the global tracker."""
+
+    tracker: LineageTracker | None = None
+    silent: LineageTracker | None = None
+
+
+scope = Scope()
 _trackers: weakref.WeakSet[LineageTracker] = weakref.WeakSet()
-_global: LineageTracker | None = None
-_silent: LineageTracker | None = None
-
-
-def active_tracker() -> LineageTracker | None:
-    """Give the global tracker; None when there is none, or when it is off."""
-    return _global
 
 
 def get_global_tracker() -> LineageTracker:
@@ -473,18 +465,16 @@ def get_global_tracker() -> LineageTracker:
     >>> get_global_tracker().start_operation("read") != ""
     True
     """
-    global _silent  # noqa: PLW0603 - the one module with global state
-    if _global is not None:
-        return _global
-    if _silent is None:
-        _silent = LineageTracker(settings=_OFF)
-    return _silent
+    if scope.tracker is not None:
+        return scope.tracker
+    if scope.silent is None:
+        scope.silent = LineageTracker(settings=TrackerSettings(enabled=False))
+    return scope.silent
 
 
 def set_global_tracker(tracker: LineageTracker | None) -> None:
     """Make a tracker the global one; None turns tracking off."""
-    global _global  # noqa: PLW0603 - the one module with global state
-    _global = tracker
+    scope.tracker = tracker
 
 
 def _after_fork_in_child() -> None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from lineage.calls import Site, begin, end, fail
+from lineage.calls import SCALARS, Site, begin, end, fail, resume
+from lineage.parameters import PLAIN
+from lineage.recorder import numbers
 from lineage.steps import DONE, AsyncSteps, Steps
-from lineage.tracker import current
+from lineage.tracker import current, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +32,7 @@ _CALL = """\
     try:
         _lineage_set(_lineage_call.inside)
         _lineage_result = {wait}_lineage_function({arguments})
-    except BaseException as _lineage_error:
+    except _lineage_BaseException as _lineage_error:
         _lineage_fail(_lineage_site, _lineage_call, _lineage_error{again})
         raise
     else:
@@ -38,19 +42,74 @@ _CALL = """\
         _lineage_set(_lineage_call.outside)
 """
 
+# The same for a function of which only the arguments and the result tell what it reads and
+# writes: as long as these are scalars, all is done here, in one frame.
+_FAST_CALL = """\
+def tracked({signature}):
+    _lineage_tracker = {tracker}
+    if _lineage_tracker is None:
+        return _lineage_function({arguments})
+    if _lineage_site.scalar_settings is not _lineage_tracker.settings:
+        return _lineage_general({arguments})
+    try:
+        _lineage_outside = _lineage_get()
+        _lineage_parent, _lineage_run = _lineage_outside or _lineage_tracker.outermost
+        _lineage_scalar = _lineage_tracker.captor.scalar
+        _lineage_parameters = ({scalars})
+        _lineage_recorder = _lineage_tracker.recorder
+        _lineage_number = _lineage_next()
+        _lineage_id = f"{{_lineage_recorder.prefix}}{{_lineage_number:x}}"
+        _lineage_start_ns, _lineage_started = _lineage_time_ns(), _lineage_clock()
+    except _lineage_Exception:  # a frame, most often; left before the function is called
+        _lineage_parameters = None
+    if _lineage_parameters is None:
+        return _lineage_general({arguments})
+    try:
+        _lineage_set((_lineage_id, _lineage_run))
+        _lineage_result = _lineage_function({arguments})
+    except _lineage_BaseException as _lineage_error:
+        _lineage_fail({resumed}, _lineage_error)
+        raise
+    else:
+        _lineage_duration = _lineage_clock() - _lineage_started
+        if _lineage_type(_lineage_result) in _lineage_SCALARS:
+            try:
+                _lineage_recorder.record(
+                    _lineage_site.plain, _lineage_run, (), (),
+                    (_lineage_id, _lineage_parent, _lineage_thread(), _lineage_start_ns,
+                     _lineage_duration, None, _lineage_parameters, None, None)
+                )
+            except _lineage_Exception:
+                _lineage_end({resumed}, _lineage_result)
+            except _lineage_BaseException as _lineage_error:
+                _lineage_tracker.lose(_lineage_error)
+                raise
+        else:
+            _lineage_end({resumed}, _lineage_result)
+        return _lineage_result
+    finally:
+        _lineage_set(_lineage_outside)
+"""
+_RESUMED = """\
+_lineage_site, _lineage_resume(
+            _lineage_site, _lineage_tracker, (_lineage_id, _lineage_number),
+            (_lineage_outside, _lineage_parent, _lineage_run), _lineage_parameters,
+            (_lineage_start_ns, _lineage_started))"""
+_SCALAR = "{0} if _lineage_type({0}) in _lineage_PLAIN else _lineage_scalar({0}), "
+
 _STEPS = """\
 {prefix}def tracked({signature}):
     _lineage_steps = _lineage_Steps(
-        _lineage_site, ({values}), _lineage_function({arguments}){owner_keyword}
+        _lineage_site, ({values}), _lineage_function({arguments}){owner}
     )
     _lineage_item = {wait}_lineage_steps.send(None)
     while _lineage_item is not _lineage_DONE:
         try:
             _lineage_sent = yield _lineage_item
-        except GeneratorExit:
+        except _lineage_GeneratorExit:
             {wait}_lineage_steps.close()
             raise
-        except BaseException as _lineage_error:
+        except _lineage_BaseException as _lineage_error:
             _lineage_item = {wait}_lineage_steps.throw(_lineage_error)
         else:
             _lineage_item = {wait}_lineage_steps.send(_lineage_sent)
@@ -83,8 +142,13 @@ def wrap(
     prepare(site)
     site.settle()
     owner = parameters[0].name if has_self and site.repository is not None else None
-    source = _source(function, parameters, [p.name for p in shown], owner, site)
-    return _dress(_compile(source, function, site), function)
+    source = _source(site, parameters, shown, owner)
+    general = _compile(source, site, {})
+    _dress(general, function)
+    if not _is_fast(site, parameters):
+        return general
+    fast = _compile(_fast_source(site, parameters, shown), site, {"_lineage_general": general})
+    return _dress(fast, function)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -104,27 +168,48 @@ def _has_self(function: Callable[..., Any], parameters: list[inspect.Parameter])
 
 
 def _source(
-    function: Callable[..., Any],
-    parameters: list[inspect.Parameter],
-    values: list[str],
-    owner: str | None,
     site: Site,
+    parameters: list[inspect.Parameter],
+    shown: list[inspect.Parameter],
+    owner: str | None,
 ) -> str:
-    is_async_generator = inspect.isasyncgenfunction(function)
-    is_generator = inspect.isgeneratorfunction(function)
-    is_async = is_async_generator or inspect.iscoroutinefunction(function)
-    tuple_of_values = "".join(f"{name}, " for name in values)
-    needs_again = site.extract_outputs or site.output_sources or site.operation_type == "write"
+    is_async_generator = inspect.isasyncgenfunction(site.function)
+    is_generator = inspect.isgeneratorfunction(site.function)
+    is_async = is_async_generator or inspect.iscoroutinefunction(site.function)
+    values = "".join(f"{parameter.name}, " for parameter in shown)
+    needs_again = not site.writes_only_frames
     return (_STEPS if is_generator or is_async_generator else _CALL).format(
         prefix="async " if is_async else "",
         wait="await " if is_async else "",
         signature=_signature(parameters),
         arguments=", ".join(map(_argument, parameters)),
-        values=tuple_of_values,
+        values=values,
         owner=f", {owner}" if owner else "",
-        owner_keyword=f", {owner}" if owner else "",
-        again=f", ({tuple_of_values})" if needs_again else "",
+        again=f", ({values})" if needs_again else "",
         result="return _lineage_steps.value" if is_generator else "",
+    )
+
+
+def _is_fast(site: Site, parameters: list[inspect.Parameter]) -> bool:
+    is_plain = not (
+        inspect.isasyncgenfunction(site.function)
+        or inspect.isgeneratorfunction(site.function)
+        or inspect.iscoroutinefunction(site.function)
+    )
+    has_stars = any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+    is_simple = site.writes_only_frames and site.reads_only_frames
+    return is_plain and is_simple and not (has_stars or site.repository or site.secrets)
+
+
+def _fast_source(
+    site: Site, parameters: list[inspect.Parameter], shown: list[inspect.Parameter]
+) -> str:
+    return _FAST_CALL.format(
+        tracker="_lineage_site.tracker" if site.tracker else "_lineage_scope.tracker",
+        signature=_signature(parameters),
+        arguments=", ".join(map(_argument, parameters)),
+        scalars="".join(_SCALAR.format(parameter.name) for parameter in shown),
+        resumed=_RESUMED,
     )
 
 
@@ -154,22 +239,40 @@ def _argument(parameter: inspect.Parameter) -> str:
     return parameter.name
 
 
-def _compile(source: str, function: Callable[..., Any], site: Site) -> Callable[..., Any]:
-    is_async = inspect.isasyncgenfunction(function)
-    scope: dict[str, Any] = {
-        "__name__": __name__,
-        "_lineage_begin": begin,
-        "_lineage_end": end,
-        "_lineage_fail": fail,
-        "_lineage_set": current.set,
-        "_lineage_site": site,
-        "_lineage_function": function,
-        "_lineage_Steps": AsyncSteps if is_async else Steps,
-        "_lineage_DONE": DONE,
+def _compile(source: str, site: Site, more: dict[str, Any]) -> Callable[..., Any]:
+    steps = AsyncSteps if inspect.isasyncgenfunction(site.function) else Steps
+    names = {
+        "site": site,
+        "function": site.function,
+        "Steps": steps,
+        **_RUNTIME,
     }
-    exec(compile(source, f"<tracked {site.name}>", "exec"), scope)  # noqa: S102 - of names only, as dataclasses do
-    made: Callable[..., Any] = scope["tracked"]
+    variables = {f"_lineage_{name}": value for name, value in names.items()} | more
+    exec(compile(source, f"<tracked {site.name}>", "exec"), variables)  # noqa: S102 - of names only, as dataclasses do
+    made: Callable[..., Any] = variables["tracked"]
     return made
+
+
+_RUNTIME: dict[str, Any] = {
+    "BaseException": BaseException,
+    "DONE": DONE,
+    "Exception": Exception,
+    "GeneratorExit": GeneratorExit,
+    "PLAIN": PLAIN,
+    "SCALARS": SCALARS,
+    "begin": begin,
+    "clock": time.perf_counter_ns,
+    "end": end,
+    "fail": fail,
+    "get": current.get,
+    "next": numbers.__next__,
+    "resume": resume,
+    "scope": scope,
+    "set": current.set,
+    "thread": get_ident,
+    "time_ns": time.time_ns,
+    "type": type,
+}
 
 
 def _dress(wrapper: Any, function: Any) -> Callable[..., Any]:

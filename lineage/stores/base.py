@@ -79,6 +79,9 @@ class RecordSegment(Protocol):
 
     token: object
 
+    def write(self, frame: bytes) -> object:
+        """Keep one record that is framed already; StoreError or ValueError when there is no room."""
+
     def append(self, payload: bytes) -> None:
         """Keep one record."""
 
@@ -95,6 +98,12 @@ class RecordJournal(Protocol):
 
     def open(self) -> RecordSegment:
         """Give the open segment, a new one if there is none."""
+
+    def retire(self, segment: Any, needed: int) -> None:
+        """Write no more to a segment, which had no room for so many bytes."""
+
+    def sync(self) -> None:
+        """Return when all that was appended is where a power cut does not reach it."""
 
     def take(self) -> Tables | None:
         """Give the rows appended since the last call, by kind, in column order.

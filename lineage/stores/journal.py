@@ -1,18 +1,13 @@
 """The journal: each process appends its records to segment files of its own.
 
-A record is one frame, written by one `write` on an O_APPEND descriptor before the tracked call
-returns, so it survives the death of the process. A frame is a msgpack array of two binaries, the
-XXH3-64 digest of the payload and the payload; its first three bytes never vary and serve as the
-mark by which a reader finds the next frame behind a damaged one. No run of zeros is a frame.
-
 A writer holds an exclusive `flock` on its segment for as long as its descriptor is open. Whoever
 gets that lock knows that the writer is gone, and may adopt the segment.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
+import logging
 import os
 import secrets
 import socket
@@ -24,86 +19,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import xxhash
 
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.records import (
     FORMAT_VERSION,
     HEADER,
     ROW,
-    Definition,
     RecordDecoder,
     Tables,
+    digest,
     encode,
     process_header,
 )
+from lineage.stores.segments import MARK, Segment, open_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+logger = logging.getLogger("lineage")
+
 SUFFIX = ".seg"
-MARK = b"\x92\xc4\x08"
+_ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
 _PREFIX_SIZE = len(MARK) + 8
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
-_KEEP_SEGMENT = (errno.ENOSPC, errno.EDQUOT)
-
-_digest = xxhash.xxh3_64_digest
-
-
-class Segment:
-    """One append-only file, open for as long as anything refers to this object.
-
-    The descriptor is closed by the garbage collector and never by hand: another thread may be
-    about to write, and the number of a closed descriptor may by then name a file of the user's.
-    """
-
-    __slots__ = ("_fd", "_journal", "_limit", "path", "size", "token")
-
-    def __init__(self, journal: Journal, path: Path, fd: int, limit: int) -> None:
-        self._journal = journal
-        self._fd = fd
-        self._limit = limit
-        self.path = path
-        self.size = 0
-        self.token = object()
-
-    def append(self, payload: bytes) -> None:
-        """Write one record; when this returns the operating system has it.
-
-        Raises:
-            StoreError: The record could not be written, here or to a new segment.
-        """
-        frame = encode((_digest(payload), payload))
-        try:
-            written = os.write(self._fd, frame)
-        except OSError as error:
-            if error.errno not in _KEEP_SEGMENT:
-                self._journal.retire(self)
-            raise StoreError(f"cannot write to journal segment {self.path}: {error}") from error
-        if written != len(frame):
-            self._journal.retire(self)
-            raise StoreError(f"journal segment {self.path} took {written} of {len(frame)} bytes")
-        self.size += written
-        if self.size >= self._limit:
-            self._journal.retire(self, full=True)
-
-    def define(self, definition: Definition) -> None:
-        """Write a definition, so that later records of this segment may refer to it."""
-        self.append(encode((definition.tag, definition.number, *definition.fields)))
-        definition.token = self.token
-
-    def abandon(self) -> None:
-        """Close the descriptor that a forked child inherited; the parent's stays open."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            with suppress(OSError):  # a failing close can be told to nobody here
-                os.close(fd)
 
 
 class Journal:
@@ -119,11 +58,12 @@ class Journal:
         self,
         folder: Path,
         *,
-        segment_bytes: int = 4 << 20,
+        segment_bytes: int = 2 << 20,
         on_full: Callable[[], None] | None = None,
     ) -> None:
         self.folder = folder
         self.segment: Segment | None = None
+        self._least_bytes = 0
         self._segment_bytes = segment_bytes
         self._on_full = on_full
         self._lock = threading.Lock()
@@ -137,7 +77,11 @@ class Journal:
         Raises:
             StoreError: It could not be written.
         """
-        self.open().append(encode((ROW, kind, dict(row))))
+        payload = encode((ROW, kind, dict(row)))
+        try:
+            self.open().append(payload)
+        except StoreError:
+            self.open().append(payload)  # the segment was full, or took a part: into the next one
 
     def open(self) -> Segment:
         """Give the current segment, a new one when there is none."""
@@ -149,14 +93,25 @@ class Journal:
                     segment = self.segment = self._create()
         return segment
 
-    def retire(self, segment: Segment, *, full: bool = False) -> None:
-        """Write no more to a segment; it closes when the last writer lets go of it."""
+    def sync(self) -> None:
+        """Return when the disk has all that was appended."""
+        segment = self.segment
+        if segment is not None:
+            segment.sync()
+
+    def retire(self, segment: Segment, needed: int) -> None:
+        """Write no more to a segment: it had no room for so many bytes, or is broken when 0."""
         with self._lock:
             if self.segment is not segment:
                 return
             self.segment = None
-        if full and self._on_full is not None:
-            self._on_full()
+            self._least_bytes = 2 * needed + _ROOM
+        if needed and self._on_full is not None:
+            try:
+                self._on_full()
+            except Exception:
+                # Not to the writer: its record is written, and must not be written again.
+                logger.exception("sealing a full journal segment failed")
 
     def take(self) -> Tables | None:
         """Give the rows appended since the last call, by kind, in column order.
@@ -186,7 +141,7 @@ class Journal:
     def _create(self) -> Segment:
         name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
         path, hidden = self.folder / f"{name}{SUFFIX}", self.folder / f".{name}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             fd = os.open(hidden, flags, 0o644)
@@ -195,7 +150,8 @@ class Journal:
                 f"cannot open a journal segment in {self.folder}: {error}; "
                 "check that the folder can be written and the disk is not full"
             ) from error
-        segment = Segment(self, path, fd, self._segment_bytes)
+        size = max(self._segment_bytes, self._least_bytes)
+        segment = open_segment(path, fd, size, self.retire)
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -318,7 +274,7 @@ def _frames(data: bytes) -> Iterator[tuple[int, memoryview, int]]:
         if size is not None:
             body = head + 1 + size
             after = body + int.from_bytes(data[head + 1 : body], "big")
-            if after <= len(data) and _digest(view[body:after]) == data[offset + 3 : head]:
+            if after <= len(data) and digest(view[body:after]) == data[offset + 3 : head]:
                 yield offset, view[body:after], after
                 offset = after
                 if not data.startswith(MARK, offset):

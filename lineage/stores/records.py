@@ -29,6 +29,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import xxhash
 
 from lineage.codec import TABLES
 from lineage.core import FAILED, SUCCESS
@@ -41,6 +42,7 @@ FORMAT_VERSION = 1
 HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW = range(7)
 DEFINITIONS = frozenset((HEADER, SITE, SOURCE, SCHEMA, RUN))
 
+digest = xxhash.xxh3_64_digest
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _to_json = msgspec.json.Encoder().encode
@@ -80,6 +82,13 @@ class Definition:
         self.number = next(Definition._numbers)
         self.fields = fields
         self.token: object = None
+
+
+def _finite(parameters: dict[str, Any]) -> dict[str, Any]:
+    for name, value in parameters.items():
+        if type(value) is float and value - value != 0.0:  # JSON has no such number
+            parameters[name] = repr(value)
+    return parameters
 
 
 class RecordDecoder:
@@ -177,7 +186,7 @@ class RecordDecoder:
             *(None if run is None else self._runs[run], parent_id, module, name, file, line),
             *(header.get("user"), header.get("host"), header.get("process_id"), thread_id),
             *(count_in, count_out, self._refs(inputs), self._refs(outputs)),
-            *(_to_json(parameters).decode(), context),
+            *(_to_json(_finite(parameters)).decode(), context),
         )
         self._emit("operations", row)
 

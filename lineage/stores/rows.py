@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from lineage.codec import TABLES
 from lineage.stores.records import Definition, RecordDecoder, Tables, encode, process_header
 
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lineage.stores.base import Store
+
+
+_decode = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 
 
 class RowJournal:
@@ -48,6 +53,13 @@ class RowJournal:
     def open(self) -> RowJournal:
         """Give itself."""
         return self
+
+    def write(self, frame: bytes) -> None:
+        """Keep one record that is framed for a segment."""
+        self.append(_decode(frame)[1])
+
+    def retire(self, segment: object, needed: int) -> None:
+        """Do nothing: there is always room."""
 
     def append(self, payload: bytes) -> None:
         """Keep one record."""
@@ -86,6 +98,10 @@ class RowJournal:
             taken, missed = self._untaken, self._missed
             self._untaken, self._missed = {}, False
         return None if missed else taken
+
+    def sync(self) -> None:
+        """Hand over what waits."""
+        self.drain()
 
     def close(self) -> None:
         """Hand over what waits."""

@@ -13,7 +13,9 @@ def machine() -> str:
     load = os.getloadavg()[0]
     python = platform.python_version()
     today = datetime.now(UTC).date()
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {python}, load {load:.1f}, {today}"
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {python}, load {load:.1f}, {today}"
+    )
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
