@@ -165,7 +165,7 @@ class LineageGraph:
         if (layer < 0).any():
             component = self._components()
             sources, targets = component[self._sources()], component[self._forward.values]
-            condensed = LineageGraph(map(str, range(np.max(component) + 1)), sources, targets)
+            condensed = LineageGraph(map(str, range(len(np.bincount(component)))), sources, targets)
             layer = condensed._layers()[component]
         order = np.argsort(layer, kind="stable")
         cuts = np.cumsum(np.bincount(layer))[:-1]
