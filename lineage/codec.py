@@ -8,15 +8,17 @@ the fields of `REF`.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lineage.core import SUCCESS, DataOperation, DataSource, LineageNode, OperationType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
 SCHEMA_VERSION = 1
 
@@ -131,6 +133,29 @@ def to_json(value: Any) -> str:
     import msgspec
 
     return msgspec.json.encode(value, enc_hook=str, order="sorted").decode()
+
+
+def json_default(value: Any) -> Any:
+    """Give the JSON form of what an answer may hold, for `json.dumps(..., default=json_default)`.
+
+    Times become ISO 8601, sets sorted lists, lazy sequences and mappings plain ones, dataclasses
+    objects; anything else its text.
+
+    >>> import json
+    >>> json.dumps({"types": {"file", "api"}}, default=json_default)
+    '{"types": ["api", "file"]}'
+    """
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Set):
+        return sorted(value, key=str)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return list(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    return str(value)
 
 
 def from_json(text: str | None) -> Any:

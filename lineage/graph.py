@@ -162,10 +162,10 @@ class LineageGraph:
         sorting of large networks, CACM 5(11), 1962).
         """
         layer = self._layers()
-        if layer.size and layer.min() < 0:
+        if (layer < 0).any():
             component = self._components()
             sources, targets = component[self._sources()], component[self._forward.values]
-            condensed = LineageGraph(map(str, range(component.max() + 1)), sources, targets)
+            condensed = LineageGraph(map(str, range(len(np.bincount(component)))), sources, targets)
             layer = condensed._layers()[component]
         order = np.argsort(layer, kind="stable")
         cuts = np.cumsum(np.bincount(layer))[:-1]
@@ -178,7 +178,7 @@ class LineageGraph:
         none. Each group is sorted by id, and so are the groups.
         """
         layer = self._layers()
-        if not layer.size or layer.min() >= 0:
+        if not (layer < 0).any():
             return []
         component = self._components()
         order = np.argsort(component, kind="stable")

@@ -1,0 +1,131 @@
+"""What is affected when a node changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from lineage.analysis.nodes import NodeFacts, facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from lineage.core import LineageNode
+    from lineage.graph import LineageGraph
+
+CRITICAL_ACCESSES = 10
+"""A node read more often than this is critical; one read at most once is low."""
+
+
+class TargetNode(TypedDict):
+    """The node that changes."""
+
+    node_id: str
+    source_type: str
+    source_id: str
+    location: str
+
+
+class ImpactedNode(TypedDict):
+    """A node made from it, `distance` steps away."""
+
+    node_id: str
+    source_id: str
+    location: str
+    last_accessed: datetime | None
+    access_count: int
+    distance: int
+
+
+class AffectedOperation(TypedDict):
+    """An operation that reads the target or something made from it; its time as ISO 8601."""
+
+    operation_id: str
+    operation_type: str
+    timestamp: str
+
+
+class ImpactSummary(TypedDict):
+    """How many nodes are read more than 10 times, 2 to 10 times, and at most once."""
+
+    critical: int
+    moderate: int
+    low: int
+
+
+class Impact(TypedDict):
+    """What is affected when a node changes."""
+
+    target_node: TargetNode
+    total_downstream_nodes: int
+    max_distance: int
+    impact_by_source_type: dict[str, list[ImpactedNode]]
+    affected_operations: Sequence[AffectedOperation]
+    impact_summary: ImpactSummary
+
+
+def impact(
+    graph: LineageGraph,
+    node_id: str,
+    *,
+    nodes: Mapping[str, LineageNode],
+    operations: Sequence[AffectedOperation] = (),
+) -> Impact:
+    """Find all that was made from a node, grouped by source type, the nearest first.
+
+    Args:
+        graph: What was made from what.
+        node_id: The node that changes.
+        nodes: Every node downstream by its id, and the target.
+        operations: Those that read any of them; passed through, so it may be lazy.
+
+    Raises:
+        NodeNotFoundError: The graph has no such node.
+
+    >>> from lineage.core import DataSource, LineageNode
+    >>> from lineage.graph import LineageGraph
+    >>> names = ["file:raw", "table:clean"]
+    >>> nodes = {name: LineageNode(name, DataSource(*name.split(":"))) for name in names}
+    >>> answer = impact(LineageGraph.from_edges([names]), "file:raw", nodes=nodes)
+    >>> answer["total_downstream_nodes"], answer["impact_summary"]["low"]
+    (1, 1)
+    """
+    levels = graph.downstream_levels(node_id)
+    by_type: dict[str, list[ImpactedNode]] = {}
+    counts: ImpactSummary = {"critical": 0, "moderate": 0, "low": 0}
+    (target,) = facts_of(nodes, [node_id])
+    distances = [step for step, level in enumerate(levels, 1) for _ in level]
+    reached = facts_of(nodes, [name for level in levels for name in level])
+    for facts, distance in zip(reached, distances, strict=True):
+        by_type.setdefault(facts.source_type, []).append(_impacted(facts, distance))
+        accesses = facts.accessed_count
+        if accesses > CRITICAL_ACCESSES:
+            counts["critical"] += 1
+        elif accesses > 1:
+            counts["moderate"] += 1
+        else:
+            counts["low"] += 1
+    return {
+        "target_node": {
+            "node_id": node_id,
+            "source_type": target.source_type,
+            "source_id": target.source_id,
+            "location": target.location,
+        },
+        "total_downstream_nodes": len(distances),
+        "max_distance": len(levels),
+        "impact_by_source_type": by_type,
+        "affected_operations": operations,
+        "impact_summary": counts,
+    }
+
+
+def _impacted(facts: NodeFacts, distance: int) -> ImpactedNode:
+    return {
+        "node_id": facts.node_id,
+        "source_id": facts.source_id,
+        "location": facts.location,
+        "last_accessed": facts.last_accessed,
+        "access_count": facts.accessed_count,
+        "distance": distance,
+    }
