@@ -20,16 +20,16 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from importlib.metadata import entry_points
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lineage.core import OperationType
-from lineage.documents import read_document, write_document
+from lineage.documents import read_document, toml_text, write_document, write_text
 from lineage.errors import ConfigError
 from lineage.redact import redact_text
 
@@ -45,17 +45,10 @@ SHORT_VARIABLES = {
     "LINEAGE_TRACK_FILES": "track_file_operations",
     "LINEAGE_MAX_PARAM_SIZE": "max_parameter_size",
 }
-SAMPLE: dict[str, Any] = {
-    "base_path": "./data/lineage",
-    "enable_persistence": True,
-    "track_repository_operations": True,
-    "enabled_operation_types": ["read", "write", "transform"],
-    "max_graph_nodes": 1000,
-    "repository_settings": {
-        "equity_bars": {"track_all_operations": True, "enable_volume_tracking": True}
-    },
-}
-"""The settings of the sample file; the rest stay at their defaults."""
+_TOML_HEAD = """\
+# Every setting at its default. This file is read when it is called lineage.toml and lies where the
+# program runs; the same lines may stand under [tool.lineage] in pyproject.toml. Keep what differs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +83,16 @@ class LineageConfig(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", validate_assignment=True)
 
+    # Tables come last: in TOML nothing may stand behind them.
+
     enabled: Annotated[_Flag, Field(description="Whether anything is tracked at all.")] = True
     store: Annotated[
         str | None,
         BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value),
-        Field(description="Where records rest: a path or a URL; overrides base_path."),
+        Field(
+            description="Where records rest: a path or a URL; overrides base_path.",
+            examples=["memory://"],
+        ),
         _Allowed("a path or a URL, such as './lineage_data' or 'memory://'"),
     ] = None
     base_path: Annotated[
@@ -114,7 +112,10 @@ class LineageConfig(BaseSettings):
     ] = False
     enabled_operation_types: Annotated[
         list[_TypeName] | None,
-        Field(description="The operation types that are tracked; all unless this is set."),
+        Field(
+            description="The operation types that are tracked; all unless this is set.",
+            examples=[["read", "write", "transform"]],
+        ),
         _Allowed("a list of operation types, such as ['read', 'write']"),
     ] = None
     max_parameter_size: Annotated[
@@ -128,19 +129,12 @@ class LineageConfig(BaseSettings):
     ] = 100_000
     cleanup_after_hours: Annotated[
         _Hours | None,
-        Field(description="Age in hours at which records may be removed; never unless set."),
+        Field(
+            description="Age in hours at which records may be removed; never unless set.",
+            examples=[8760.0],
+        ),
         _Allowed("a number of hours above 0"),
     ] = None
-    freshness_hours: Annotated[
-        dict[str, _Hours],
-        Field(description="Hours after which a source is stale, by pattern of its node id."),
-        _Allowed("a table of pattern = hours above 0, such as {'file:*': 24}"),
-    ] = {}
-    repository_settings: Annotated[
-        dict[str, dict[str, Any]],
-        Field(description="Free settings by repository name."),
-        _Allowed("a table of tables, such as {'equity_bars': {'track_all_operations': true}}"),
-    ] = {}
     max_graph_nodes: Annotated[
         _Count, Field(description="Nodes drawn at most; answers are never cut.")
     ] = 1000
@@ -152,6 +146,22 @@ class LineageConfig(BaseSettings):
         Field(ge=0, allow_inf_nan=False, description="Longest wait for the store at exit."),
         _Allowed("a number of seconds of at least 0"),
     ] = 5.0
+    freshness_hours: Annotated[
+        dict[str, _Hours],
+        Field(
+            description="Hours after which a source is stale, by pattern of its node id.",
+            examples=[{"file:daily_*": 26.0}],
+        ),
+        _Allowed("a table of pattern = hours above 0, such as {'file:*': 24}"),
+    ] = {}
+    repository_settings: Annotated[
+        dict[str, dict[str, Any]],
+        Field(
+            description="Free settings by repository name.",
+            examples=[{"equity_bars": {"track_all_operations": True}}],
+        ),
+        _Allowed("a table of tables, such as {'equity_bars': {'track_all_operations': true}}"),
+    ] = {}
 
     def __init__(self, **settings: Any) -> None:
         with _explained(lambda: [_arguments(settings), _environment(), _discovered_file()]):
@@ -243,18 +253,6 @@ class LineageConfig(BaseSettings):
         allowed = self.enabled_operation_types
         return self.enabled and (allowed is None or str(operation_type) in allowed)
 
-    def freshness_limit(self, node_id: str) -> float | None:
-        """Give the hours after which a source is stale: those of the first pattern that fits.
-
-        Patterns are those of the shell (`*`, `?`, `[ab]`) and are matched with the whole node id.
-
-        >>> config = LineageConfig(freshness_hours={"file:daily_*": 30, "file:*": 200})
-        >>> config.freshness_limit("file:daily_bars"), config.freshness_limit("api:quotes")
-        (30.0, None)
-        """
-        patterns = self.freshness_hours.items()
-        return next((hours for pattern, hours in patterns if fnmatchcase(node_id, pattern)), None)
-
     def validate(self) -> list[str]:  # type: ignore[override]  # pydantic's is deprecated; the seed's is this
         """List what can only be seen at run time; an empty list when nothing is wrong.
 
@@ -294,15 +292,34 @@ def get_config() -> LineageConfig:
 
 
 def create_sample_config_file(path: str | Path) -> Path:
-    """Write a sample configuration, in the format of the path's suffix, and give its path.
+    """Write a sample of all settings at their defaults, and give its path.
+
+    The suffix of the path says the format; a `.toml` file explains each setting in comments.
 
     Raises:
         ConfigError: The suffix is none of `.json`, `.toml`, `.yaml`, `.yml`, or the file cannot be
             written.
     """
     path = Path(path)
-    write_document(path, SAMPLE)
+    if path.suffix == ".toml":
+        write_text(path, _commented_toml())
+    else:
+        defaults = LineageConfig.model_construct().to_dict()
+        write_document(path, {key: value for key, value in defaults.items() if value is not None})
     return path
+
+
+def _commented_toml() -> str:
+    """Write each setting under its description; one that is empty by default as a comment."""
+    defaults = LineageConfig.model_construct().to_dict()
+    blocks = [_TOML_HEAD]
+    for name, setting in LineageConfig.model_fields.items():
+        if setting.examples:
+            text = indent(toml_text({name: setting.examples[0]}), "# ")
+        else:
+            text = toml_text({name: defaults[name]})
+        blocks.append(f"# {setting.description}\n{text}")
+    return "\n".join(blocks)
 
 
 @dataclass(frozen=True, slots=True)

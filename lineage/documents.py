@@ -52,7 +52,15 @@ def write_document(path: Path, settings: Mapping[str, Any], format: str | None =
     Raises:
         ConfigError: The format is unknown, or the file cannot be written.
     """
-    text = _text(settings, _format(path, format))
+    write_text(path, _text(settings, _format(path, format)))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the text of a configuration, making its folder when missing.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -91,12 +99,17 @@ def _text(settings: Mapping[str, Any], name: str) -> str:
     if name == "json":
         return json.dumps(settings, indent=2) + "\n"
     if name == "toml":
-        import tomli_w
-
-        return tomli_w.dumps(_without_none(settings))
+        return toml_text(settings)
     import yaml
 
     return str(yaml.safe_dump(dict(settings), sort_keys=False))
+
+
+def toml_text(settings: Mapping[str, Any]) -> str:
+    """Write settings as TOML, which has no null: what is None is left out."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(settings))
 
 
 def _without_none(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -340,13 +340,6 @@ def test_repository_settings():
     assert LineageConfig().repository_settings == {}
 
 
-def test_freshness_limit_is_that_of_the_first_pattern_that_fits():
-    config = LineageConfig(freshness_hours={"file:daily_*": 26, "file:*": 200})
-    assert config.freshness_limit("file:daily_bars") == 26
-    assert config.freshness_limit("file:other") == 200
-    assert config.freshness_limit("api:quotes") is None
-
-
 def test_store_url():
     assert LineageConfig().store_url == "lineage_data"
     assert LineageConfig(store="memory://").store_url == "memory://"
@@ -452,11 +445,24 @@ def test_schema_refuses_what_the_code_refuses():
             jsonschema.validate(bad, LineageConfig.json_schema())
 
 
-def test_sample_toml_shows_every_setting_at_its_default():
+def test_sample_toml_is_that_of_the_code(tmp_path):
     text = (SAMPLES / "lineage.toml").read_text()
-    assert LineageConfig.from_file(SAMPLES / "lineage.toml") == LineageConfig()
-    for name in LineageConfig.model_fields:
-        assert f"{name} = " in text or f"[{name}]" in text
+    assert create_sample_config_file(tmp_path / "a.toml").read_text() == text
+    for name, setting in LineageConfig.model_fields.items():
+        assert f"# {setting.description}\n" in text
+        assert f"{name} = " in text or f"# [{name}" in text
+
+
+def test_sample_toml_holds_when_its_comments_are_taken_away(tmp_path):
+    told = {f"# {setting.description}" for setting in LineageConfig.model_fields.values()}
+    lines = (SAMPLES / "lineage.toml").read_text().splitlines()[2:]
+    live = [line.removeprefix("# ") for line in lines if line not in told]
+    (tmp_path / "a.toml").write_text("\n".join(live))
+    config = LineageConfig.from_file(tmp_path / "a.toml")
+    assert config.store == "memory://"
+    assert config.enabled_operation_types == ["read", "write", "transform"]
+    assert config.freshness_hours == {"file:daily_*": 26}
+    assert config.get_repository_setting("equity_bars", "track_all_operations") is True
 
 
 def test_a_schema_key_in_a_file_is_fine(tmp_path):
@@ -465,12 +471,12 @@ def test_a_schema_key_in_a_file_is_fine(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["json", "toml", "yaml"])
-def test_create_sample_config_file(suffix, tmp_path):
+def test_a_sample_is_found_and_holds_the_defaults(suffix, tmp_path, monkeypatch):
     path = create_sample_config_file(tmp_path / f"lineage.{suffix}")
-    config = LineageConfig()
-    assert path.is_file()
-    assert config == LineageConfig.from_file(SAMPLES / "lineage_config.json")
-    assert config.get_repository_setting("equity_bars", "track_all_operations") is True
+    assert LineageConfig.from_file(path) == LineageConfig() == LineageConfig.from_env()
+    monkeypatch.setenv("LINEAGE_MAX_GRAPH_NODES", "7")
+    create_sample_config_file(path)
+    assert LineageConfig.from_file(path).max_graph_nodes == 1000
 
 
 def test_the_seeds_snippets(tmp_path, monkeypatch):
