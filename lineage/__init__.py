@@ -1,1 +1,127 @@
-"""Decorator-driven data lineage with a columnar metadata store."""
+"""Decorator-driven data lineage with a columnar metadata store.
+
+>>> import lineage
+>>> tracker = lineage.init("memory://")
+>>> @lineage.track_lineage
+... def double(values):
+...     return [2 * value for value in values]
+>>> double([1, 2])
+[2, 4]
+>>> [operation.code_name for operation in tracker.operations.values()]
+['double']
+
+Importing this module imports nothing else: each name loads what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lineage.config import LineageConfig, get_config
+    from lineage.core import DataOperation, DataSource, LineageNode, OperationType
+    from lineage.decorators import track_lineage, track_repository_operation
+    from lineage.errors import (
+        ConfigError,
+        CorruptStoreError,
+        LineageError,
+        MissingDependencyError,
+        NodeNotFoundError,
+        OperationError,
+        StoreError,
+    )
+    from lineage.graph import LineageGraph
+    from lineage.query import LineageQueryEngine
+    from lineage.repositories import TrackedRepository
+    from lineage.run import Run, init, track
+    from lineage.stores.base import open_store
+    from lineage.stores.memory import MemoryStore
+    from lineage.stores.parquet import LineageMetadataRepository
+    from lineage.tracker import (
+        LineageTracker,
+        TrackerSettings,
+        get_global_tracker,
+        set_global_tracker,
+    )
+    from lineage.visualizer import LineageVisualizer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "config": ("LineageConfig", "get_config"),
+    "core": ("DataOperation", "DataSource", "LineageNode", "OperationType"),
+    "decorators": ("track_lineage", "track_repository_operation"),
+    "errors": (
+        "ConfigError",
+        "CorruptStoreError",
+        "LineageError",
+        "MissingDependencyError",
+        "NodeNotFoundError",
+        "OperationError",
+        "StoreError",
+    ),
+    "graph": ("LineageGraph",),
+    "query": ("LineageQueryEngine",),
+    "repositories": ("TrackedRepository",),
+    "run": ("Run", "init", "track"),
+    "stores.base": ("open_store",),
+    "stores.memory": ("MemoryStore",),
+    "stores.parquet": ("LineageMetadataRepository",),
+    "tracker": (
+        "LineageTracker",
+        "TrackerSettings",
+        "get_global_tracker",
+        "set_global_tracker",
+    ),
+    "visualizer": ("LineageVisualizer",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "init",
+    "track",
+    "track_lineage",
+    "track_repository_operation",
+    "TrackedRepository",
+    "LineageTracker",
+    "TrackerSettings",
+    "Run",
+    "get_global_tracker",
+    "set_global_tracker",
+    "DataOperation",
+    "DataSource",
+    "LineageNode",
+    "OperationType",
+    "LineageMetadataRepository",
+    "MemoryStore",
+    "open_store",
+    "LineageQueryEngine",
+    "LineageGraph",
+    "LineageVisualizer",
+    "LineageConfig",
+    "get_config",
+    "ConfigError",
+    "CorruptStoreError",
+    "LineageError",
+    "MissingDependencyError",
+    "NodeNotFoundError",
+    "OperationError",
+    "StoreError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module when it is first used (PEP 562)."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

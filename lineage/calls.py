@@ -216,7 +216,7 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
     duration = _clock() - call.started
     try:
         call.outputs = [*call.outputs, *_declared_outputs(site, call, values)]
-        finish(call, duration, error_of(call.tracker, error), None)
+        finish(call, duration, call.tracker.error_of(error), None)
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         call.tracker.lose(problem)
 
@@ -248,18 +248,6 @@ def note_yield(site: Site, call: Call, item: Any) -> int:
         call.tracker.lose(problem)
         return 0
     return ref.rows or 0
-
-
-def error_of(tracker: LineageTracker, error: BaseException) -> tuple[str, str]:
-    """Give an exception's type and its redacted text, whatever its own methods do."""
-    kind = type(error)
-    name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__"):
-        name = f"{kind.__module__}.{name}"
-    try:
-        return name, tracker.error_text(str(error))
-    except Exception:  # noqa: BLE001 - the text of a hostile exception
-        return name, "<no text: the exception failed to give one>"
 
 
 class _Frame(NamedTuple):
@@ -344,8 +332,7 @@ def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame
 def _frame_ref(site: Site, call: Call, frame: _Frame) -> Ref:
     """Refer to a frame; one that nothing tracked has made is named by where it came in."""
     found = links.find(frame.value)
-    described = frame.found.schema
-    schema = described and (described.definition or links.schema(described))
+    schema = links.schema(frame.found.schema)
     if found is not None:
         return Ref(found.source, found.version, schema, frame.found.rows)
     source = links.source("dataframe", f"{site.name}({frame.name})", _MEMORY)
@@ -433,7 +420,7 @@ def _result_frames(result: Any) -> Iterator[tuple[Any, Any]]:
 def _made(site: Site, call: Call, key: Any, value: Any, declared: Sequence[Ref]) -> Ref:
     """Refer to a frame that a call returned, and link it, unless an inner call already has."""
     described = fingerprint.describe(value)
-    schema = described.schema and (described.schema.definition or links.schema(described.schema))
+    schema = links.schema(described.schema)
     if declared:
         source, version = declared[0].source, declared[0].version
     else:
@@ -490,21 +477,7 @@ def _file_ref(path: str | bytes) -> Ref:
 
 
 def _extracted(call: Call, item: DataSource | str, version: str | None = None) -> Ref:
-    return call.tracker.ref(source_of(item), version)
-
-
-def source_of(item: DataSource | str) -> DataSource:
-    """Read a data source written as `type:id`.
-
-    Raises:
-        ValueError: It is not of that form.
-    """
-    if isinstance(item, DataSource):
-        return item
-    source_type, colon, source_id = str(item).partition(":")
-    if not colon:
-        raise ValueError(f"data source {item!r} is not of the form 'type:id', such as 'file:a.csv'")
-    return DataSource(source_type, source_id)
+    return call.tracker.ref(DataSource.parse(item), version)
 
 
 def _arguments(site: Site, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:

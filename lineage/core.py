@@ -83,6 +83,25 @@ class DataSource:
             raise ValueError(f"source_id of a {self.source_type!r} source must not be empty")
         object.__setattr__(self, "metadata", dict(self.metadata or {}))
 
+    @classmethod
+    def parse(cls, source: DataSource | str) -> DataSource:
+        """Read a data source written as `type:id`; one that is a data source stays what it is.
+
+        Raises:
+            ValueError: The text is not of that form.
+
+        >>> DataSource.parse("file:/data/a.csv").source_id
+        '/data/a.csv'
+        """
+        if isinstance(source, DataSource):
+            return source
+        source_type, colon, source_id = str(source).partition(":")
+        if not colon:
+            raise ValueError(
+                f"data source {source!r} is not of the form 'type:id', such as 'file:a.csv'"
+            )
+        return cls(source_type, source_id)
+
     @property
     def node_id(self) -> str:
         """The identity, `type:id`."""

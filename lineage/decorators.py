@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from lineage.calls import Declared, Repository, Site, source_of
+from lineage.calls import Declared, Repository, Site
 from lineage.core import DataSource, OperationType
 from lineage.tracker import LineageTracker, get_global_tracker, set_global_tracker
 from lineage.wrapping import wrap
@@ -159,7 +159,7 @@ def _one_declared(site: Site, argument: str, item: str | DataSource) -> Declared
     if isinstance(item, str) and item in site.names:
         return Declared(site.names.index(item), None)
     try:
-        return Declared(None, source_of(item))
+        return Declared(None, DataSource.parse(item))
     except ValueError:
         raise ValueError(
             f"{argument} of {site.name}: {item!r} is neither one of its parameters "

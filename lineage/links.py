@@ -40,18 +40,27 @@ class Link(NamedTuple):
     operation: int
 
 
-class _Weak(weakref.ref):  # type: ignore[type-arg]  # a generic base cannot have slots
+class _Weak(weakref.ref["object"]):
+    """A weak reference that knows the id that its object had."""
+
     __slots__ = ("key",)
     key: int
+
+    def __new__(cls, value: object) -> _Weak:
+        """Refer to an object; its link goes when it does."""
+        weak = super().__new__(cls, value, _forget)
+        weak.key = id(value)
+        return weak
 
 
 _links: dict[int, Link] = {}
 
 
-def _forget(weak: Any) -> None:
-    link = _links.get(weak.key)
-    if link is not None and link.weak is weak:
-        del _links[weak.key]
+def _forget(weak: weakref.ref[object]) -> None:
+    if isinstance(weak, _Weak):
+        found = _links.get(weak.key)
+        if found is not None and found.weak is weak:
+            del _links[weak.key]
 
 
 def link(value: object, source: Definition, version: str | None, operation: int) -> None:
@@ -60,9 +69,8 @@ def link(value: object, source: Definition, version: str | None, operation: int)
     Raises:
         TypeError: The object takes no weak reference.
     """
-    weak = _Weak(value, _forget)
-    weak.key = key = id(value)
-    _links[key] = Link(weak, source, version, operation)
+    weak = _Weak(value)
+    _links[weak.key] = Link(weak, source, version, operation)
 
 
 def find(value: object) -> Link | None:
@@ -100,7 +108,7 @@ def schema(found: Schema | None) -> Definition | None:
         return None
     if found.definition is None:
         found.definition = schema_definition(found.schema_id, found.info)
-    known: Definition = found.definition
+    known: Definition | None = found.definition
     return known
 
 

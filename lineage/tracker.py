@@ -353,6 +353,17 @@ class LineageTracker:
         plain = captor.capture(dict(value)) if value else {}
         return plain if isinstance(plain, dict) else {"truncated": plain}
 
+    def error_of(self, error: BaseException) -> tuple[str, str]:
+        """Give an exception's type and its redacted text, whatever its own methods do."""
+        kind = type(error)
+        name = kind.__qualname__
+        if kind.__module__ not in ("builtins", "__main__"):
+            name = f"{kind.__module__}.{name}"
+        try:
+            return name, self.error_text(str(error))
+        except Exception:  # noqa: BLE001 - the text of a hostile exception
+            return name, "<no text: the exception failed to give one>"
+
     def error_text(self, text: str) -> str:
         """Give the redacted and bounded form of an error's text."""
         most = self.settings.max_metadata_size
@@ -449,10 +460,11 @@ def _journal_of(store: Store, most: int) -> RecordJournal:
 
 
 class Scope:
-    """The state that all of a process shares: the global tracker."""
+    """What all of a process shares: the global tracker, and whether tracking was turned off."""
 
     tracker: LineageTracker | None = None
     silent: LineageTracker | None = None
+    is_off: bool = False
 
 
 scope = Scope()
@@ -475,6 +487,7 @@ def get_global_tracker() -> LineageTracker:
 def set_global_tracker(tracker: LineageTracker | None) -> None:
     """Make a tracker the global one; None turns tracking off."""
     scope.tracker = tracker
+    scope.is_off = tracker is None
 
 
 def _after_fork_in_child() -> None:

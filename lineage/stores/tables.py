@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache, reduce
-from itertools import accumulate, chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lineage.codec import REF, SCHEMA_VERSION, TABLES, as_tuples, to_micros
+from lineage.stores import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,11 +50,11 @@ def table_from_tuples(kind: str, tuples: Sequence[tuple[Any, ...]]) -> pa.Table:
     schema = arrow_schema(kind)
     if not tuples:
         return schema.empty_table()
-    columns = [
-        _refs(values) if word == "refs" else pa.array(values, _TYPES[word])
+    arrays = [
+        _refs(values) if word == "refs" else columns.array(values, _TYPES[word])
         for word, values in zip(TABLES[kind].values(), zip(*tuples, strict=True), strict=True)
     ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def matching(kind: str, table: pa.Table, where: Filter) -> pa.Table:
@@ -114,16 +115,11 @@ def _ref_tuples(lists: pa.ListArray) -> list[list[tuple[Any, ...]]]:
     return [list(islice(flat, length or 0)) for length in lengths]
 
 
-def _refs(values: Sequence[Sequence[Any] | None]) -> pa.ListArray:
-    lists = [refs or () for refs in values]
-    offsets = pa.array(accumulate(map(len, lists), initial=0), pa.int32())
-    flat = [
-        tuple(ref.get(name) for name in REF) if isinstance(ref, dict) else ref
-        for ref in chain.from_iterable(lists)
-    ]
-    fields = zip(*flat, strict=True) if flat else [() for _ in REF]
+def _refs(values: Sequence[Sequence[Any] | None]) -> pa.Array:
+    lengths, items = columns.flat(values)
+    tuples = [tuple(map(item.get, REF)) if isinstance(item, dict) else item for item in items]
+    fields = zip(*tuples, strict=True) if tuples else [() for _ in REF]
     arrays = [
-        pa.array(column, _TYPES[word]) for column, word in zip(fields, REF.values(), strict=True)
+        columns.array(field, _TYPES[word]) for field, word in zip(fields, REF.values(), strict=True)
     ]
-    structs = pa.StructArray.from_arrays(arrays, fields=list(_REF_TYPE))
-    return pa.ListArray.from_arrays(offsets, structs, type=_TYPES["refs"])
+    return columns.lists(lengths, columns.structs(arrays, len(items), _REF_TYPE), _TYPES["refs"])

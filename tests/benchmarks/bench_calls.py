@@ -10,9 +10,8 @@ import functools
 import gc
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,9 @@ from lineage.decorators import set_global_tracker, track_lineage
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker
 from tests.benchmarks.tables import machine, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROUNDS, CALLS = 40, 2000
 

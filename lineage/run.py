@@ -1,0 +1,249 @@
+"""Runs: `init` makes the tracker that the configuration asks for, `track` opens a run on it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lineage import codec
+from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
+from lineage.stores.base import open_store
+from lineage.stores.records import RUN, Definition, process_header
+from lineage.tracker import (
+    LineageTracker,
+    TrackerSettings,
+    current,
+    get_global_tracker,
+    scope,
+    set_global_tracker,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+    from types import TracebackType
+
+    from lineage.config import LineageConfig
+
+
+def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTracker:
+    """Make a tracker from the configuration and set it as the global one.
+
+    Args:
+        path_or_url: Where the store is; what the configuration says when None.
+        **settings: Settings of `LineageConfig`, before those of its files and the environment.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        StoreError: There is no store for the URL.
+    """
+    from lineage.config import LineageConfig
+
+    if path_or_url is not None:
+        settings["store"] = str(path_or_url)
+    tracker = tracker_from(LineageConfig(**settings))
+    set_global_tracker(tracker)
+    return tracker
+
+
+def tracker_from(config: LineageConfig) -> LineageTracker:
+    """Make the tracker that a configuration describes."""
+    store = open_store(config.store_url) if config.enable_persistence else None
+    types = config.enabled_operation_types
+    return LineageTracker(
+        store,
+        TrackerSettings(
+            enabled=config.enabled,
+            enabled_types=None if types is None else frozenset(map(str, types)),
+            track_repositories=config.track_repository_operations,
+            track_dataframes=config.track_dataframe_operations,
+            track_files=config.track_file_operations,
+            max_parameter_size=config.max_parameter_size,
+            max_metadata_size=config.max_metadata_size,
+            max_operations=config.max_operations,
+            repository_settings=config.repository_settings,
+            retention_hours=config.cleanup_after_hours,
+        ),
+    )
+
+
+def track(name: str | None = None, /, **parameters: Any) -> Run:
+    """Open a run: what is tracked inside it belongs to it.
+
+    With no tracker set, one is made from the configuration first; after
+    `set_global_tracker(None)` nothing is recorded.
+
+    Args:
+        name: What the run is called; the name of the calling function or module when None.
+        **parameters: What it was started with; bounded and redacted.
+
+    >>> from lineage.tracker import LineageTracker, set_global_tracker
+    >>> set_global_tracker(LineageTracker())
+    >>> with track("nightly", day="2026-01-02") as run:
+    ...     with run.operation("read", outputs=["file:prices.csv"]):
+    ...         prices = [1, 2, 3]
+    >>> len(run.tracker.operations)
+    1
+    """
+    frame = sys._getframe(1)
+    called = frame.f_code.co_qualname
+    module = str(frame.f_globals.get("__name__"))
+    if name is None:
+        name = module if called == "<module>" else f"{module}.{called}"
+    if scope.tracker is None and not scope.is_off:
+        init()
+    return Run(get_global_tracker(), name, parameters)
+
+
+class Run:
+    """A stretch of work; use it in a `with` statement.
+
+    Attributes:
+        run_id: Its id.
+        name: What it is called.
+        tracker: What records it.
+        status: `running`, then `success` or `failed`.
+    """
+
+    def __init__(self, tracker: LineageTracker, name: str, parameters: dict[str, Any]) -> None:
+        self.tracker = tracker
+        self.name = name
+        self.run_id = uuid4().hex
+        self.status = RUNNING
+        self.parameters = tracker.bounded(tracker.captor, parameters)
+        self._definition = Definition(RUN, self.run_id)
+        self._outside = current.get()
+        self._row: codec.Row = {}
+
+    def __enter__(self) -> Run:
+        """Begin the run."""
+        self._outside = current.get()
+        parent = self._outside[1] if self._outside is not None else None
+        process = process_header()
+        self._row = {
+            "run_id": self.run_id,
+            "name": self.tracker.captor.text(self.name),
+            "parameters": codec.to_json(self.parameters),
+            "status": RUNNING,
+            "parent_run_id": None if parent is None else parent.fields[0],
+            "user_info": process["user"],
+            "host": process["host"],
+            "process_id": process["process_id"],
+            "timestamp": time.time_ns() // 1000,
+        }
+        current.set((None, self._definition))
+        self.tracker.open_run(self._definition)
+        self._keep()
+        self.tracker.publish("run.started", self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the run; an exception goes on, and is kept as the run's error."""
+        self.status = SUCCESS if error is None else FAILED
+        self._row |= {"status": self.status, "ended_at": time.time_ns() // 1000}
+        if error is not None:
+            self._row["error_type"], self._row["error_info"] = self.tracker.error_of(error)
+        self.tracker.close_run(self._definition)
+        current.set(self._outside)
+        self._keep()
+        self.tracker.publish("run.ended", self)
+
+    @contextmanager
+    def operation(
+        self,
+        operation_type: OperationType | str,
+        *,
+        inputs: Iterable[DataSource | str] = (),
+        outputs: Iterable[DataSource | str] = (),
+        **parameters: Any,
+    ) -> Iterator[Operation]:
+        """Track one operation by hand: the body of the `with` statement.
+
+        Args:
+            operation_type: One of `OperationType`, or any other non-empty text.
+            inputs: What it reads: data sources, or texts `type:id`.
+            outputs: What it writes.
+            **parameters: What to keep of its parameters.
+        """
+        frame = sys._getframe(2)
+        operation_id = self.tracker.begin(operation_type, parameters, None, frame=frame)
+        del frame
+        step = Operation(self.tracker, operation_id)
+        for source in inputs:
+            step.add_input(source)
+        for source in outputs:
+            step.add_output(source)
+        outside = current.get()
+        current.set((operation_id, self._definition))
+        try:
+            yield step
+        except BaseException as error:
+            name, text = self.tracker.error_of(error)
+            self.tracker.complete_operation(operation_id, error_info=text, error_type=name)
+            raise
+        else:
+            self.tracker.complete_operation(operation_id, step.records_in, step.records_out)
+        finally:
+            current.set(outside)
+
+    def register_data_product(
+        self, name: str, version: str, metadata: dict[str, Any] | None = None
+    ) -> str:
+        """Record that this run made a version of a data product; gives its node id.
+
+        Args:
+            name: The product's name.
+            version: The version made.
+            metadata: Anything else to keep of it.
+        """
+        product = DataSource(
+            "product", name, version=version, metadata={"version": version, **(metadata or {})}
+        )
+        with self.operation(OperationType.WRITE, outputs=[product], name=name, version=version):
+            return product.node_id
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the run began."""
+        return codec.from_micros(self._row.get("timestamp"))
+
+    def _keep(self) -> None:
+        if not self.tracker.settings.enabled:
+            return
+        try:
+            self.tracker.store.append("runs", [self._row])
+        except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+            self.tracker.lose(problem)
+
+
+class Operation:
+    """An operation under way in a `with` statement.
+
+    Attributes:
+        operation_id: Its id.
+        records_in: How many records it read; set it when you know.
+        records_out: How many it wrote.
+    """
+
+    def __init__(self, tracker: LineageTracker, operation_id: str) -> None:
+        self.operation_id = operation_id
+        self.records_in: int | None = None
+        self.records_out: int | None = None
+        self._tracker = tracker
+
+    def add_input(self, source: DataSource | str) -> None:
+        """Say that it reads a data source."""
+        self._tracker.add_input(self.operation_id, DataSource.parse(source))
+
+    def add_output(self, source: DataSource | str) -> None:
+        """Say that it writes a data source."""
+        self._tracker.add_output(self.operation_id, DataSource.parse(source))
