@@ -928,9 +928,11 @@ def test_a_long_journal_is_sealed_in_batches(tmp_path, monkeypatch):
     from lineage.stores import sealing
 
     monkeypatch.setattr(sealing, "BATCH_BYTES", 2_000)
-    repository = LineageMetadataRepository(tmp_path, segment_bytes=1_500)
+    repository = LineageMetadataRepository(tmp_path)
     for number in range(20):
         repository.save_operation(operation(number))
+        if number % 5 == 0:
+            repository.journal.close()
     assert repository.seal().rows["operations"] == 20
     assert len(part_paths(tmp_path)) > 1
     assert sorted(plain_ids(tmp_path)) == sorted(f"op{number}" for number in range(20))
