@@ -223,12 +223,13 @@ def test_a_seal_that_cannot_write_says_where_and_loses_nothing(repository, tmp_p
     assert plain_ids(tmp_path / "store") == ["op1"]
 
 
-def test_parts_lie_by_the_utc_date_of_the_start(repository, tmp_path):
+def test_parts_lie_by_the_utc_date_of_the_start(repository, tmp_path, caplog):
     east = datetime.fromisoformat("2026-05-02T01:00:00+05:00")
     repository.save_operation(operation(1, at=east))
     repository.save_operation(operation(2, at=datetime(2300, 1, 1, tzinfo=UTC)))
     repository.save_operation(operation(3, at=datetime(1901, 1, 1, tzinfo=UTC)))
     repository.seal()
+    assert "2 operations begin at no date from 1970 to 2199" in caplog.text
     dates = sorted(file.parent.name for file in part_paths(tmp_path / "store"))
     assert dates == ["date=2026-05-01", "date=__invalid__"]
     assert ids(repository) == ["op3", "op1", "op2"]
@@ -289,6 +290,22 @@ def test_another_object_and_another_process_see_what_is_pending(repository, tmp_
     )
     found = run_python(code, capture_output=True, text=True)
     assert found.stdout.strip() == "['op1']"
+
+
+def test_reading_on_sees_what_reading_anew_sees(repository, monkeypatch):
+    monkeypatch.setattr(reading, "_MANY_TAILS", 3)
+    reader = StoreReader(repository.base_path)
+    for number in range(12):
+        repository.save_operation(operation(number, kind="read" if number % 2 else "join"))
+        if number == 6:
+            seal_store(repository.base_path)
+        found, anew = (
+            sorted(str(row) for table in each.scan("operations") for row in table.to_pylist())
+            for each in (reader, StoreReader(repository.base_path))
+        )
+        assert found == anew
+        links = [row for table in reader.scan("relationships") for row in table.to_pylist()]
+        assert sum(row["operation_count"] for row in links) == number + 1
 
 
 def test_a_live_segment_is_sealed_up_to_its_end_and_stays(repository, tmp_path):
@@ -911,9 +928,11 @@ def test_a_long_journal_is_sealed_in_batches(tmp_path, monkeypatch):
     from lineage.stores import sealing
 
     monkeypatch.setattr(sealing, "BATCH_BYTES", 2_000)
-    repository = LineageMetadataRepository(tmp_path, segment_bytes=1_500)
+    repository = LineageMetadataRepository(tmp_path)
     for number in range(20):
         repository.save_operation(operation(number))
+        if number % 5 == 0:
+            repository.journal.close()
     assert repository.seal().rows["operations"] == 20
     assert len(part_paths(tmp_path)) > 1
     assert sorted(plain_ids(tmp_path)) == sorted(f"op{number}" for number in range(20))

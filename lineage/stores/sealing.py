@@ -15,6 +15,7 @@ readers take the records from the journal, from 4 on from the parts.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from lineage.errors import CorruptStoreError, StoreError
+from lineage.stores.base import DERIVED
 from lineage.stores.derive import (
     INVALID_DATE,
     distinct_schemas,
@@ -53,13 +55,15 @@ from lineage.stores.manifest import (
     unwritable,
     write_manifest,
 )
-from lineage.stores.parts import Seal, part_files, rebuild, write_part
+from lineage.stores.parts import Seal, part_files, part_folder, rebuild, write_part
 from lineage.stores.tables import rows_of, table_from_tuples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+
+_log = logging.getLogger("lineage")
 
 STAGING = "_staging"
 MANY_PARTS = 64
@@ -290,6 +294,13 @@ def _seal_batch(
             step(f"stage {kind}")
             parts.append(write_part(store / STAGING, kind=kind, day=day, table=table, seal=seal))
             done.rows[kind] += table.num_rows
+            if day == INVALID_DATE and kind not in DERIVED:
+                _log.warning(
+                    "%d %s begin at no date from 1970 to 2199; they are in %s",
+                    table.num_rows,
+                    kind,
+                    part_folder(kind, day),
+                )
         manifest = _next_generation(store, manifest, parts, sealed)
         step("write next")
         write_durably(next_path(store), encode_manifest(manifest))
