@@ -48,7 +48,7 @@ class _Weak(weakref.ref["object"]):
 
     def __new__(cls, value: object) -> _Weak:
         """Refer to an object; its link goes when it does."""
-        weak = super().__new__(cls, value, _forget)
+        weak: _Weak = super().__new__(cls, value, _forget)
         weak.key = id(value)
         return weak
 

@@ -80,7 +80,7 @@ class RecordSegment(Protocol):
     token: object
 
     def write(self, frame: bytes) -> object:
-        """Keep one record that is framed already; StoreError or ValueError when there is no room."""
+        """Keep one framed record; StoreError or ValueError when there is no room."""
 
     def append(self, payload: bytes) -> None:
         """Keep one record."""
@@ -135,8 +135,8 @@ def open_store(url: str | Path) -> Store:
     if point is None:
         known = ", ".join(f"{name}://" for name in sorted({*_BUILT_IN, *_others()}))
         raise StoreError(
-            f"no store for {scheme}:// in {redact_text(text)!r}; known are a path, {known}; another "
-            f"package can add one by an entry point in the group {GROUP!r}"
+            f"no store for {scheme}:// in {redact_text(text)!r}; known are a path, {known}; "
+            f"another package can add one by an entry point in the group {GROUP!r}"
         )
     store: Store = point.load()(text)
     return store
