@@ -26,6 +26,8 @@ _time_ns, _clock = time.time_ns, time.perf_counter_ns
 _MEMORY = "memory"
 _MOST_ITEMS = 1000
 _MOST_DEFINITIONS = 1000
+# What `Ref(...)` does, without the frame of Python code that a named tuple's `__new__` is.
+_new_ref = tuple.__new__
 SCALARS = PLAIN | {str, bytes}
 _SIZED = frozenset((list, dict, set, frozenset))
 
@@ -250,12 +252,8 @@ def note_yield(site: Site, call: Call, item: Any) -> int:
     return ref.rows or 0
 
 
-class _Frame(NamedTuple):
-    """A frame among the arguments; lives no longer than `begin`."""
-
-    name: str
-    value: Any
-    found: fingerprint.Description
+_Frame = tuple[str, Any, fingerprint.Description]
+"""The name, the value and the description of a frame among the arguments; short-lived."""
 
 
 def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]:
@@ -271,7 +269,7 @@ def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]
             parameters.append(captor.text(value))
         elif fingerprint.is_frame(kind):
             found = fingerprint.describe(value)
-            frames.append(_Frame(site.names[len(parameters)], value, found))
+            frames.append((site.names[len(parameters)], value, found))
             parameters.append(frame_form(kind, found))
         else:
             if kind is list or kind is tuple or kind is dict:
@@ -286,7 +284,7 @@ def _inner_frames(name: str, value: Any) -> Iterator[_Frame]:
     if len(value) <= _MOST_ITEMS:
         for key, item in value.items() if type(value) is dict else enumerate(value):
             if fingerprint.is_frame(type(item)):
-                yield _Frame(f"{name}[{key!s:.40}]", item, fingerprint.describe(item))
+                yield f"{name}[{key!s:.40}]", item, fingerprint.describe(item)
 
 
 def _enter_repository(site: Site, call: Call, values: tuple[Any, ...], owner: Any) -> bool:
@@ -309,7 +307,7 @@ def _enter_repository(site: Site, call: Call, values: tuple[Any, ...], owner: An
 
 def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame]) -> None:
     inputs = list(call.inputs)
-    known = {id(frame.value): _frame_ref(site, call, frame) for frame in frames}
+    known = {id(frame[1]): _frame_ref(site, call, frame) for frame in frames}
     if site.input_sources is None:
         inputs += known.values()
         counted = list(known.values())
@@ -331,13 +329,13 @@ def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame
 
 def _frame_ref(site: Site, call: Call, frame: _Frame) -> Ref:
     """Refer to a frame; one that nothing tracked has made is named by where it came in."""
-    found = links.find(frame.value)
-    schema = links.schema(frame.found.schema)
+    name, value, (rows, _, schema) = frame
+    found = links.find(value)
     if found is not None:
-        return Ref(found.source, found.version, schema, frame.found.rows)
-    source = links.source("dataframe", f"{site.name}({frame.name})", _MEMORY)
-    links.link(frame.value, source, call.inside[0], call.number)
-    return Ref(source, call.inside[0], schema, frame.found.rows)
+        return _new_ref(Ref, (found[1], found[2], links.schema(schema), rows))
+    source, version = links.source("dataframe", f"{site.name}({name})", _MEMORY), call.inside[0]
+    links.link(value, source, version, call.number)
+    return _new_ref(Ref, (source, version, links.schema(schema), rows))
 
 
 def _declared_input(
@@ -419,18 +417,18 @@ def _result_frames(result: Any) -> Iterator[tuple[Any, Any]]:
 
 def _made(site: Site, call: Call, key: Any, value: Any, declared: Sequence[Ref]) -> Ref:
     """Refer to a frame that a call returned, and link it, unless an inner call already has."""
-    described = fingerprint.describe(value)
-    schema = links.schema(described.schema)
+    rows, _, described = fingerprint.describe(value)
+    schema = links.schema(described)
+    version = call.inside[0]
     if declared:
-        source, version = declared[0].source, declared[0].version
+        source, version = declared[0].source, declared[0].version or version
     else:
         found = links.find(value)
-        if found is not None and found.operation > call.number:
-            return Ref(found.source, found.version, schema, described.rows)
-        version = call.inside[0]
+        if found is not None and found[3] > call.number:
+            return Ref(found[1], found[2], schema, rows)
         source = site.made.get((call.qualifier, key)) or _name_made(site, call.qualifier, key)
     links.link(value, source, version, call.number)
-    return Ref(source, version, schema, described.rows)
+    return _new_ref(Ref, (source, version, schema, rows))
 
 
 def _name_made(site: Site, qualifier: str, key: Any) -> Definition:

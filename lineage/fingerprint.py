@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import weakref
-from typing import Any, NamedTuple
+from typing import Any
 
 from lineage import codec
 
@@ -27,12 +27,9 @@ class Schema:
         self.definition: Any = None
 
 
-class Description(NamedTuple):
-    """What was seen of a frame, table or array; `schema` is shared by values of equal schema."""
-
-    rows: int | None
-    shape: tuple[int, ...]
-    schema: Schema | None
+# A plain tuple: a named one takes ten times as long to make, on the path of every tracked frame.
+Description = tuple[int | None, tuple[int, ...], Schema | None]
+"""What was seen of a frame, table or array: rows, shape, and the schema, which values share."""
 
 
 _LIBRARIES = frozenset(("pandas", "polars", "pyarrow", "numpy"))
@@ -41,6 +38,8 @@ _NAMES = frozenset(
 )
 _known_types: dict[type, bool] = {}
 _CACHE_SIZE = 512
+_Known = tuple["weakref.ref[Any]", list[Any], bytes, int, Schema]
+"""The columns object, the types by block, the blocks' places, the width, and their schema."""
 _pandas_schemas: dict[int, _Known] = {}
 _schemas: dict[Any, Schema] = {}
 
@@ -67,15 +66,15 @@ def describe(value: Any) -> Description:
         return _describe_pandas(value)
     if hasattr(value, "num_rows"):
         shape = (value.num_rows, value.num_columns)
-        return Description(shape[0], shape, _arrow_schema(value.schema))
+        return shape[0], shape, _arrow_schema(value.schema)
     if hasattr(value, "collect_schema") and not hasattr(value, "height"):
-        return Description(None, (), None)
+        return None, (), None
     if hasattr(value, "dtypes") and hasattr(value, "columns"):
         key = (tuple(value.columns), tuple(value.dtypes))
-        return Description(len(value), value.shape, _schemas.get(key) or _columns(key, *key))
+        return len(value), value.shape, _schemas.get(key) or _columns(key, *key)
     dtype = str(getattr(value, "dtype", None) or getattr(value, "type", ""))
     shape = tuple(getattr(value, "shape", None) or (len(value),))
-    return Description(shape[0] if shape else None, shape, _array_schema(dtype))
+    return shape[0] if shape else None, shape, _array_schema(dtype)
 
 
 def _describe_pandas(value: Any) -> Description:
@@ -83,33 +82,20 @@ def _describe_pandas(value: Any) -> Description:
     *across, index = manager.axes
     rows = len(index)
     if not across:
-        return Description(rows, (rows,), _series_schema(value.name, value.dtype))
+        return rows, (rows,), _series_schema(value.name, value.dtype)
     columns, blocks = across[0], manager.blocks
     # The columns object alone goes stale when a column changes its type.
     types = [block.values.dtype for block in blocks]
     places = manager.blknos.tobytes() if len(blocks) > 1 else b""
     known = _pandas_schemas.get(id(columns))
-    if known is not None and known.of() is columns and known.is_of(types, places):
-        return Description(rows, (rows, known.width), known.schema)
+    if known is not None and known[0]() is columns and known[1] == types and known[2] == places:
+        return rows, (rows, known[3]), known[4]
     schema = _columns(None, columns, value.dtypes)
     if len(_pandas_schemas) >= _CACHE_SIZE:
         _pandas_schemas.clear()
     width = len(columns)
-    _pandas_schemas[id(columns)] = _Known(weakref.ref(columns), types, places, width, schema)
-    return Description(rows, (rows, width), schema)
-
-
-class _Known(NamedTuple):
-    """The schema of frames with one columns object, types by block, and places in blocks."""
-
-    of: weakref.ref[Any]
-    types: list[Any]
-    places: bytes
-    width: int
-    schema: Schema
-
-    def is_of(self, types: list[Any], places: bytes) -> bool:
-        return self.places == places and self.types == types
+    _pandas_schemas[id(columns)] = (weakref.ref(columns), types, places, width, schema)
+    return rows, (rows, width), schema
 
 
 def _series_schema(name: Any, dtype: Any) -> Schema:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineage import codec
@@ -31,36 +32,11 @@ class Ref(NamedTuple):
     rows: int | None = None
 
 
-class Link(NamedTuple):
-    """What is known of a living object: its source and the number of the operation that made it."""
-
-    weak: weakref.ref[Any]
-    source: Definition
-    version: str | None
-    operation: int
-
-
-class _Weak(weakref.ref["object"]):
-    """A weak reference that knows the id that its object had."""
-
-    __slots__ = ("key",)
-    key: int
-
-    def __new__(cls, value: object) -> _Weak:
-        """Refer to an object; its link goes when it does."""
-        weak: _Weak = super().__new__(cls, value, _forget)
-        weak.key = id(value)
-        return weak
-
+Link = tuple["weakref.ref[Any]", Definition, str | None, int]
+"""What is known of a living object: a weak reference to it, its source, its version, and the
+number of the operation that made it."""
 
 _links: dict[int, Link] = {}
-
-
-def _forget(weak: weakref.ref[object]) -> None:
-    if isinstance(weak, _Weak):
-        found = _links.get(weak.key)
-        if found is not None and found.weak is weak:
-            del _links[weak.key]
 
 
 def link(value: object, source: Definition, version: str | None, operation: int) -> None:
@@ -69,14 +45,20 @@ def link(value: object, source: Definition, version: str | None, operation: int)
     Raises:
         TypeError: The object takes no weak reference.
     """
-    weak = _Weak(value)
-    _links[weak.key] = Link(weak, source, version, operation)
+    key = id(value)
+    _links[key] = (weakref.ref(value, partial(_forget, key)), source, version, operation)
+
+
+def _forget(key: int, weak: weakref.ref[Any]) -> None:
+    found = _links.get(key)
+    if found is not None and found[0] is weak:
+        del _links[key]
 
 
 def find(value: object) -> Link | None:
     """Give the link of an object, if it has one."""
     found = _links.get(id(value))
-    return found if found is not None and found.weak() is value else None
+    return found if found is not None and found[0]() is value else None
 
 
 def source(

@@ -204,10 +204,10 @@ def frame(value: Any) -> dict[str, Any]:
 
 def frame_form(kind: type, found: fingerprint.Description) -> dict[str, Any]:
     """Give what is kept of a frame: its type, its shape and the id of its schema."""
-    kept: dict[str, Any] = {"type": kind.__name__, "shape": found.shape}
-    if found.schema:
-        kept["schema"] = found.schema.schema_id
-    return kept
+    _, shape, schema = found
+    if schema is None:
+        return {"type": kind.__name__, "shape": shape}
+    return {"type": kind.__name__, "shape": shape, "schema": schema.schema_id}
 
 
 def _items(value: Any) -> Iterable[Any]:
