@@ -323,6 +323,9 @@ def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame
         inputs += [_extracted(call, item) for item in extracted]
     call.count_in = _sum(counted)
     call.inputs = _distinct(inputs)
+    if call.outputs and len(counted) == 1:  # a repository is written as its one frame is
+        written = call.outputs[0]
+        call.outputs = [written._replace(schema=counted[0].schema, rows=counted[0].rows)]
     if not call.qualifier and site.operation_type is OperationType.READ and inputs:
         call.qualifier = f"[{inputs[0].source.fields[1][2]}]"
 

@@ -67,6 +67,7 @@ def tracker_from(config: LineageConfig) -> LineageTracker:
             max_operations=config.max_operations,
             repository_settings=config.repository_settings,
             retention_hours=config.cleanup_after_hours,
+            exit_timeout_s=config.exit_timeout_seconds,
         ),
     )
 

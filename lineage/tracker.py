@@ -64,6 +64,7 @@ class TrackerSettings:
         repository_settings: By dataset name: `track_all_operations` and `enable_volume_tracking`,
             both true unless said otherwise.
         retention_hours: Age at which closing removes records; never when None.
+        exit_timeout_s: Most seconds to wait for others who hold the store when the program ends.
     """
 
     enabled: bool = True
@@ -76,6 +77,7 @@ class TrackerSettings:
     max_operations: int = 100_000
     repository_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     retention_hours: float | None = None
+    exit_timeout_s: float = 10.0
 
     def allows(self, operation_type: str) -> bool:
         """Tell whether operations of a type are recorded."""
@@ -435,10 +437,17 @@ class LineageTracker:
         """Return when all that is acknowledged is in the store, and on its disk."""
         self.recorder.journal.sync()
 
-    def close(self) -> None:
-        """Flush, seal what was recorded and let go of the store; later operations reopen it.
+    def close(self, timeout_s: float | None = None) -> None:
+        """Seal what was recorded and let go of the store; later operations open it again.
 
         Operations that were begun by hand and never completed are recorded as failed.
+
+        Args:
+            timeout_s: Most seconds to wait for others who hold the store; what is not sealed
+                then stays in the journal, where every reader finds it.
+
+        Raises:
+            StoreError: The store cannot be written, or was held by others all the time.
         """
         mine = [key for key in self._active_operations if key.startswith(self.recorder.prefix)]
         for operation_id in mine:
@@ -449,7 +458,7 @@ class LineageTracker:
         if self.settings.retention_hours is not None and hasattr(self.store, "cleanup"):
             self.store.cleanup(self.settings.retention_hours)
         if self.recorder.recorded:
-            self.store.close()
+            self.store.close(timeout_s)
 
 
 def _journal_of(store: Store, most: int) -> RecordJournal:
@@ -498,9 +507,9 @@ def _after_fork_in_child() -> None:
 def _at_exit() -> None:
     for tracker in list(_trackers):
         try:
-            tracker.close()
-        except Exception as problem:  # noqa: BLE001 - the program has ended: say it, do not raise
-            tracker.recorder.lose(problem)
+            tracker.close(tracker.settings.exit_timeout_s)
+        except Exception as problem:  # noqa: BLE001 - nobody is left to raise to; the journal has all
+            logger.warning("the store could not be sealed at exit: %s", problem)
         if tracker.lost:
             sys.stderr.write(
                 f"lineage: {tracker.lost} operations were not recorded: {tracker.last_error}; "

@@ -70,8 +70,8 @@ class Store(Protocol):
         `nodes` and `relationships` that follow from operations are among the rows.
         """
 
-    def close(self) -> None:
-        """Release what the store holds; it may be opened again."""
+    def close(self, timeout_s: float | None = None) -> None:
+        """Release what the store holds, waiting so long for others; it may be opened again."""
 
 
 class RecordSegment(Protocol):

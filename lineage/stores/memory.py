@@ -82,5 +82,5 @@ class MemoryStore:
         table = table_from_tuples(kind, [row for group in rows.values() for row in group])
         yield matching(kind, table, where)
 
-    def close(self) -> None:
+    def close(self, timeout_s: float | None = None) -> None:  # the protocol's argument
         """Keep everything: a store in memory has nothing to let go of."""

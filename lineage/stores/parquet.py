@@ -237,18 +237,21 @@ class LineageMetadataRepository:
         self._told(seal_store(self.base_path, only_due=True, now=now))
         return remove_older(self.base_path, cutoff)
 
-    def close(self) -> None:
+    def close(self, timeout_s: float | None = None) -> None:
         """Seal what this process has written and let go of it; the next save opens it again.
 
         What is written on a day that has 64 parts already waits until there is more of it, or
         the day is over.
+
+        Args:
+            timeout_s: Most seconds to wait for the store's lock; half a minute when None.
         """
         from lineage.stores.sealing import seal_store
 
         self.journal.close()
         own = f"-{os.getpid()}-"
         if any(own in path.name for path in segment_paths(self.journal.folder)):
-            self._told(seal_store(self.base_path, only_due=True))
+            self._told(seal_store(self.base_path, only_due=True, wait_s=timeout_s))
 
     def _told(self, done: Sealed) -> Sealed:
         for problem in done.problems:

@@ -44,6 +44,7 @@ from lineage.stores.durable import (
 from lineage.stores.journal import adopt, read_segment, segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
+    LOCK_WAIT_S,
     Manifest,
     NewerFormatError,
     Part,
@@ -118,6 +119,7 @@ def seal_store(
     *,
     only_due: bool = False,
     now: datetime | None = None,
+    wait_s: float | None = None,
     step: Callable[[str], None] = _no_step,
 ) -> Sealed:
     """Put the journal's records into parts.
@@ -127,6 +129,7 @@ def seal_store(
         only_due: Leave the segments of living writers alone, and those of dead ones whose date
             has 64 parts already, is not over for an hour, and waits with less than 50,000 rows.
         now: The time it is.
+        wait_s: Most seconds to wait for the store's lock; half a minute when None.
         step: Called with the name of each step that is about to be done; for fault tests.
 
     Raises:
@@ -136,7 +139,7 @@ def seal_store(
     if is_empty(store):
         return done
     try:
-        with locked(store):
+        with locked(store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
             manifest = recover(store, done, step)
             for batch in _batches(store / JOURNAL):
                 with ExitStack() as adopted:
