@@ -107,6 +107,14 @@ class LineageGraph:
         except KeyError:
             raise node_not_found(node_id, self._ids) from None
 
+    def numbers(self, node_ids: Iterable[str]) -> NDArray[np.int64]:
+        """Give the numbers of several nodes; see `number`."""
+        names = list(node_ids)
+        try:
+            return np.fromiter(map(self._numbers.__getitem__, names), np.int64, len(names))
+        except KeyError:
+            return np.array([self.number(name) for name in names], np.int64)
+
     def parents(self, node: str) -> list[str]:
         """List the direct inputs of a node; the node itself if it has a self-loop."""
         return self._names(self._reverse.of(self.number(node)))
@@ -204,7 +212,7 @@ class LineageGraph:
     def subgraph(self, node: str, max_depth: int | None = None) -> LineageGraph:
         """Cut out a node with everything up and down stream of it, and the edges among them."""
         kept = {node} | self.upstream(node, max_depth) | self.downstream(node, max_depth)
-        chosen = np.sort(np.fromiter((self._numbers[name] for name in kept), np.int32, len(kept)))
+        chosen = np.sort(self.numbers(kept))
         renumbered = np.full(len(self), -1, np.int32)
         renumbered[chosen] = np.arange(len(chosen), dtype=np.int32)
         sources = renumbered[np.repeat(chosen, self._forward.counts(chosen))]

@@ -151,6 +151,13 @@ class TestBadInput:
             with pytest.raises(NodeNotFoundError, match="did you mean 'file:orders'"):
                 ask("file:order")
 
+    def test_numbers_of_several_nodes(self):
+        graph = build([])
+        assert graph.numbers(NAMES[3:5]).tolist() == [3, 4]
+        assert graph.numbers([]).tolist() == []
+        with pytest.raises(NodeNotFoundError):
+            graph.numbers([NAMES[0], "t:zz"])
+
     def test_a_negative_depth_is_refused(self):
         with pytest.raises(ValueError, match="max_depth is -1"):
             build([]).upstream(NAMES[0], -1)

@@ -15,9 +15,9 @@ from lineage.analysis import operations
 from lineage.core import FAILED, DataOperation, DataSource, LineageNode, OperationType
 from lineage.errors import ConfigError, NodeNotFoundError
 from lineage.query import LineageQueryEngine
-from lineage.stores import base
-from lineage.stores.base import EVERYTHING, KINDS
+from lineage.stores.base import EVERYTHING, KINDS, open_store
 from lineage.stores.tables import arrow_schema, table_from_rows
+from lineage.tracker import LineageTracker
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NOW = START + timedelta(hours=10)
@@ -78,6 +78,20 @@ class ListStore:
 
 def node_row(source, at):
     return codec.source_ref(source) | {"timestamp": at}
+
+
+def record_by_hand(tracker):
+    for kind, inputs, outputs, error in (
+        ("read", [API], [CLEAN], None),
+        ("write", [CLEAN, EQUITY], [EQUITY], None),
+        ("write", [EQUITY], [OPTION], "boom"),
+    ):
+        operation_id = tracker.start_operation(kind)
+        for source in inputs:
+            tracker.add_input(operation_id, source)
+        for source in outputs:
+            tracker.add_output(operation_id, source)
+        tracker.complete_operation(operation_id, record_count_in=1, error_info=error)
 
 
 class Tracker:
@@ -151,12 +165,22 @@ class TestSources:
         tracker.revision += 1
         assert engine.graph is not before
 
-    def test_a_path_is_opened_as_a_store(self, store, monkeypatch):
-        opened = []
-        found = lambda url: opened.append(url) or store  # noqa: E731  # one line says it
-        monkeypatch.setattr(base, "open_store", found, raising=False)
-        assert len(LineageQueryEngine("some/where").graph) == 5
-        assert opened == ["some/where"]
+    def test_a_path_is_opened_as_a_store(self, tmp_path):
+        tracker = LineageTracker(open_store(tmp_path))
+        record_by_hand(tracker)
+        tracker.close()
+        for source in (tmp_path, str(tmp_path), tmp_path.as_uri()):
+            assert len(LineageQueryEngine(source).operations) == 3
+
+    def test_a_tracker_in_memory_and_on_disk_holds_equal_nodes(self, tmp_path):
+        for tracker in (LineageTracker(), LineageTracker(open_store(tmp_path))):
+            record_by_hand(tracker)
+            engine = LineageQueryEngine(tracker)
+            assert set(engine.nodes) == set(tracker.nodes)
+            for node_id in engine.nodes:
+                root = engine.get_data_lineage(node_id)["root_node"]
+                assert root == tracker.find_node_by_source(*node_id.split(":", 1))
+            tracker.close()
 
     def test_what_cannot_be_asked_is_refused(self):
         with pytest.raises(ConfigError, match="cannot ask 'int' for lineage"):

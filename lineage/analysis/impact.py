@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import chain
 from typing import TYPE_CHECKING, TypedDict
 
@@ -96,10 +97,10 @@ def impact(
     """
     levels = graph.downstream_levels(node_id)
     (target,) = facts_of(nodes, [node_id])
-    groups: dict[str, list[tuple[str, int]]] = {}
+    groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for distance, level in enumerate(levels, 1):
         for name in level:
-            groups.setdefault(split_id(name)[0], []).append((name, distance))
+            groups[split_id(name)[0]].append((name, distance))
     return {
         "target_node": {
             "node_id": node_id,

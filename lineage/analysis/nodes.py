@@ -155,12 +155,12 @@ class NodeTable(Mapping[str, LineageNode]):
     def access_counts(self, node_ids: Iterable[str]) -> NDArray[np.int64]:
         """Say how often each of some nodes was read."""
         counts: NDArray[np.int64] = self._columns["accessed_count"]
-        return counts[np.fromiter(map(self.graph.number, node_ids), np.int64)]
+        return counts[self.graph.numbers(node_ids)]
 
     def facts(self, node_ids: Iterable[str] | None = None) -> list[NodeFacts]:
         """Give the facts of some nodes, or of all, read straight from the columns."""
         names = self.graph.node_ids if node_ids is None else list(node_ids)
-        numbers = np.fromiter(map(self.graph.number, names), np.int64, len(names))
+        numbers = self.graph.numbers(names)
         places = self._columns["location"]
         columns = (
             names,

@@ -74,12 +74,12 @@ class OperationTable:
 
     def touching(self, node_ids: Iterable[str]) -> Rows:
         """Give the rows that read or wrote any of these nodes, by time."""
-        numbers = self._numbers(node_ids)
+        numbers = self._graph.numbers(node_ids)
         return self._by_time(np.r_[self._readers.gather(numbers), self._writers.gather(numbers)])
 
     def reading(self, node_ids: Iterable[str]) -> Rows:
         """Give the rows that read any of these nodes, by time."""
-        return self._by_time(self._readers.gather(self._numbers(node_ids)))
+        return self._by_time(self._readers.gather(self._graph.numbers(node_ids)))
 
     def along(self, path: Sequence[str]) -> Rows:
         """Give the rows that carried data from each node of a path to the next.
@@ -88,7 +88,7 @@ class OperationTable:
             Pairs of the row, which read the one and wrote the other and did not fail, and the
             place in the path of the node it read; by that place, then by time.
         """
-        numbers, size = self._numbers(path), max(len(self.table), 1)
+        numbers, size = self._graph.numbers(path), max(len(self.table), 1)
         read, written = (
             np.repeat(np.arange(len(ends)), index.counts(ends)) * size + index.gather(ends)
             for index, ends in ((self._readers, numbers[:-1]), (self._writers, numbers[1:]))
@@ -98,9 +98,6 @@ class OperationTable:
         places, rows = places[done], rows[done]
         order = np.lexsort((self._times[rows], places))
         return np.column_stack([rows, places])[order]
-
-    def _numbers(self, node_ids: Iterable[str]) -> NDArray[np.int32]:
-        return np.fromiter(map(self._graph.number, node_ids), np.int32)
 
     def _by_time(self, rows: Rows) -> Rows:
         rows = np.unique(rows)

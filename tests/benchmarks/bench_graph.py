@@ -17,6 +17,7 @@ from lineage.graph import LineageGraph
 from lineage.query import LineageQueryEngine
 from lineage.stores.base import EVERYTHING
 from lineage.stores.tables import arrow_schema
+from tests.benchmarks.tables import machine, print_table
 
 CHAIN = 20_000
 OPERATIONS = 100_000
@@ -174,10 +175,12 @@ def store_figures():
 
 def main():
     """Print the table."""
-    print(f"{'function':<36}{'ms':>10}")
-    for figures in (chain_figures, store_figures):
-        for name, call in figures():
-            print(f"{name:<36}{best(call):>10.1f}")
+    rows = [
+        [name, f"{best(call):.1f}"]
+        for figures in (chain_figures, store_figures)
+        for name, call in figures()
+    ]
+    print_table(f"Graph and questions ({machine()})", ["function", "ms"], rows)
 
 
 if __name__ == "__main__":
