@@ -107,6 +107,14 @@ class LineageGraph:
         except KeyError:
             raise node_not_found(node_id, self._ids) from None
 
+    def numbers(self, node_ids: Iterable[str]) -> NDArray[np.int64]:
+        """Give the numbers of several nodes; see `number`."""
+        names = list(node_ids)
+        try:
+            return np.fromiter(map(self._numbers.__getitem__, names), np.int64, len(names))
+        except KeyError:
+            return np.array([self.number(name) for name in names], np.int64)
+
     def parents(self, node: str) -> list[str]:
         """List the direct inputs of a node; the node itself if it has a self-loop."""
         return self._names(self._reverse.of(self.number(node)))
@@ -204,7 +212,7 @@ class LineageGraph:
     def subgraph(self, node: str, max_depth: int | None = None) -> LineageGraph:
         """Cut out a node with everything up and down stream of it, and the edges among them."""
         kept = {node} | self.upstream(node, max_depth) | self.downstream(node, max_depth)
-        chosen = np.sort(np.fromiter((self._numbers[name] for name in kept), np.int32, len(kept)))
+        chosen = np.sort(self.numbers(kept))
         renumbered = np.full(len(self), -1, np.int32)
         renumbered[chosen] = np.arange(len(chosen), dtype=np.int32)
         sources = renumbered[np.repeat(chosen, self._forward.counts(chosen))]
@@ -226,7 +234,11 @@ class LineageGraph:
         reached, begins = self._walk(adjacency, node, max_depth)
         names = self._names(reached)
         steps = pairwise(begins[1:])
-        return [sorted(names[first:last]) for first, last in steps if last > first]
+        return [
+            sorted(names[first:last]) if last - first > 1 else [names[first]]
+            for first, last in steps
+            if last > first
+        ]
 
     def _names(self, numbers: Iterable[int] | Integers) -> list[str]:
         plain = numbers.tolist() if isinstance(numbers, np.ndarray) else numbers
@@ -335,9 +347,10 @@ class Adjacency:
         seen = bytearray(len(self.offsets) - 1)
         seen[start] = True
         reached, begins = [start], [0, 1]
-        while begins[-1] > begins[-2] and len(begins) - 2 != max_depth:
-            frontier = reached[begins[-2] :]
-            wide = len(frontier) >= _NARROW
+        first, last = 0, 1
+        while first < last and len(begins) - 2 != max_depth:
+            frontier = reached[first:last]
+            wide = last - first >= _NARROW
             if wide:
                 reached += self._wide_step(np.array(frontier, np.int32), seen)
             for number in () if wide else frontier:
@@ -349,7 +362,8 @@ class Adjacency:
                     if not seen[other]:
                         seen[other] = True
                         reached.append(other)
-            begins.append(len(reached))
+            first, last = last, len(reached)
+            begins.append(last)
             if until is not None and seen[until]:
                 break
         return reached, begins

@@ -5,12 +5,16 @@ from itertools import pairwise
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lineage.graph
 from lineage.errors import NodeNotFoundError
 from lineage.graph import Adjacency, LineageGraph
+
+# The first call of a test may load a heavy library; time says nothing here.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 NAMES = [f"t:{letter}" for letter in "abcdefghijkl"]
 edges = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=40)
@@ -146,6 +150,13 @@ class TestBadInput:
         for ask in (graph.upstream, graph.downstream, graph.parents, graph.subgraph):
             with pytest.raises(NodeNotFoundError, match="did you mean 'file:orders'"):
                 ask("file:order")
+
+    def test_numbers_of_several_nodes(self):
+        graph = build([])
+        assert graph.numbers(NAMES[3:5]).tolist() == [3, 4]
+        assert graph.numbers([]).tolist() == []
+        with pytest.raises(NodeNotFoundError):
+            graph.numbers([NAMES[0], "t:zz"])
 
     def test_a_negative_depth_is_refused(self):
         with pytest.raises(ValueError, match="max_depth is -1"):
