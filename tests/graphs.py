@@ -10,10 +10,16 @@ _DOMAINS = ("orders", "prices", "flights", "users", "stock", "risk", "weather", 
 _STAGES = (
     ("file", "raw"),
     ("dataframe", "parsed"),
+    ("dataframe", "typed"),
+    ("repository", "staging"),
     ("dataframe", "clean"),
     ("dataframe", "joined"),
+    ("dataframe", "enriched"),
+    ("repository", "history"),
     ("dataframe", "daily"),
+    ("dataframe", "monthly"),
     ("repository", "mart"),
+    ("file", "report"),
 )
 
 
@@ -27,7 +33,7 @@ def lineage_dag(nodes: int, seed: int) -> tuple[list[str], list[Edge]]:
     random = Random(seed)
     ids: list[str] = []
     edges: list[Edge] = []
-    domains = _DOMAINS[: max(2, min(len(_DOMAINS), nodes // 15))]
+    domains = [f"{_DOMAINS[at % 8]}{at // 8 or ''}" for at in range(max(2, nodes // 25))]
     members: dict[str, list[tuple[int, str]]] = {domain: [] for domain in domains}
     shared: list[tuple[int, str]] = []
     for number in range(nodes):
@@ -60,7 +66,7 @@ def _parents(
     if len(own) < 2 or not open_ends or random.random() < 0.12:
         return []
     wanted = random.choices((1, 2, 3, 4), (62, 25, 10, 3))[0]
-    recent = open_ends[-12:]
+    recent = open_ends[-8:]
     parents = random.sample(recent, min(wanted, len(recent)))
     if shared and random.random() < 0.12:
         parents.append(random.choice(shared))
