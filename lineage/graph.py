@@ -226,7 +226,11 @@ class LineageGraph:
         reached, begins = self._walk(adjacency, node, max_depth)
         names = self._names(reached)
         steps = pairwise(begins[1:])
-        return [sorted(names[first:last]) for first, last in steps if last > first]
+        return [
+            sorted(names[first:last]) if last - first > 1 else [names[first]]
+            for first, last in steps
+            if last > first
+        ]
 
     def _names(self, numbers: Iterable[int] | Integers) -> list[str]:
         plain = numbers.tolist() if isinstance(numbers, np.ndarray) else numbers
@@ -335,9 +339,10 @@ class Adjacency:
         seen = bytearray(len(self.offsets) - 1)
         seen[start] = True
         reached, begins = [start], [0, 1]
-        while begins[-1] > begins[-2] and len(begins) - 2 != max_depth:
-            frontier = reached[begins[-2] :]
-            wide = len(frontier) >= _NARROW
+        first, last = 0, 1
+        while first < last and len(begins) - 2 != max_depth:
+            frontier = reached[first:last]
+            wide = last - first >= _NARROW
             if wide:
                 reached += self._wide_step(np.array(frontier, np.int32), seen)
             for number in () if wide else frontier:
@@ -349,7 +354,8 @@ class Adjacency:
                     if not seen[other]:
                         seen[other] = True
                         reached.append(other)
-            begins.append(len(reached))
+            first, last = last, len(reached)
+            begins.append(last)
             if until is not None and seen[until]:
                 break
         return reached, begins

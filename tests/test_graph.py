@@ -5,12 +5,16 @@ from itertools import pairwise
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lineage.graph
 from lineage.errors import NodeNotFoundError
 from lineage.graph import Adjacency, LineageGraph
+
+# The first call of a test may load a heavy library; time says nothing here.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 NAMES = [f"t:{letter}" for letter in "abcdefghijkl"]
 edges = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=40)

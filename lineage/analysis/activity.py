@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from lineage.analysis.nodes import count_accessed_since, source_types
-from lineage.analysis.tables import counted_types, is_failed, since, times_as_integers
+from lineage.analysis.tables import counted_types, is_failed, iso_time, since, times_as_integers
 from lineage.analysis.volume import window_start
 from lineage.codec import from_micros
 from lineage.core import FAILED
@@ -220,10 +220,9 @@ def _most(graph: LineageGraph, degrees: NDArray[np.int64], name: str) -> list[di
 
 
 def _event(row: dict[str, Any]) -> TimelineEvent:
-    at = from_micros(row["timestamp"])
     return {
         "id": row["operation_id"],
-        "timestamp": at.isoformat() if at else "",
+        "timestamp": iso_time(row["timestamp"]),
         "type": row["operation_type"],
         "duration_ms": row["duration_ms"],
         "record_count_in": row["record_count_in"],

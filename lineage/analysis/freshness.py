@@ -7,10 +7,11 @@ from fnmatch import translate
 from re import compile as pattern_of
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import NodeFacts, facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from lineage.core import LineageNode
     from lineage.graph import LineageGraph
@@ -20,6 +21,8 @@ IN_MEMORY_TYPES = frozenset({"dataframe", "parameter", "result"})
 
 DEFAULT_LIMIT_HOURS = 24.0
 UPSTREAM_DEPTH = 2
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class NodeFreshness(TypedDict):
@@ -94,8 +97,10 @@ def find_stale(
     hours_threshold: float = DEFAULT_LIMIT_HOURS,
     limits: Mapping[str, float] | None = None,
     include_in_memory: bool = False,
-) -> list[StaleNode]:
+) -> Sequence[StaleNode]:
     """List the nodes neither read nor written for too long, the longest rest first.
+
+    Each is described when it is looked at.
 
     Args:
         nodes: The nodes by id.
@@ -110,27 +115,16 @@ def find_stale(
         ValueError: A limit is negative or not a number.
     """
     limit_of = _limits(hours_threshold, limits)
-    found = []
+    found: list[tuple[NodeFacts, float]] = []
     for facts in facts_of(nodes):
         limit, is_named = limit_of(facts.node_id)
         lasting = include_in_memory or is_named or facts.source_type not in IN_MEMORY_TYPES
         if lasting and _is_stale(facts, now, limit):
-            found.append((last_touched(facts) or datetime.min.replace(tzinfo=UTC), facts, limit))
-    found.sort(key=lambda entry: entry[:1] + entry[1][:1])
-    return [
-        {
-            "node": nodes[facts.node_id],
-            "node_id": facts.node_id,
-            "reason": _reason(facts, now, limit),
-            "last_accessed": facts.last_accessed,
-            "last_written": facts.last_written,
-            "access_count": facts.accessed_count,
-            "source_type": facts.source_type,
-            "location": facts.location,
-            "limit_hours": limit,
-        }
-        for _, facts, limit in found
-    ]
+            found.append((facts, limit))
+    found.sort(key=lambda entry: (last_touched(entry[0]) or _LONG_AGO, entry[0].node_id))
+    return LazySequence(
+        lambda: found, lambda keys: [_stale(nodes, now, facts, limit) for facts, limit in keys]
+    )
 
 
 def last_touched(facts: NodeFacts) -> datetime | None:
@@ -181,6 +175,22 @@ def _describe(
     if facts.created_at:
         described["hours_since_creation"] = _hours(now - facts.created_at)
     return described
+
+
+def _stale(
+    nodes: Mapping[str, LineageNode], now: datetime, facts: NodeFacts, limit: float
+) -> StaleNode:
+    return {
+        "node": nodes[facts.node_id],
+        "node_id": facts.node_id,
+        "reason": _reason(facts, now, limit),
+        "last_accessed": facts.last_accessed,
+        "last_written": facts.last_written,
+        "access_count": facts.accessed_count,
+        "source_type": facts.source_type,
+        "location": facts.location,
+        "limit_hours": limit,
+    }
 
 
 def _is_stale(facts: NodeFacts, now: datetime, limit: float) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, TypedDict
 
-from lineage.analysis.nodes import NodeFacts, facts_of
+import numpy as np
+
+from lineage.analysis.lazy import LazySequence
+from lineage.analysis.nodes import access_counts, facts_of, split_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from lineage.core import LineageNode
@@ -54,12 +58,12 @@ class ImpactSummary(TypedDict):
 
 
 class Impact(TypedDict):
-    """What is affected when a node changes."""
+    """What is affected when a node changes; the nodes are described when looked at."""
 
     target_node: TargetNode
     total_downstream_nodes: int
     max_distance: int
-    impact_by_source_type: dict[str, list[ImpactedNode]]
+    impact_by_source_type: dict[str, Sequence[ImpactedNode]]
     affected_operations: Sequence[AffectedOperation]
     impact_summary: ImpactSummary
 
@@ -91,20 +95,11 @@ def impact(
     (1, 1)
     """
     levels = graph.downstream_levels(node_id)
-    by_type: dict[str, list[ImpactedNode]] = {}
-    counts: ImpactSummary = {"critical": 0, "moderate": 0, "low": 0}
     (target,) = facts_of(nodes, [node_id])
-    distances = [step for step, level in enumerate(levels, 1) for _ in level]
-    reached = facts_of(nodes, [name for level in levels for name in level])
-    for facts, distance in zip(reached, distances, strict=True):
-        by_type.setdefault(facts.source_type, []).append(_impacted(facts, distance))
-        accesses = facts.accessed_count
-        if accesses > CRITICAL_ACCESSES:
-            counts["critical"] += 1
-        elif accesses > 1:
-            counts["moderate"] += 1
-        else:
-            counts["low"] += 1
+    groups: dict[str, list[tuple[str, int]]] = {}
+    for distance, level in enumerate(levels, 1):
+        for name in level:
+            groups.setdefault(split_id(name)[0], []).append((name, distance))
     return {
         "target_node": {
             "node_id": node_id,
@@ -112,20 +107,37 @@ def impact(
             "source_id": target.source_id,
             "location": target.location,
         },
-        "total_downstream_nodes": len(distances),
+        "total_downstream_nodes": sum(map(len, groups.values())),
         "max_distance": len(levels),
-        "impact_by_source_type": by_type,
+        "impact_by_source_type": {
+            kind: _impacted(nodes, reached) for kind, reached in groups.items()
+        },
         "affected_operations": operations,
-        "impact_summary": counts,
+        "impact_summary": _summary(access_counts(nodes, chain.from_iterable(levels))),
     }
 
 
-def _impacted(facts: NodeFacts, distance: int) -> ImpactedNode:
-    return {
-        "node_id": facts.node_id,
-        "source_id": facts.source_id,
-        "location": facts.location,
-        "last_accessed": facts.last_accessed,
-        "access_count": facts.accessed_count,
-        "distance": distance,
-    }
+def _summary(accesses: Iterable[int]) -> ImpactSummary:
+    counts = np.fromiter(accesses, np.int64)
+    critical, low = int((counts > CRITICAL_ACCESSES).sum()), int((counts <= 1).sum())
+    return {"critical": critical, "moderate": len(counts) - critical - low, "low": low}
+
+
+def _impacted(
+    nodes: Mapping[str, LineageNode], reached: list[tuple[str, int]]
+) -> Sequence[ImpactedNode]:
+    def make(keys: list[tuple[str, int]]) -> list[ImpactedNode]:
+        found = facts_of(nodes, [name for name, _ in keys])
+        return [
+            {
+                "node_id": facts.node_id,
+                "source_id": facts.source_id,
+                "location": facts.location,
+                "last_accessed": facts.last_accessed,
+                "access_count": facts.accessed_count,
+                "distance": distance,
+            }
+            for facts, (_, distance) in zip(found, keys, strict=True)
+        ]
+
+    return LazySequence(lambda: reached, make)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,13 @@ def facts_of(
     if isinstance(nodes, NodeTable):
         return nodes.facts(node_ids)
     return [_facts(nodes[node_id]) for node_id in (nodes if node_ids is None else node_ids)]
+
+
+def access_counts(nodes: Mapping[str, LineageNode], node_ids: Iterable[str]) -> Iterable[int]:
+    """Say how often each of some nodes was read."""
+    if isinstance(nodes, NodeTable):
+        return nodes.access_counts(node_ids)
+    return [nodes[node_id].accessed_count for node_id in node_ids]
 
 
 def count_accessed_since(nodes: Mapping[str, LineageNode], start: datetime | None) -> int:
@@ -105,6 +112,10 @@ class NodeTable(Mapping[str, LineageNode]):
             node.add_dependent(child)
         return node
 
+    def some(self, node_ids: Iterable[str]) -> list[LineageNode]:
+        """Make some nodes."""
+        return [self[node_id] for node_id in node_ids]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.graph.node_ids)
 
@@ -141,6 +152,11 @@ class NodeTable(Mapping[str, LineageNode]):
         times: NDArray[np.int64] = self._columns["last_accessed"]
         return times
 
+    def access_counts(self, node_ids: Iterable[str]) -> NDArray[np.int64]:
+        """Say how often each of some nodes was read."""
+        counts: NDArray[np.int64] = self._columns["accessed_count"]
+        return counts[np.fromiter(map(self.graph.number, node_ids), np.int64)]
+
     def facts(self, node_ids: Iterable[str] | None = None) -> list[NodeFacts]:
         """Give the facts of some nodes, or of all, read straight from the columns."""
         names = self.graph.node_ids if node_ids is None else list(node_ids)
@@ -154,29 +170,6 @@ class NodeTable(Mapping[str, LineageNode]):
             *(_aware(self._columns[name][numbers]) for name in _TIMES),
         )
         return list(map(NodeFacts._make, zip(*columns, strict=True))) if names else []
-
-
-class NodeSequence(Sequence[LineageNode]):
-    """Nodes in a given order, each made when looked at."""
-
-    def __init__(self, nodes: Mapping[str, LineageNode], node_ids: Sequence[str]) -> None:
-        self._nodes = nodes
-        self._ids = node_ids
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    @overload
-    def __getitem__(self, index: int) -> LineageNode: ...
-    @overload
-    def __getitem__(self, index: slice) -> NodeSequence: ...
-    def __getitem__(self, index: int | slice) -> LineageNode | NodeSequence:
-        if isinstance(index, slice):
-            return NodeSequence(self._nodes, self._ids[index])
-        return self._nodes[self._ids[index]]
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} nodes>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lineage.codec import to_micros
+from lineage.codec import from_micros, to_micros
 from lineage.core import FAILED, OperationType
 
 if TYPE_CHECKING:
@@ -107,3 +107,9 @@ def counted_types(table: pa.Table) -> dict[str, int]:
     """Count operations by type: the seven always, others when they occur."""
     pairs = table["operation_type"].value_counts().to_pylist()
     return {str(kind): 0 for kind in OperationType} | {x["values"]: x["counts"] for x in pairs}
+
+
+def iso_time(micros: int | None) -> str:
+    """Write microseconds since 1970 as ISO 8601; an empty text for no time."""
+    at = from_micros(micros)
+    return at.isoformat() if at else ""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import isnan
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from lineage.analysis.lazy import LazySequence
 from lineage.analysis.tables import encode, flatten, is_failed, since
 from lineage.codec import operation_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -56,7 +58,7 @@ class VolumeFlow(TypedDict):
     operations_by_type: dict[str, TypeVolume]
     top_volume_operations: list[tuple[DataOperation, int]]
     repository_volumes: dict[str, int]
-    flows: list[Flow]
+    flows: Sequence[Flow]
 
 
 def volume(
@@ -146,11 +148,15 @@ def _top(
 def _into_repositories(
     table: pa.Table, records_in: Counts, records_out: Counts, moved: NDArray[np.bool_]
 ) -> dict[str, int]:
+    import pyarrow.compute as pc
+
     rows, refs = flatten(table, "outputs")
-    is_repository = np.array(refs.field("source_type").to_pylist(), object) == _REPOSITORY
+    is_repository = pc.fill_null(pc.equal(refs.field("source_type"), _REPOSITORY), fill_value=False)
     whole = np.where(np.isnan(records_out), records_in, records_out)
     counts = _of_refs(refs, whole[rows])
-    chosen = np.flatnonzero(is_repository & moved[rows] & ~np.isnan(counts))
+    chosen = np.flatnonzero(
+        is_repository.to_numpy(zero_copy_only=False) & moved[rows] & ~np.isnan(counts)
+    )
     names, numbers = encode(refs.field("source_id").take(chosen))
     sums = np.bincount(numbers, counts[chosen], len(names)).astype(np.int64)
     return dict(sorted(zip(names, sums.tolist(), strict=True), key=lambda pair: -pair[1]))
@@ -158,7 +164,7 @@ def _into_repositories(
 
 def _flows(
     table: pa.Table, records_in: Counts, records_out: Counts, moved: NDArray[np.bool_]
-) -> list[Flow]:
+) -> Sequence[Flow]:
     from_rows, from_refs = flatten(table, "inputs")
     to_rows, to_refs = flatten(table, "outputs")
     left, right = _pairs(from_rows, to_rows, len(table))
@@ -169,29 +175,28 @@ def _flows(
     amount_out = _of_refs(to_refs, records_out[to_rows])[right][kept]
     size = max(len(names), 1)
     keys, edges = np.unique(sources[kept] * size + targets[kept], return_inverse=True)
-    both = ~np.isnan(amount_in) & ~np.isnan(amount_out)
-    counts = np.bincount(edges, minlength=len(keys)).tolist()
-    amounts = (
-        _sums(np.where(counted, amount, np.nan), edges, len(keys))
-        for counted in (True, both)
-        for amount in (amount_in, amount_out)
-    )
-    found = [
-        _flow((names[key // size], names[key % size]), count, sums)
-        for key, count, *sums in zip(keys.tolist(), counts, *amounts, strict=True)
+    paired = np.where(np.isnan(amount_in) | np.isnan(amount_out), np.nan, 1.0)
+    sums = [
+        _sums(amount, edges, len(keys))
+        for amount in (amount_in, amount_out, amount_in * paired, amount_out * paired)
     ]
-    return sorted(found, key=lambda flow: -max(flow["records_in"] or 0, flow["records_out"] or 0))
+    counts = np.bincount(edges, minlength=len(keys))
+    table = np.column_stack([keys // size, keys % size, counts, *sums])
+    largest = np.argsort(-np.nan_to_num(np.fmax(sums[0], sums[1])), kind="stable")
+    return LazySequence(
+        lambda: table[largest], lambda rows: [_flow(names, *row) for row in rows.tolist()]
+    )
 
 
-def _flow(edge: tuple[str, str], count: int, sums: list[int | None]) -> Flow:
+def _flow(names: list[str], source: float, target: float, count: float, *sums: float) -> Flow:
     total_in, total_out, paired_in, paired_out = sums
     return {
-        "from_node": edge[0],
-        "to_node": edge[1],
-        "operation_count": count,
-        "records_in": total_in,
-        "records_out": total_out,
-        "ratio": paired_out / paired_in if paired_in and paired_out is not None else None,
+        "from_node": names[int(source)],
+        "to_node": names[int(target)],
+        "operation_count": int(count),
+        "records_in": None if isnan(total_in) else int(total_in),
+        "records_out": None if isnan(total_out) else int(total_out),
+        "ratio": paired_out / paired_in if paired_in > 0 else None,
     }
 
 
@@ -213,8 +218,8 @@ def _of_refs(refs: pa.StructArray, whole: Counts) -> Counts:
     return np.where(np.isnan(own), whole, own)
 
 
-def _sums(values: Counts, numbers: NDArray[np.int64], size: int) -> list[int | None]:
+def _sums(values: Counts, numbers: NDArray[np.int64], size: int) -> Counts:
+    """Sum the known values per number; NaN where none is known."""
     known = ~np.isnan(values)
-    sums = np.bincount(numbers[known], values[known], size).astype(np.int64).tolist()
-    counts = np.bincount(numbers[known], minlength=size).tolist()
-    return [total if count else None for total, count in zip(sums, counts, strict=True)]
+    sums = np.bincount(numbers[known], values[known], size)
+    return np.where(np.bincount(numbers[known], minlength=size) > 0, sums, np.nan)

@@ -1,0 +1,487 @@
+"""Ask the recorded lineage: what came from what, what breaks, what is stale, slow or large."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cached_property
+from html import escape
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, get_args
+
+from lineage.analysis import activity, freshness, performance, volume
+from lineage.analysis.impact import AffectedOperation, Impact, impact
+from lineage.analysis.lazy import LazySequence
+from lineage.analysis.nodes import Merged, NodeFacts, merge, source_types
+from lineage.analysis.operations import OperationTable
+from lineage.analysis.tables import iso_time, since
+from lineage.codec import from_json
+from lineage.core import DataOperation, LineageNode, OperationType
+from lineage.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import networkx as nx
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from lineage.graph import LineageGraph
+    from lineage.stores.base import Store
+
+Direction = Literal["upstream", "downstream", "both"]
+ANALYSES = "lineage.analyses"
+"""The entry-point group of custom analyses: functions `(engine, **options) -> answer`."""
+
+
+class DataLineage(TypedDict):
+    """A node with all up and down stream of it, the nearest first, and what touched them."""
+
+    root_node: LineageNode
+    upstream_dependencies: Sequence[LineageNode]
+    downstream_dependents: Sequence[LineageNode]
+    related_operations: Sequence[DataOperation]
+
+
+class Transformation(TypedDict):
+    """One operation that carried data along one edge of a path."""
+
+    operation: DataOperation
+    from_node: str
+    to_node: str
+
+
+class DataFlow(TypedDict):
+    """A shortest path between two nodes, or the message that there is none."""
+
+    path_found: bool
+    message: NotRequired[str]
+    path_length: NotRequired[int]
+    path_nodes: NotRequired[list[str]]
+    transformation_operations: NotRequired[Sequence[Transformation]]
+    total_transformations: NotRequired[int]
+
+
+class LineageQueryEngine:
+    """Answer questions about recorded lineage.
+
+    The first question reads nodes and relationships; operations are read when a question needs
+    them. Answers stay those of that moment until `refresh`, except over a source with a
+    `revision` that changes with its records: that one is read again when it has changed.
+
+    Args:
+        source: A tracker (anything with `store`), a store (anything with `scan`), or the path or
+            URL of a store.
+
+    Raises:
+        StoreError: The store cannot be opened.
+
+    >>> from lineage.query import LineageQueryEngine
+    >>> engine = LineageQueryEngine("./lineage_data")  # doctest: +SKIP
+    >>> engine.get_data_lineage("file:orders", direction="downstream")  # doctest: +SKIP
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._store = _store_of(source)
+        self._view = _View(self._store, self._revision())
+
+    def refresh(self) -> None:
+        """Forget what was read; the next question reads the store again."""
+        self._view = _View(self._store, self._revision())
+
+    @property
+    def graph(self) -> LineageGraph:
+        """What was made from what."""
+        return self._current().merged.graph
+
+    @property
+    def nodes(self) -> Mapping[str, LineageNode]:
+        """All nodes by id, each made when asked for."""
+        return self._current().merged.nodes
+
+    @property
+    def operations(self) -> Sequence[DataOperation]:
+        """All operations, the newest last, each made when looked at."""
+        return self._current().operations.operations
+
+    def operations_between(
+        self, start: datetime | None = None, end: datetime | None = None
+    ) -> Sequence[DataOperation]:
+        """Give the operations that began from `start` to `end`, both included, newest last."""
+        return self._current().operations.between(start, end)
+
+    def find_data_sources(
+        self, source_type: str | None = None, location_pattern: str | None = None
+    ) -> list[LineageNode]:
+        """List the nodes of a type, or whose location contains a text, or both."""
+        nodes = self._current().merged.nodes
+        return [
+            nodes[facts.node_id]
+            for facts in nodes.facts()
+            if (not source_type or facts.source_type == source_type)
+            and (not location_pattern or location_pattern in facts.location)
+        ]
+
+    def upstream(self, node: str | LineageNode, max_depth: int | None = None) -> set[str]:
+        """Give the ids of all nodes that a node was made from; see `LineageGraph.upstream`."""
+        return self.graph.upstream(_id(node), max_depth)
+
+    def downstream(self, node: str | LineageNode, max_depth: int | None = None) -> set[str]:
+        """Give the ids of all nodes made from a node; see `LineageGraph.upstream`."""
+        return self.graph.downstream(_id(node), max_depth)
+
+    def get_data_lineage(
+        self,
+        node_id: str | LineageNode,
+        direction: Direction = "both",
+        max_depth: int | None = None,
+    ) -> DataLineage:
+        """Give a node with all it was made from and all that was made from it.
+
+        Args:
+            node_id: The node, or its id.
+            direction: Which way to look: upstream, downstream or both.
+            max_depth: How many edges away at most; 0 for the node alone.
+
+        Returns:
+            Nodes ordered by distance, then id; `related_operations` are all that read or wrote
+            any of them, by time, each made when looked at.
+
+        Raises:
+            NodeNotFoundError: No such node; the message names the near ones.
+            ConfigError: No such direction.
+        """
+        if direction not in get_args(Direction):
+            allowed = ", ".join(map(repr, get_args(Direction)))
+            raise ConfigError(f"direction is {direction!r}; it must be one of {allowed}")
+        view, root = self._current(), _id(node_id)
+        graph, nodes = view.merged.graph, view.merged.nodes
+        graph.number(root)
+        above, below = (
+            [name for level in levels(root, max_depth) for name in level]
+            if direction in (way, "both")
+            else []
+            for way, levels in (
+                ("upstream", graph.upstream_levels),
+                ("downstream", graph.downstream_levels),
+            )
+        )
+        return {
+            "root_node": nodes[root],
+            "upstream_dependencies": LazySequence(lambda: above, nodes.some),
+            "downstream_dependents": LazySequence(lambda: below, nodes.some),
+            "related_operations": LazySequence(
+                lambda: view.operations.touching([root, *above, *below]), view.decode
+            ),
+        }
+
+    def trace_data_flow(
+        self, source_node_id: str | LineageNode, target_node_id: str | LineageNode
+    ) -> DataFlow:
+        """Find a shortest way that data took from one node to another.
+
+        Returns:
+            `path_nodes` with both ends, `path_length` as the number of nodes, and
+            `transformation_operations`: all that carried data along an edge of the path, edge by
+            edge, the oldest first, each made when looked at. Without a path, a message.
+
+        Raises:
+            NodeNotFoundError: One of them is not in the graph.
+        """
+        source, target = _id(source_node_id), _id(target_node_id)
+        view = self._current()
+        path = view.merged.graph.path(source, target)
+        if not path:
+            return {"path_found": False, "message": f"No path found from {source} to {target}"}
+        carried = view.operations.along(path)
+
+        def make(keys: NDArray[np.int64]) -> list[Transformation]:
+            operations = view.decode(keys[:, 0])
+            places = keys[:, 1].tolist()
+            return [
+                {"operation": operation, "from_node": path[at], "to_node": path[at + 1]}
+                for operation, at in zip(operations, places, strict=True)
+            ]
+
+        return {
+            "path_found": True,
+            "path_length": len(path),
+            "path_nodes": path,
+            "transformation_operations": LazySequence(lambda: carried, make),
+            "total_transformations": len(carried),
+        }
+
+    def analyze_impact(self, node_id: str | LineageNode) -> Impact:
+        """Find all that is affected when a node changes; see `analysis.impact.impact`."""
+        view, root = self._current(), _id(node_id)
+        graph = view.merged.graph
+
+        affected = LazySequence(
+            lambda: view.operations.reading([root, *graph.downstream(root)]),
+            lambda rows: _affected(view.operations.table.take(rows)),
+        )
+        return impact(graph, root, nodes=view.merged.nodes, operations=affected)
+
+    def analyze_data_freshness(
+        self,
+        node_id: str | LineageNode,
+        *,
+        hours_threshold: float = freshness.DEFAULT_LIMIT_HOURS,
+        limits: Mapping[str, float] | None = None,
+        now: datetime | None = None,
+    ) -> freshness.Freshness:
+        """Say when a node and its near sources were last read and written.
+
+        See `analysis.freshness.freshness`.
+        """
+        merged = self._current().merged
+        return freshness.freshness(
+            merged.graph,
+            _id(node_id),
+            nodes=merged.nodes,
+            now=now or _now(),
+            hours_threshold=hours_threshold,
+            limits=limits,
+        )
+
+    def find_stale_data(
+        self,
+        hours_threshold: float = freshness.DEFAULT_LIMIT_HOURS,
+        *,
+        limits: Mapping[str, float] | None = None,
+        include_in_memory: bool = False,
+        now: datetime | None = None,
+    ) -> Sequence[freshness.StaleNode]:
+        """List the nodes neither read nor written for too long, the longest rest first.
+
+        See `analysis.freshness.find_stale`.
+        """
+        return freshness.find_stale(
+            self._current().merged.nodes,
+            now=now or _now(),
+            hours_threshold=hours_threshold,
+            limits=limits,
+            include_in_memory=include_in_memory,
+        )
+
+    def analyze_data_volume_flow(
+        self, time_window_hours: float | None = 24.0, *, now: datetime | None = None
+    ) -> volume.VolumeFlow:
+        """Add up the records that flowed within some hours; None for all time.
+
+        See `analysis.volume.volume`.
+        """
+        view, now = self._current(), now or _now()
+        table = view.columns((), start=volume.window_start(now, time_window_hours))
+        return volume.volume(
+            table, now=now, time_window_hours=time_window_hours, schemas=view.schemas
+        )
+
+    def get_operation_performance_stats(
+        self, operation_type: OperationType | str | None = None
+    ) -> performance.Performance | performance.Message:
+        """Sum up durations and failures, of one operation type or of all.
+
+        See `analysis.performance.performance`.
+        """
+        table = self._current().columns(performance.COLUMNS)
+        return performance.performance(table, operation_type=operation_type)
+
+    def build_lineage_summary(self, *, now: datetime | None = None) -> activity.Summary:
+        """Sum up the whole: totals, the graph's shape, the best connected nodes, the last day."""
+        view = self._current()
+        statistics: dict[str, Any] = getattr(self._source, "get_statistics", dict)()
+        return activity.summary(
+            view.merged.graph,
+            operations=view.columns(activity.COLUMNS),
+            nodes=view.merged.nodes,
+            now=now or _now(),
+            active_operations=statistics.get("active_operations", 0),
+        )
+
+    def get_recent_activity_summary(
+        self, hours: float = 24.0, *, now: datetime | None = None
+    ) -> activity.RecentActivity:
+        """Count the operations that began and the nodes that were read within some hours."""
+        view, now = self._current(), now or _now()
+        table = view.columns(activity.COLUMNS, start=volume.window_start(now, hours))
+        return activity.recent_activity(table, nodes=view.merged.nodes, now=now, hours=hours)
+
+    def get_timeline(
+        self, hours_back: float = 24.0, *, now: datetime | None = None
+    ) -> activity.Timeline:
+        """List the operations that began within some hours, the oldest first."""
+        view, now = self._current(), now or _now()
+        start = volume.window_start(now, hours_back)
+        table = view.columns(activity.TIMELINE_COLUMNS, start=start)
+        return activity.timeline(table, now=now, hours_back=hours_back)
+
+    def run_analysis(self, name: str, **options: Any) -> Any:
+        """Run a custom analysis: a function of this engine that another package registers.
+
+        Args:
+            name: The name in the entry-point group `lineage.analyses`.
+            options: Passed to the function.
+
+        Raises:
+            ConfigError: No such analysis; the message lists the known ones.
+        """
+        known = {entry.name: entry for entry in entry_points(group=ANALYSES)}
+        if name not in known:
+            names = ", ".join(map(repr, sorted(known))) or "none is installed"
+            raise ConfigError(
+                f"no analysis {name!r}; known: {names}. "
+                f"A package adds one by an entry point in the group {ANALYSES!r}"
+            )
+        return known[name].load()(self, **options)
+
+    def to_networkx(self) -> nx.DiGraph[str]:
+        """Give the graph to networkx: facts as node attributes, newest operation as edge's."""
+        import networkx as nx
+
+        merged = self._current().merged
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from((facts.node_id, _attributes(facts)) for facts in merged.nodes.facts())
+        names = ["operation_id", "operation_type", "operation_count", "record_count"]
+        rows = merged.edges.select(names).to_pylist()
+        pairs = zip(merged.graph.edges(), rows, strict=True)
+        graph.add_edges_from((*edge, attributes) for edge, attributes in pairs)
+        return graph
+
+    def to_arrow(self, kind: str = "operations") -> pa.Table:
+        """Give records as an Arrow table with the columns of `codec.TABLES`.
+
+        Args:
+            kind: `nodes` and `relationships` are merged, one row each; `operations`, `schemas`
+                and `runs` come as the store has them.
+
+        Raises:
+            ConfigError: No such kind.
+        """
+        view = self._current()
+        if kind == "nodes":
+            return view.merged.nodes.to_arrow()
+        if kind == "relationships":
+            return view.merged.edges
+        return view.columns(()) if kind == "operations" else view.read(kind)
+
+    def to_pandas(self, kind: str = "operations") -> pd.DataFrame:
+        """Give records as a pandas frame; see `to_arrow`."""
+        frame: pd.DataFrame = self.to_arrow(kind).to_pandas()
+        return frame
+
+    def __repr__(self) -> str:
+        graph = self.graph
+        return f"LineageQueryEngine({len(graph)} nodes, {graph.edge_count} relationships)"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show a small table in a notebook."""
+        graph = self.graph
+        rows = {
+            "nodes": len(graph),
+            "relationships": graph.edge_count,
+            "roots": len(graph.roots()),
+            "leaves": len(graph.leaves()),
+            **{f"{kind} nodes": count for kind, count in source_types(graph.node_ids).items()},
+        }
+        cells = "".join(
+            f"<tr><th>{escape(name)}</th><td>{count:,}</td></tr>" for name, count in rows.items()
+        )
+        table = f"<table><caption>Lineage</caption>{cells}</table>"
+        return {"text/plain": repr(self), "text/html": table}
+
+    def _revision(self) -> Any:
+        return getattr(self._source, "revision", getattr(self._store, "revision", None))
+
+    def _current(self) -> _View:
+        if self._revision() != self._view.revision:
+            self.refresh()
+        return self._view
+
+
+class _View:
+    """What was read of a store, each kind at its first need."""
+
+    def __init__(self, store: Store, revision: Any) -> None:
+        self._store = store
+        self.revision = revision
+
+    @cached_property
+    def merged(self) -> Merged:
+        return merge(self.read("nodes"), self.read("relationships"), lambda: self.schemas)
+
+    @cached_property
+    def schemas(self) -> dict[str, Any]:
+        table = self.read("schemas")
+        texts = dict(zip(table["schema_id"].to_pylist(), table["schema_info"], strict=True))
+        return {name: from_json(text.as_py()) for name, text in texts.items()}
+
+    @cached_property
+    def operations(self) -> OperationTable:
+        return OperationTable(self.read("operations"), self.merged.graph, lambda: self.schemas)
+
+    def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
+        return self.operations.make(rows)
+
+    def columns(self, names: tuple[str, ...], *, start: datetime | None = None) -> pa.Table:
+        """Read some columns of the operations that began from `start` on; () for all columns."""
+        if "operations" in self.__dict__:
+            return since(self.operations.source, start)
+        return self.read("operations", start=start, columns=names)
+
+    def read(self, kind: str, **where: Any) -> pa.Table:
+        """Read the rows of a kind, with every column asked for."""
+        import pyarrow as pa
+
+        from lineage.stores.base import KINDS, Filter
+        from lineage.stores.tables import arrow_schema
+
+        if kind not in KINDS:
+            raise ConfigError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+        names = list(where.get("columns") or arrow_schema(kind).names)
+        empty = arrow_schema(kind).empty_table().select(names)
+        tables = [empty, *self._store.scan(kind, Filter(**where))]
+        return pa.concat_tables(tables, promote_options="default").select(names)
+
+
+def _store_of(source: Any) -> Store:
+    if isinstance(source, str | Path):
+        from lineage.stores.base import open_store
+
+        return open_store(source)
+    store = getattr(source, "store", source)
+    if not hasattr(store, "scan"):
+        raise ConfigError(
+            f"cannot ask {type(source).__name__!r} for lineage; give a tracker, a store, "
+            "or the path or URL of a store"
+        )
+    found: Store = store
+    return found
+
+
+def _id(node: str | LineageNode) -> str:
+    return node.node_id if isinstance(node, LineageNode) else node
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _affected(operations: pa.Table) -> list[AffectedOperation]:
+    return [
+        {
+            "operation_id": row["operation_id"],
+            "operation_type": row["operation_type"],
+            "timestamp": iso_time(row["timestamp"]),
+        }
+        for row in operations.select(list(AffectedOperation.__annotations__)).to_pylist()
+    ]
+
+
+def _attributes(facts: NodeFacts) -> dict[str, Any]:
+    attributes = facts._asdict()
+    del attributes["node_id"]
+    return attributes
