@@ -48,6 +48,11 @@ class Recorder:
         self.prefixes.append(self.prefix)
         self._lock = threading.Lock()
 
+    @property
+    def revision(self) -> tuple[int, int]:
+        """A value that changes with every operation begun or recorded."""
+        return self.recorded, numbers.__reduce__()[1][0]
+
     def next_id(self) -> tuple[str, int]:
         """Give a new operation id and its number; numbers grow as operations start."""
         number = next(numbers)

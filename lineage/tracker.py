@@ -204,6 +204,11 @@ class LineageTracker:
             "lost_operations": self.lost,
         }
 
+    @property
+    def revision(self) -> object:
+        """A value that changes with every operation recorded, so that readers know to look."""
+        return self.recorder.revision
+
     # Recording by hand
 
     def start_operation(
