@@ -42,7 +42,7 @@ def node_box(
         "First written": _time(node.created_at) if node.written_count > 1 else None,
         **(_operation(last_write, rows=_rows_of(last_write, node.node_id)) if last_write else {}),
         "Columns": _columns(source),
-        **{f"{name}": value for name, value in source.metadata.items()},
+        **{str(name): value for name, value in source.metadata.items()},
     }
     return Box(
         node.node_id,
@@ -54,21 +54,19 @@ def node_box(
     )
 
 
-def operation_box(operation: DataOperation, box_id: str, *, times: int = 1, failed: int = 0) -> Box:
+def operation_box(operation: DataOperation, box_id: str, *, times: int = 1) -> Box:
     """Draw an operation; red when it failed.
 
     Args:
         operation: What is drawn: the newest of those that are alike.
         box_id: The box's id.
         times: How many are alike.
-        failed: How many of these failed.
     """
     name = (operation.code_name or "").rpartition(".")[2] or str(operation.operation_type)
-    known = _operation(operation, rows=None)
     details = {
-        **known,
+        **_operation(operation, rows=None),
         "Began": _time(operation.timestamp),
-        "Times": f"{times:,}" + (f", {failed:,} failed" if failed else "") if times > 1 else None,
+        "Times": f"{times:,}" if times > 1 else None,
         "Rows in": _count(operation.record_count_in),
         "Rows out": _count(operation.record_count_out),
         "Reads": _names(operation.inputs),
