@@ -49,9 +49,9 @@ class Recorder:
         self._lock = threading.Lock()
 
     @property
-    def revision(self) -> tuple[int, int]:
-        """A value that changes with every operation begun or recorded."""
-        return self.recorded, numbers.__reduce__()[1][0]
+    def revision(self) -> tuple[str, int]:
+        """A value that changes with every operation recorded."""
+        return self.prefix, self.recorded
 
     def next_id(self) -> tuple[str, int]:
         """Give a new operation id and its number; numbers grow as operations start."""

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from browser import CHROMIUM, HOW_TO_GET_IT, Page
-from graphs import lineage_dag
+from tests.browser import CHROMIUM, HOW_TO_GET_IT, Page
+from tests.graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from graphs import lineage_dag
+from tests.graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

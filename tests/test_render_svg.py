@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from graphs import lineage_dag
+from tests.graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
