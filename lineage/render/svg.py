@@ -37,7 +37,7 @@ def to_svg(drawing: Drawing) -> str:
     the labels contain, and has its own light background. Pointing at a box or an arrow shows its
     whole name.
 
-    >>> from lineage.render.drawing import Box
+    >>> from lineage.render.drawing import Box, Drawing
     >>> to_svg(Drawing("prices", (Box("file:a", "a <b>"),))).count("a &lt;b&gt;")
     2
     """
