@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lineage.codec import to_json
 from lineage.render.drawing import Box
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def node_box(
     """
     source = node.data_source
     details = {
-        "Type": source.source_type,
         "Location": source.location,
         "Version": source.version,
         "Last written": _times(node.last_written, node.written_count),
@@ -42,7 +42,7 @@ def node_box(
         "First written": _time(node.created_at) if node.written_count > 1 else None,
         **(_operation(last_write, rows=_rows_of(last_write, node.node_id)) if last_write else {}),
         "Columns": _columns(source),
-        **{str(name): value for name, value in source.metadata.items()},
+        **{str(name): _parameter(value) for name, value in source.metadata.items()},
     }
     return Box(
         node.node_id,
@@ -71,7 +71,7 @@ def operation_box(operation: DataOperation, box_id: str, *, times: int = 1) -> B
         "Rows out": _count(operation.record_count_out),
         "Reads": _names(operation.inputs),
         "Writes": _names(operation.outputs),
-        **{f"{name} =": value for name, value in operation.parameters.items()},
+        **{f"{name} =": _parameter(value) for name, value in operation.parameters.items()},
         "User": operation.user_info,
         "Host": operation.host,
         "Run": operation.run_id,
@@ -140,10 +140,20 @@ def _duration(milliseconds: float | None) -> str | None:
 
 def _columns(source: DataSource) -> str | None:
     columns = (source.schema_info or {}).get("columns")
-    if not isinstance(columns, Mapping):
+    if isinstance(columns, Mapping):
+        return _some([f"{name} {kind}" for name, kind in columns.items()])
+    if not isinstance(columns, list):
         return None
-    shown = [f"{name} {kind}" for name, kind in columns.items()]
-    return _some(shown)
+    each = [column if isinstance(column, Mapping) else {"name": column} for column in columns]
+    return _some([f"{column.get('name')} {column.get('type', '')}".strip() for column in each])
+
+
+def _parameter(value: Any) -> str:
+    """Write a frame as its kind and size, and other structures as JSON."""
+    if isinstance(value, Mapping) and isinstance(value.get("shape"), list):
+        size = " \u00d7 ".join(map(str, value["shape"]))
+        return f"{value.get('type', 'array')} {size}"
+    return value if isinstance(value, str) else to_json(value)
 
 
 def _names(sources: Iterable[DataSource]) -> str:
