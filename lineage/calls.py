@@ -7,7 +7,6 @@ None of them raises what is its own fault, and none keeps an argument, a result 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,12 +61,12 @@ class Site:
     def __init__(
         self, function: Callable[..., Any], operation_type: OperationType, names: tuple[str, ...]
     ) -> None:
-        module, name = function.__module__, function.__qualname__
+        module, name = links.module_name(function.__module__), function.__qualname__
         code = getattr(function, "__code__", None)
         self.function = function
         self.operation_type = operation_type
         self.names = names
-        self.name = f"{_shown_module(module)}.{name}"
+        self.name = f"{module}.{name}"
         self.tracker: LineageTracker | None = None
         self.input_sources: tuple[Declared, ...] | None = None
         self.output_sources: tuple[Declared, ...] | None = None
@@ -107,17 +106,6 @@ class Site:
         self.reads_only_frames = not (
             self.input_sources or self.extract_inputs or self.operation_type in _FILES
         )
-
-
-def _shown_module(module: str) -> str:
-    """Give a module's name; that of a script is its file's, the same wherever the script runs."""
-    if module not in ("__main__", "__mp_main__"):  # the second is a script in a spawned process
-        return module
-    main = sys.modules.get(module)
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    if spec is not None:
-        return str(spec.name).removesuffix(".__main__")
-    return os.path.splitext(os.path.basename(file))[0] if file else module
 
 
 class Call:
