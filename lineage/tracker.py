@@ -257,7 +257,7 @@ class LineageTracker:
             parameters=self.bounded(self.captor, parameters),
             execution_context=self.bounded(self._wide_captor, execution_context),
             parent_id=parent,
-            code_module=frame.f_globals.get("__name__"),
+            code_module=links.module_name(str(frame.f_globals.get("__name__"))),
             code_name=frame.f_code.co_qualname,
             code_file=frame.f_code.co_filename,
             code_line=frame.f_lineno,
