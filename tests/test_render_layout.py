@@ -245,6 +245,15 @@ def test_a_table_that_every_step_of_a_long_chain_reads_costs_little():
     assert sum(map(len, layout.routes)) < 30_000
 
 
+def test_a_tangle_of_cycles_is_drawn_in_bounded_time():
+    random = Random(1)
+    edges = [(random.randrange(600), random.randrange(600)) for _ in range(1800)]
+    start = time.process_time()
+    layout = lay_out([SIZE] * 600, edges)
+    assert time.process_time() - start < 20
+    assert not list(overlapping(layout.places))
+
+
 @settings(max_examples=60, deadline=None)
 @given(graphs())
 def test_routes_join_the_right_sides_of_their_boxes(graph):
