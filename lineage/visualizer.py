@@ -119,7 +119,7 @@ class LineageVisualizer:
         """Sum up the whole as a report: totals, the graph's shape, the last day, how fast.
 
         Args:
-            format: `text`, `md`, `html` or `json`.
+            format: `text`, `md` or `json`.
 
         Raises:
             ConfigError: No such format.

@@ -9,7 +9,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from tests.graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from lineage.render import layout as layout_module
 from lineage.render.layering import acyclic, layers
 from lineage.render.layout import lay_out
 from lineage.render.ordering import Layered, crossings, ordered
+from tests.graphs import lineage_dag
 
 needs_dot = pytest.mark.skipif(
     shutil.which("dot") is None,

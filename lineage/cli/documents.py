@@ -23,7 +23,6 @@ class Report(StrEnum):
 
     TEXT = "text"
     MD = "md"
-    HTML = "html"
     JSON = "json"
 
 

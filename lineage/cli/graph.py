@@ -101,10 +101,18 @@ def graph(
     def draw(engine: LineageQueryEngine) -> Any:
         from lineage.visualizer import LineageVisualizer
 
-        visualizer = LineageVisualizer(engine)
+        visualizer = LineageVisualizer(
+            engine,
+            max_graph_nodes=session.config.max_graph_nodes,
+            max_graph_depth=session.config.max_graph_depth,
+        )
         if session.as_json and output is None:
             return visualizer.generate_graph_data(node, depth)
-        return getattr(visualizer, f"export_to_{form}")(node, depth)
+        if form in (Drawing.PNG, Drawing.PDF):
+            return visualizer.to_image(form, node, depth)
+        if form == Drawing.JSON:
+            return visualizer.export_to_json(node, depth)
+        return visualizer.render(form, node, depth)
 
     deliver(session, session.ask(draw), form=form, output=output)
 
