@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lineage.render.sketch import Part
 
 IMAGES = ("png", "pdf")
-REPORTS = ("text", "md", "json")
+REPORTS = ("text", "md", "html", "json")
 _BY_SUFFIX = {"gv": "dot", "htm": "html", "markdown": "md", "mmd": "mermaid"}
 _REPORT_SUFFIXES = {"md": "md", "txt": "text"}
 _LOOKED_AT = 20_000
@@ -119,7 +119,7 @@ class LineageVisualizer:
         """Sum up the whole as a report: totals, the graph's shape, the last day, how fast.
 
         Args:
-            format: `text`, `md` or `json`.
+            format: `text`, `md`, `html` (with a picture) or `json`.
 
         Raises:
             ConfigError: No such format.
@@ -135,6 +135,8 @@ class LineageVisualizer:
         }
         if format == "json":
             return _json(content)
+        if format == "html":
+            return report.to_html(content, picture=self._small().export_to_svg())
         return report.to_markdown(content) if format == "md" else report.to_text(content)
 
     # Pictures
@@ -333,8 +335,15 @@ class LineageVisualizer:
         """Show the graph as a picture in a notebook, cut to what can be read there."""
         from lineage.render.notebook import mimebundle
 
-        small = LineageVisualizer(self.engine, max_graph_nodes=min(READABLE, self.max_graph_nodes))
-        return mimebundle(repr(self), small.to_drawing())
+        return mimebundle(repr(self), self._small().to_drawing())
+
+    def _small(self) -> LineageVisualizer:
+        """Give a visualizer of the same that draws no more than can be read on a page."""
+        return LineageVisualizer(
+            self.engine,
+            max_graph_nodes=min(READABLE, self.max_graph_nodes),
+            max_graph_depth=self.max_graph_depth,
+        )
 
     def _operations(self, node_id: str | None, max_depth: int | None) -> Sequence[DataOperation]:
         if node_id is None:
@@ -395,10 +404,12 @@ class _Steps:
 
     def note(self, room: int) -> str:
         """Say what was left out."""
-        left_out = len(self._newest) - room
+        groups = len(self._newest)
         notes = [
-            f"{left_out:,} older kinds of operations are left out." if left_out > 0 else "",
-            f"{self._unseen:,} older operations were not looked at." if self._unseen else "",
+            f"Not drawn: {groups - room:,} of {groups:,} kinds of operations."
+            if groups > room
+            else "",
+            f"Not looked at: {self._unseen:,} older operations." if self._unseen else "",
         ]
         return " ".join(filter(None, notes))
 

@@ -1,4 +1,4 @@
-"""A summary report as plain text or Markdown, from the dictionary of the query engine."""
+"""A summary report as plain text, Markdown or HTML, from the dictionary of the query engine."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any, NamedTuple, TypeGuard
 
+from lineage.render.scene import escaped
 from lineage.render.text import one_line
 
 TITLE = "Data lineage summary report"
@@ -21,6 +22,30 @@ _HEADINGS = {
     "volume": "Volume",
 }
 _MOST_ROWS = 20
+_NUMBER = re.compile(r"[-\d,.]*")
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #16202c; max-width: 70em;
+  margin: 2em auto; padding: 0 1em; overflow-wrap: anywhere }}
+table {{ border-collapse: collapse; margin: .4em 0 1em }}
+th, td {{ border-bottom: 1px solid #d7dde4; padding: 3px 14px 3px 0; text-align: left }}
+th {{ color: #5b6776; font-weight: 600 }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums }}
+.picture {{ overflow: auto; border: 1px solid #d7dde4 }}
+h3 {{ margin-bottom: 0; font-size: 1em }}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
 
 
 class _Section(NamedTuple):
@@ -88,6 +113,38 @@ def to_markdown(report: Mapping[str, Any]) -> str:
                 *([f"and {table.left_out:,} more", ""] if table.left_out else []),
             ]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def to_html(report: Mapping[str, Any], *, picture: str = "") -> str:
+    """Write a summary as one HTML page that loads nothing; all names are shown as text.
+
+    Args:
+        report: As of `to_text`.
+        picture: SVG of our own to show on top.
+
+    >>> "a &lt;b&gt;" in to_html({"basic_stats": {"source_types": {"a <b>": 2}}})
+    True
+    """
+    lines = [f"<h1>{TITLE}</h1>", f'<div class="picture">{picture}</div>' if picture else ""]
+    for section in _sections(report):
+        lines.append(f"<h2>{escaped(section.heading)}</h2>")
+        lines.append(_html_table([], [list(pair) for pair in section.figures]))
+        for table in section.tables:
+            lines += [f"<h3>{escaped(table.title)}</h3>", _html_table(table.columns, table.rows)]
+            lines += [f"<p>and {table.left_out:,} more</p>"] if table.left_out else []
+    return _PAGE.format(title=TITLE, body="\n".join(filter(None, lines)))
+
+
+def _html_table(columns: list[str], rows: list[list[str]]) -> str:
+    head = "".join(f"<th>{escaped(name)}</th>" for name in columns) if any(columns) else ""
+    lines = [f"<tr>{head}</tr>"] if head else []
+    lines += ["<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in rows]
+    return "<table>\n" + "\n".join(lines) + "\n</table>" if lines else ""
+
+
+def _html_cell(text: str) -> str:
+    number = ' class="number"' if _NUMBER.fullmatch(text) else ""
+    return f"<td{number}>{escaped(text)}</td>"
 
 
 def _sections(report: Mapping[str, Any]) -> list[_Section]:
@@ -162,8 +219,7 @@ def _aligned(table: _Table) -> list[str]:
     rows = [table.columns, *table.rows] if has_header else table.rows
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     numeric = [
-        all(re.fullmatch(r"[-\d,.]*", cell) for cell in column)
-        for column in zip(*table.rows, strict=True)
+        all(_NUMBER.fullmatch(cell) for cell in column) for column in zip(*table.rows, strict=True)
     ]
     return [
         "  ".join(

@@ -121,4 +121,4 @@ def _beyond(graph: Graph, root: str, max_depth: int | None, within: int) -> str:
         return ""
     further = sum(1 for _ in _by_distance(graph, root, None)) - within
     steps = "step" if max_depth == 1 else "steps"
-    return f"{further:,} more than {max_depth} {steps} away are left out." if further else ""
+    return f"Not drawn: {further:,} nodes more than {max_depth} {steps} away." if further else ""
