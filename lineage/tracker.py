@@ -204,6 +204,20 @@ class LineageTracker:
             "lost_operations": self.lost,
         }
 
+    @property
+    def revision(self) -> object:
+        """A value that changes with every operation recorded, so that readers know to look."""
+        return self.recorder.revision
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the graph as a picture in a notebook, cut to what can be read there."""
+        from lineage.render.notebook import mimebundle
+        from lineage.render.sketch import sketch
+
+        graph, count = self._history.graph, self._history.types.total()
+        text = f"LineageTracker({count} operations, {len(graph)} nodes)"
+        return mimebundle(text, sketch(graph))
+
     # Recording by hand
 
     def start_operation(

@@ -55,7 +55,7 @@ def fill(store: Path) -> float:
 
 
 def ask(store: Path) -> tuple[float, float, int]:
-    """Ask in fresh processes; gives the best seconds to import, to answer, and the answer's size."""
+    """Ask in fresh processes: the best seconds to import and to answer, and the answer's size."""
     answers = []
     for _ in range(ROUNDS):
         command = [sys.executable, "-c", _ASK, str(store)]
