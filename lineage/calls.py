@@ -61,7 +61,7 @@ class Site:
     def __init__(
         self, function: Callable[..., Any], operation_type: OperationType, names: tuple[str, ...]
     ) -> None:
-        module, name = function.__module__, function.__qualname__
+        module, name = links.module_name(function.__module__), function.__qualname__
         code = getattr(function, "__code__", None)
         self.function = function
         self.operation_type = operation_type

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lineage import codec
+from lineage import codec, links
 from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
 from lineage.stores.base import open_store
 from lineage.stores.records import RUN, Definition, process_header
@@ -92,7 +92,7 @@ def track(name: str | None = None, /, **parameters: Any) -> Run:
     """
     frame = sys._getframe(1)
     called = frame.f_code.co_qualname
-    module = str(frame.f_globals.get("__name__"))
+    module = links.module_name(str(frame.f_globals.get("__name__")))
     if name is None:
         name = module if called == "<module>" else f"{module}.{called}"
     if scope.tracker is None and not scope.is_off:

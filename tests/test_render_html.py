@@ -7,8 +7,6 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from browser import CHROMIUM, HOW_TO_GET_IT, Page
-from graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +14,8 @@ from lineage.render import html as html_module
 from lineage.render.drawing import Arrow, Box, Drawing
 from lineage.render.html import to_html
 from lineage.render.text import visible
+from tests.browser import CHROMIUM, HOW_TO_GET_IT, Page
+from tests.graphs import lineage_dag
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=HOW_TO_GET_IT)
 

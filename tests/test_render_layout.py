@@ -9,7 +9,6 @@ from random import Random
 
 import numpy as np
 import pytest
-from graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from lineage.render import layout as layout_module
 from lineage.render.layering import acyclic, layers
 from lineage.render.layout import lay_out
 from lineage.render.ordering import Layered, crossings, ordered
+from tests.graphs import lineage_dag
 
 needs_dot = pytest.mark.skipif(
     shutil.which("dot") is None,
@@ -243,6 +243,15 @@ def test_a_table_that_every_step_of_a_long_chain_reads_costs_little():
     layout = lay_out([SIZE] * 600, edges)
     assert time.process_time() - start < 10
     assert sum(map(len, layout.routes)) < 30_000
+
+
+def test_a_tangle_of_cycles_is_drawn_in_bounded_time():
+    random = Random(1)
+    edges = [(random.randrange(600), random.randrange(600)) for _ in range(1800)]
+    start = time.process_time()
+    layout = lay_out([SIZE] * 600, edges)
+    assert time.process_time() - start < 20
+    assert not list(overlapping(layout.places))
 
 
 @settings(max_examples=60, deadline=None)
