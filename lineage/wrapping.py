@@ -13,7 +13,7 @@ import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from lineage.calls import SCALARS, Site, begin, end, fail, resume
+from lineage.calls import SCALARS, Site, begin, end, fail, lose, resume
 from lineage.parameters import PLAIN
 from lineage.recorder import numbers
 from lineage.steps import DONE, AsyncSteps, Steps
@@ -39,8 +39,11 @@ _CALL = """\
         _lineage_end(_lineage_site, _lineage_call, _lineage_result{again})
         return _lineage_result
     finally:
-        _lineage_set(_lineage_call.outside)
+        {restore}
 """
+_RESTORE = "_lineage_set(_lineage_call.outside)"
+# A coroutine that is dropped ends in whatever context the garbage collector runs in.
+_RESTORE_OWN = "_lineage_get() is _lineage_call.inside and _lineage_set(_lineage_call.outside)"
 
 # The same for a function of which only the arguments and the result tell what it reads and
 # writes: as long as these are scalars, all is done here, in one frame.
@@ -72,19 +75,19 @@ def tracked({signature}):
         raise
     else:
         _lineage_duration = _lineage_clock() - _lineage_started
-        if _lineage_type(_lineage_result) in _lineage_SCALARS:
-            try:
+        try:
+            _lineage_is_plain = _lineage_type(_lineage_result) in _lineage_SCALARS
+            if _lineage_is_plain:
                 _lineage_recorder.record(
                     _lineage_site.plain, _lineage_run, (), (),
                     (_lineage_id, _lineage_parent, _lineage_thread(), _lineage_start_ns,
                      _lineage_duration, None, _lineage_parameters, None, None)
                 )
-            except _lineage_Exception:
-                _lineage_end({resumed}, _lineage_result)
-            except _lineage_BaseException as _lineage_error:
-                _lineage_tracker.lose(_lineage_error)
-                raise
-        else:
+        except (_lineage_OverflowError, _lineage_TypeError):
+            _lineage_is_plain = False  # an integer of more than 64 bits, or an unhashable type
+        except _lineage_BaseException as _lineage_error:
+            _lineage_lose(_lineage_tracker, _lineage_error)
+        if not _lineage_is_plain:
             _lineage_end({resumed}, _lineage_result)
         return _lineage_result
     finally:
@@ -105,14 +108,13 @@ _STEPS = """\
     _lineage_item = {wait}_lineage_steps.send(None)
     while _lineage_item is not _lineage_DONE:
         try:
-            _lineage_sent = yield _lineage_item
-        except _lineage_GeneratorExit:
-            {wait}_lineage_steps.close()
-            raise
+            _lineage_step, _lineage_sent = _lineage_steps.send, (yield _lineage_item)
         except _lineage_BaseException as _lineage_error:
-            _lineage_item = {wait}_lineage_steps.throw(_lineage_error)
-        else:
-            _lineage_item = {wait}_lineage_steps.send(_lineage_sent)
+            _lineage_step, _lineage_sent = _lineage_steps.throw, _lineage_error
+        try:  # outside of the handler, whose error would become the context of others
+            _lineage_item = {wait}_lineage_step(_lineage_sent)
+        finally:
+            del _lineage_sent  # or an error that goes on would refer to itself
     {result}
 """
 
@@ -186,6 +188,7 @@ def _source(
         values=values,
         owner=f", {owner}" if owner else "",
         again=f", ({values})" if needs_again else "",
+        restore=_RESTORE_OWN if is_async else _RESTORE,
         result="return _lineage_steps.value" if is_generator else "",
     )
 
@@ -257,14 +260,16 @@ _RUNTIME: dict[str, Any] = {
     "BaseException": BaseException,
     "DONE": DONE,
     "Exception": Exception,
-    "GeneratorExit": GeneratorExit,
+    "OverflowError": OverflowError,
     "PLAIN": PLAIN,
     "SCALARS": SCALARS,
+    "TypeError": TypeError,
     "begin": begin,
     "clock": time.perf_counter_ns,
     "end": end,
     "fail": fail,
     "get": current.get,
+    "lose": lose,
     "next": numbers.__next__,
     "resume": resume,
     "scope": scope,
