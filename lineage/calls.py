@@ -6,12 +6,11 @@ None of them raises what is its own fault, and none keeps an argument, a result 
 
 from __future__ import annotations
 
-import os
 import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lineage import codec, fingerprint, links
+from lineage import codec, files, fingerprint, links
 from lineage.core import DataSource, OperationType
 from lineage.links import Ref
 from lineage.parameters import MOST_ITEMS, PLAIN, Captor, frame_form
@@ -340,7 +339,7 @@ def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame
         inputs += known.values()
         counted = list(known.values())
         if site.operation_type is OperationType.READ and site.repository is None:
-            inputs += _file_refs(call, values)
+            inputs += _files(call, values)
     else:
         counted = []
         for declared in site.input_sources:
@@ -388,8 +387,8 @@ def _declared_input(
     )
     if id(value) in known:
         yield known[id(value)]
-    elif (path := _path_of(value)) is not None and (kind is not str or _looks_like_path(value)):
-        yield _file_ref(path)
+    elif (path := files.path_of(value)) is not None:
+        yield files.ref(path)
     elif inner:
         yield from inner
     else:
@@ -408,7 +407,7 @@ def _outputs(site: Site, call: Call, result: Any, values: tuple[Any, ...]) -> in
         declared += [_extracted(call, item, call.inside[0]) for item in extracted]
     if site.operation_type is OperationType.WRITE:
         if site.output_sources is None and site.repository is None:
-            declared += _file_refs(call, values)
+            declared += _files(call, values)
         call.outputs = [*call.outputs, *declared]
         return call.count_in
     call.outputs = [*call.outputs, *declared]
@@ -480,46 +479,17 @@ def _declared_outputs(site: Site, call: Call, values: tuple[Any, ...]) -> list[R
             refs.append(call.tracker.ref(declared.source, version=call.inside[0]))
         elif declared.parameter is not None and declared.parameter < len(values):
             value = values[declared.parameter]
-            path = _path_of(value)
+            path = value if type(value) is str else files.path_of(value)
             if path is not None:
-                refs.append(_file_ref(path))
+                refs.append(files.ref(path))
             else:
                 name = f"{site.name}({site.names[declared.parameter]})"
                 refs.append(Ref(links.source("parameter", name, _MEMORY), call.inside[0]))
     return refs
 
 
-def _file_refs(call: Call, values: Iterable[Any]) -> list[Ref]:
-    """Refer to the files that arguments name: any path object, and texts that name a file."""
-    if not call.tracker.settings.track_files:
-        return []
-    return [
-        _file_ref(path)
-        for value in values
-        if (path := _path_of(value)) is not None
-        and (type(value) is not str or (_looks_like_path(value) and os.path.isfile(value)))
-    ]
-
-
-def _path_of(value: Any) -> str | bytes | None:
-    """Give the path that a text is or a path object names, if it tells; of others, none."""
-    kind = type(value)
-    if kind is str:
-        path: str = value
-        return path
-    try:
-        return os.fspath(value) if hasattr(kind, "__fspath__") else None
-    except Exception:  # noqa: BLE001 - a path object may raise anything
-        return None
-
-
-def _looks_like_path(text: str) -> bool:
-    return len(text) < 4096 and ("/" in text or os.sep in text or "." in text)
-
-
-def _file_ref(path: str | bytes) -> Ref:
-    name = os.path.abspath(os.fsdecode(path)) if "://" not in os.fsdecode(path) else str(path)
-    return Ref(links.source("file", name, name), fingerprint.file_version(name))
+def _files(call: Call, values: Iterable[Any]) -> list[Ref]:
+    return files.refs(values) if call.tracker.settings.track_files else []
 
 
 def _extracted(call: Call, item: DataSource | str, version: str | None = None) -> Ref:

@@ -155,10 +155,11 @@ class Captor:
         return _name(value)
 
 
-def _number(value: float | None) -> Any:
-    if type(value) is float:
+def _number(value: Any) -> Any:
+    kind = type(value)
+    if kind is float:
         return value if math.isfinite(value) else repr(value)
-    return value if type(value) is not int or _INT_MIN <= value <= _INT_MAX else hex(value)
+    return value if kind is not int or _INT_MIN <= value <= _INT_MAX else hex(value)
 
 
 def _enum(value: Enum) -> Any:

@@ -449,7 +449,7 @@ def test_a_broken_store_is_said_once_at_the_end(tmp_path):
 
 
 def _this_file():
-    return Path(__file__).open("rb")  # noqa: SIM115 - the test closes it
+    return Path(__file__).open("rb")
 
 
 def _counter(start):
