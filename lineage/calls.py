@@ -58,7 +58,7 @@ class Site:
     def __init__(
         self, function: Callable[..., Any], operation_type: OperationType, names: tuple[str, ...]
     ) -> None:
-        module, name = function.__module__, function.__qualname__
+        module, name = links.module_name(function.__module__), function.__qualname__
         code = getattr(function, "__code__", None)
         self.function = function
         self.operation_type = operation_type
@@ -221,13 +221,6 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
     except BaseException as problem:
         call.tracker.lose(problem)
         raise
-
-
-def lose(tracker: LineageTracker, problem: BaseException) -> None:
-    """Count a record that could not be written; what is no error of ours goes on."""
-    tracker.lose(problem)
-    if not isinstance(problem, Exception):
-        raise problem
 
 
 def _is_scalar(kind: type) -> bool:

@@ -211,14 +211,30 @@ class LineageGraph:
 
     def subgraph(self, node: str, max_depth: int | None = None) -> LineageGraph:
         """Cut out a node with everything up and down stream of it, and the edges among them."""
-        kept = {node} | self.upstream(node, max_depth) | self.downstream(node, max_depth)
-        chosen = np.sort(self.numbers(kept))
+        return self.among(
+            {node} | self.upstream(node, max_depth) | self.downstream(node, max_depth)
+        )
+
+    def among(self, node_ids: Iterable[str]) -> LineageGraph:
+        """Cut out some nodes and the edges among them; they keep their order.
+
+        Raises:
+            NodeNotFoundError: The graph has no such node.
+        """
+        chosen = np.sort(self.numbers(set(node_ids)))
         renumbered = np.full(len(self), -1, np.int32)
         renumbered[chosen] = np.arange(len(chosen), dtype=np.int32)
         sources = renumbered[np.repeat(chosen, self._forward.counts(chosen))]
         targets = renumbered[self._forward.gather(chosen)]
         inside = targets >= 0
         return LineageGraph(self._names(chosen), sources[inside], targets[inside])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the graph as a picture in a notebook, cut to what can be read there."""
+        from lineage.render.notebook import mimebundle
+        from lineage.render.sketch import sketch
+
+        return mimebundle(repr(self), sketch(self))
 
     def _walk(
         self, adjacency: Adjacency, node: str, max_depth: int | None

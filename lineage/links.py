@@ -6,6 +6,8 @@ weakly referenced (a list, a dictionary, a number) has no link.
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 import weakref
 from contextlib import suppress
@@ -101,6 +103,21 @@ def schema_definition(schema_id: str, info: dict[str, Any]) -> Definition:
         text = codec.to_json(info)
         known = _schemas[schema_id] = Definition(SCHEMA, time.time_ns(), schema_id, text)
     return known
+
+
+def module_name(module: str) -> str:
+    """Give a module's name; that of a script is its file's, the same in whichever process.
+
+    >>> module_name("json")
+    'json'
+    """
+    if module not in ("__main__", "__mp_main__"):  # the second is a script in a spawned process
+        return module
+    main = sys.modules.get(module)
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    return os.path.splitext(os.path.basename(file))[0] if file else module
 
 
 def _clean(text: str) -> str:

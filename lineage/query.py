@@ -20,7 +20,7 @@ from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import networkx as nx
     import numpy as np
@@ -118,6 +118,16 @@ class LineageQueryEngine:
     ) -> Sequence[DataOperation]:
         """Give the operations that began from `start` to `end`, both included, newest last."""
         return self._current().operations.between(start, end)
+
+    def last_writes(self, node_ids: Iterable[str]) -> dict[str, DataOperation]:
+        """Give, by node, the newest operation that wrote it or failed to; unknown ids are left out.
+
+        Args:
+            node_ids: The nodes to look up; those that nothing ever wrote are not in the answer.
+        """
+        view = self._current()
+        names, rows = view.operations.last_writing(node_ids)
+        return dict(zip(names, view.decode(rows), strict=True))
 
     def find_data_sources(
         self, source_type: str | None = None, location_pattern: str | None = None
@@ -384,7 +394,10 @@ class LineageQueryEngine:
         return f"LineageQueryEngine({len(graph)} nodes, {graph.edge_count} relationships)"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """Show a small table in a notebook."""
+        """Show a small table and the graph in a notebook, cut to what can be read there."""
+        from lineage.render.notebook import mimebundle
+        from lineage.render.sketch import sketch
+
         graph = self.graph
         rows = {
             "nodes": len(graph),
@@ -397,7 +410,7 @@ class LineageQueryEngine:
             f"<tr><th>{escape(name)}</th><td>{count:,}</td></tr>" for name, count in rows.items()
         )
         table = f"<table><caption>Lineage</caption>{cells}</table>"
-        return {"text/plain": repr(self), "text/html": table}
+        return mimebundle(repr(self), sketch(graph), above=table)
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))

@@ -51,6 +51,11 @@ class Recorder:
         self.prefixes.append(self.prefix)
         self._lock = threading.RLock()
 
+    @property
+    def revision(self) -> tuple[str, int]:
+        """A value that changes with every operation recorded."""
+        return self.prefix, self.recorded
+
     def next_id(self) -> tuple[str, int]:
         """Give a new operation id and its number; numbers grow as operations start."""
         number = next(numbers)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lineage import codec
+from lineage import codec, links
 from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
 from lineage.stores.base import open_store
 from lineage.stores.records import RUN, Definition, process_header
@@ -52,7 +52,8 @@ def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTrack
 
 def tracker_from(config: LineageConfig) -> LineageTracker:
     """Make the tracker that a configuration describes."""
-    store = open_store(config.store_url) if config.enable_persistence else None
+    in_memory = not config.enable_persistence or config.store_url.startswith("memory:")
+    store = None if in_memory else open_store(config.store_url)
     types = config.enabled_operation_types
     return LineageTracker(
         store,
@@ -92,7 +93,7 @@ def track(name: str | None = None, /, **parameters: Any) -> Run:
     """
     frame = sys._getframe(1)
     called = frame.f_code.co_qualname
-    module = str(frame.f_globals.get("__name__"))
+    module = links.module_name(str(frame.f_globals.get("__name__")))
     if name is None:
         name = module if called == "<module>" else f"{module}.{called}"
     if scope.tracker is None and not scope.is_off:

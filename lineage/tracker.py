@@ -207,6 +207,20 @@ class LineageTracker:
             "lost_operations": self.lost,
         }
 
+    @property
+    def revision(self) -> object:
+        """A value that changes with every operation recorded, so that readers know to look."""
+        return self.recorder.revision
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the graph as a picture in a notebook, cut to what can be read there."""
+        from lineage.render.notebook import mimebundle
+        from lineage.render.sketch import sketch
+
+        graph, count = self._history.graph, self._history.types.total()
+        text = f"LineageTracker({count} operations, {len(graph)} nodes)"
+        return mimebundle(text, sketch(graph))
+
     # Recording by hand
 
     def start_operation(
@@ -246,7 +260,7 @@ class LineageTracker:
             parameters=self.bounded(self.captor, parameters),
             execution_context=self.bounded(self.wide_captor, execution_context),
             parent_id=parent,
-            code_module=frame.f_globals.get("__name__"),
+            code_module=links.module_name(str(frame.f_globals.get("__name__"))),
             code_name=frame.f_code.co_qualname,
             code_file=frame.f_code.co_filename,
             code_line=frame.f_lineno,

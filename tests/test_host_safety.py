@@ -24,7 +24,7 @@ import pytest
 from lineage.errors import StoreError
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker, current, set_global_tracker
-from tests import hostile
+from tests import untouchable
 from tests.kinds import KINDS, drive, plain, tracked
 
 ROOT = Path(__file__).parents[1]
@@ -61,9 +61,9 @@ def _nothing_is_printed(capfd):
 
 @pytest.fixture(autouse=True)
 def _nothing_is_touched():
-    hostile.touched.clear()
+    untouchable.touched.clear()
     yield
-    hostile.touched.clear()
+    untouchable.touched.clear()
 
 
 def the_same(kind, body, argument, may_touch=frozenset()):
@@ -78,7 +78,7 @@ def the_same(kind, body, argument, may_touch=frozenset()):
     (plainly, one), (trackedly, other) = outcomes
     assert plainly is trackedly
     assert one is other
-    assert set(hostile.touched) <= may_touch
+    assert set(untouchable.touched) <= may_touch
     assert current.get() is None
     return one
 
@@ -90,22 +90,22 @@ def recorded(tracker):
 # --- hostile values ------------------------------------------------------------------------------
 
 VALUES = {
-    "hostile": hostile.Hostile,
-    "unhashable type": hostile.Strange,
-    "class without a module": hostile.Nameless,
-    "text": lambda: hostile.HostileText("x"),
-    "list": lambda: hostile.HostileList([1]),
-    "dictionary": lambda: hostile.HostileDict(a=1),
-    "path": hostile.HostilePath,
-    "error": hostile.HostileError,
-    "hostile in a list": lambda: [1, hostile.Hostile(), 2],
-    "hostile in a tuple": lambda: (hostile.Strange(), hostile.Hostile()),
-    "hostile in a dictionary": lambda: {"a": hostile.Hostile(), "b": hostile.Strange()},
-    "hostile key": lambda: {hostile.HostileKey(): 1},
-    "hostile key of a frame": lambda: {hostile.HostileKey(): pd.DataFrame({"a": [1]})},
-    "hostile in a frame": lambda: pd.DataFrame({"a": [hostile.HostileError()]}, dtype=object),
-    "hostile type": lambda: hostile.Hostile,
-    "unhashable type itself": lambda: hostile.Strange,
+    "hostile": untouchable.Hostile,
+    "unhashable type": untouchable.Strange,
+    "class without a module": untouchable.Nameless,
+    "text": lambda: untouchable.HostileText("x"),
+    "list": lambda: untouchable.HostileList([1]),
+    "dictionary": lambda: untouchable.HostileDict(a=1),
+    "path": untouchable.HostilePath,
+    "error": untouchable.HostileError,
+    "hostile in a list": lambda: [1, untouchable.Hostile(), 2],
+    "hostile in a tuple": lambda: (untouchable.Strange(), untouchable.Hostile()),
+    "hostile in a dictionary": lambda: {"a": untouchable.Hostile(), "b": untouchable.Strange()},
+    "hostile key": lambda: {untouchable.HostileKey(): 1},
+    "hostile key of a frame": lambda: {untouchable.HostileKey(): pd.DataFrame({"a": [1]})},
+    "hostile in a frame": lambda: pd.DataFrame({"a": [untouchable.HostileError()]}, dtype=object),
+    "hostile type": lambda: untouchable.Hostile,
+    "unhashable type itself": lambda: untouchable.Strange,
     "huge integer": lambda: 10**400,
     "integers beyond 64 bits": lambda: [2**64, -(2**63) - 1],
     "lone surrogate": lambda: "\ud800",
@@ -155,10 +155,10 @@ def test_a_value_goes_in_and_comes_out_untouched(kind, name, tracker):
     made = VALUES[name]()
     assert the_same(kind, lambda value: value, made) is made
     assert tracker.lost == 0
-    hostile.touched.clear()
+    untouchable.touched.clear()
     (operation,) = recorded(tracker)
     assert not operation.is_failed
-    assert hostile.touched == []
+    assert untouchable.touched == []
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -180,21 +180,21 @@ def test_a_value_in_the_durable_store(name, durable):
 def test_the_matrix_would_see_a_touch(tracker):
     def careless(function):
         def wrapper(value):
-            with suppress(hostile.TouchedError):
+            with suppress(untouchable.TouchedError):
                 str(value)
             return function(value)
 
         return wrapper
 
-    assert KINDS["scalars"](careless, lambda value: 1)(hostile.Hostile()) == 1
-    assert hostile.touched == ["__str__"]
+    assert KINDS["scalars"](careless, lambda value: 1)(untouchable.Hostile()) == 1
+    assert untouchable.touched == ["__str__"]
 
 
 # --- exceptions ----------------------------------------------------------------------------------
 
 ERRORS = {
     "value": lambda: ValueError("x"),
-    "hostile": hostile.HostileError,
+    "hostile": untouchable.HostileError,
     "surrogate": lambda: ValueError("\ud800"),
     "group": lambda: ExceptionGroup("several", [ValueError("a"), TypeError("b")]),
     "interrupt": KeyboardInterrupt,
@@ -203,7 +203,7 @@ ERRORS = {
     "recursion": lambda: RecursionError("maximum recursion depth exceeded"),
     "store": lambda: StoreError("the user's own"),
     "overflow": lambda: OverflowError("the user's own"),
-    "key": lambda: KeyError(hostile.HostileKey()),
+    "key": lambda: KeyError(untouchable.HostileKey()),
     "huge": lambda: ValueError("x" * 1_000_000),
     "base": lambda: BaseException("base"),
     "cancelled": lambda: asyncio.CancelledError("cancelled"),
@@ -275,7 +275,12 @@ def test_stopping_is_not_mistaken(tracker):
 
 @pytest.mark.parametrize(
     "error",
-    [StoreError("full"), OSError(28, "No space left"), RuntimeError("x"), hostile.HostileError()],
+    [
+        StoreError("full"),
+        OSError(28, "No space left"),
+        RuntimeError("x"),
+        untouchable.HostileError(),
+    ],
     ids=["store", "system", "runtime", "hostile"],
 )
 @pytest.mark.parametrize("argument", [1, "frame"])
@@ -563,8 +568,8 @@ def test_a_failed_call_leaves_no_cycle(tracker):
 
 
 def test_a_repository_that_tells_nothing(tracker):
-    class Owner(hostile.Hostile):
-        load = hostile.Hostile.__getattribute__
+    class Owner(untouchable.Hostile):
+        load = untouchable.Hostile.__getattribute__
 
     from lineage.decorators import track_repository_operation
 
@@ -578,7 +583,7 @@ def test_a_repository_that_tells_nothing(tracker):
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x"), hostile.HostileError()], ids=["value", "hostile"]
+    "error", [ValueError("x"), untouchable.HostileError()], ids=["value", "hostile"]
 )
 def test_extractors_that_fail(tracker, error):
     def extract(*_):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import lineage.render
 from lineage.errors import ConfigError
 from lineage.render import RENDERERS, renderer
-from lineage.render.drawing import OTHER, PALETTE, Arrow, Box, Drawing
+from lineage.render.drawing import FAILED, OTHER, PALETTE, Arrow, Box, Drawing
 from lineage.render.text import is_measured, one_line, shortened, text_width, visible
 
 _CSS = {
@@ -18,6 +18,8 @@ _CSS = {
     "lightyellow": (0xFF, 0xFF, 0xE0),
     "lightcoral": (0xF0, 0x80, 0x80),
     "lightgray": (0xD3, 0xD3, 0xD3),
+    "lavender": (0xE6, 0xE6, 0xFA),
+    "mistyrose": (0xFF, 0xE4, 0xE1),
 }
 
 
@@ -29,7 +31,7 @@ def _luminance(rgb: tuple[int, ...]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("colours", [*PALETTE.values(), OTHER], ids=lambda c: c.fill)
+@pytest.mark.parametrize("colours", [*PALETTE.values(), OTHER, FAILED], ids=lambda c: c.fill)
 def test_text_is_readable_on_every_group(colours):
     text = tuple(bytes.fromhex(colours.text[1:]))
     contrast = (_luminance(_CSS[colours.fill]) + 0.05) / (_luminance(text) + 0.05)
@@ -49,6 +51,16 @@ def test_groups_have_the_promised_colours():
         "result": "lightgray",
     }
     assert Box("x", "x", "operation", "file").colours is OTHER
+
+
+def test_a_failed_operation_is_red_and_data_keep_their_fill():
+    assert Box("x", "x", "operation", "read", has_error=True).colours is FAILED
+    assert Box("x", "x", "data", "file", has_error=True).colours is PALETTE["file"]
+
+
+def test_the_whole_name_has_the_id_of_data_with_a_shorter_label():
+    assert Box("file:/data/a.csv", "a.csv").whole_name == "a.csv\nfile:/data/a.csv"
+    assert Box("a", "a").whole_name == Box("op_1", "a", "operation").whole_name == "a"
 
 
 def test_a_drawing_refuses_an_id_that_occurs_twice():

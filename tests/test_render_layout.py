@@ -9,13 +9,14 @@ from random import Random
 
 import numpy as np
 import pytest
-from graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lineage.render import layout as layout_module
 from lineage.render.layering import acyclic, layers
 from lineage.render.layout import lay_out
 from lineage.render.ordering import Layered, crossings, ordered
+from tests.graphs import lineage_dag
 
 needs_dot = pytest.mark.skipif(
     shutil.which("dot") is None,
@@ -222,6 +223,35 @@ def test_no_two_boxes_overlap_and_no_arrow_runs_through_a_box(graph):
     assert min(p.y for p in layout.places) >= -0.01
     assert min(y for _, y in everything) >= -0.01
     assert lay_out(sizes, edges) == layout
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs(), st.integers(0, 6))
+def test_with_few_dummy_nodes_arrows_still_run_beside_the_boxes(graph, most):
+    sizes, edges = graph
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout_module, "_MOST_DUMMIES", most)
+        layout = lay_out(sizes, edges)
+    assert not list(overlapping(layout.places, gap=10))
+    assert not list(hits(layout, edges))
+    assert min(y for route in [[(0, 0)], *layout.routes] for _, y in route) >= -0.01
+
+
+def test_a_table_that_every_step_of_a_long_chain_reads_costs_little():
+    edges = [(at, at + 1) for at in range(599)] + [(0, at) for at in range(2, 600)]
+    start = time.process_time()
+    layout = lay_out([SIZE] * 600, edges)
+    assert time.process_time() - start < 10
+    assert sum(map(len, layout.routes)) < 30_000
+
+
+def test_a_tangle_of_cycles_is_drawn_in_bounded_time():
+    random = Random(1)
+    edges = [(random.randrange(600), random.randrange(600)) for _ in range(1800)]
+    start = time.process_time()
+    layout = lay_out([SIZE] * 600, edges)
+    assert time.process_time() - start < 20
+    assert not list(overlapping(layout.places))
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,13 +4,13 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from graphs import lineage_dag
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.render import scene
 from lineage.render.drawing import Arrow, Box, Drawing
 from lineage.render.svg import to_svg
+from tests.graphs import lineage_dag
 
 SVG = "{http://www.w3.org/2000/svg}"
 any_text = st.text(st.characters(codec=None, categories=None), max_size=40)

@@ -81,6 +81,19 @@ class OperationTable:
         """Give the rows that read any of these nodes, by time."""
         return self._by_time(self._readers.gather(self._graph.numbers(node_ids)))
 
+    def last_writing(self, node_ids: Iterable[str]) -> tuple[list[str], Rows]:
+        """Give those of some nodes that were ever to be written, and the newest row for each.
+
+        The row may be that of an operation that failed.
+        """
+        names = [name for name in dict.fromkeys(node_ids) if name in self._graph]
+        numbers = self._graph.numbers(names)
+        counts, rows = self._writers.counts(numbers), self._writers.gather(numbers)
+        owners = np.repeat(np.arange(len(names)), counts)
+        ordered = rows[np.lexsort((self._times[rows], owners))]
+        written = np.flatnonzero(counts)
+        return [names[at] for at in written.tolist()], ordered[np.cumsum(counts)[written] - 1]
+
     def along(self, path: Sequence[str]) -> Rows:
         """Give the rows that carried data from each node of a path to the next.
 

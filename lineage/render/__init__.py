@@ -26,6 +26,7 @@ RENDERERS = {
     "html": "lineage.render.html:to_html",
     "mermaid": "lineage.render.mermaid:to_mermaid",
     "svg": "lineage.render.svg:to_svg",
+    "text": "lineage.render.outline:to_text",
 }
 
 
@@ -33,7 +34,7 @@ def renderer(name: str) -> Renderer:
     """Find the function that draws in a format: one of ours, or one that was installed.
 
     Args:
-        name: `dot`, `html`, `mermaid`, `svg`, or a name in the group `lineage.renderers`.
+        name: `dot`, `html`, `mermaid`, `svg`, `text`, or a name in the group `lineage.renderers`.
 
     Raises:
         ConfigError: If no renderer has this name; the message lists the known names.

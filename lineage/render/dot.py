@@ -74,7 +74,7 @@ def _box(box: Box) -> str:
     is_data = box.kind == "data"
     attributes = {
         "label": _label(box.label),
-        "tooltip": _joined(visible(box.label), _escaped),
+        "tooltip": _joined(visible(box.whole_name), _escaped),
         "shape": "box" if is_data else "ellipse",
         "style": '"rounded,filled"' if is_data else "filled",
         "fillcolor": box.colours.fill,

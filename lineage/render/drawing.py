@@ -27,8 +27,10 @@ PALETTE: dict[str, Colours] = {
     "dataframe": Colours("lightgreen", "#4c9a4c", TEXT),
     "file": Colours("lightyellow", "#b8a13a", TEXT),
     "api": Colours("lightcoral", "#b95151", TEXT),
+    "parameter": Colours("lavender", "#857ab5", TEXT),
 }
 OTHER = Colours("lightgray", "#8a929c", TEXT)
+FAILED = Colours("mistyrose", FAILURE, TEXT)
 ARROW_STROKES: dict[ArrowKind, str] = {
     "dependency": "#64748b",
     "input": "#4878b0",
@@ -47,7 +49,7 @@ class Box:
         group: The source type, or the operation type; it chooses the colour of a data source.
         details: What a click on it shows, in this order.
         is_root: Whether the drawing is about this box.
-        has_error: Whether the operation failed.
+        has_error: Whether the operation failed, or for data, the last one that was to write it.
     """
 
     id: str
@@ -62,10 +64,20 @@ class Box:
     def colours(self) -> Colours:
         """The colours of the box's group; operations and unknown groups are light grey.
 
+        An operation that failed is red; data that an operation failed to write keeps its fill.
+
         >>> Box("a", "bars", group="repository").colours.fill
         'lightblue'
         """
-        return PALETTE.get(self.group, OTHER) if self.kind == "data" else OTHER
+        if self.kind == "data":
+            return PALETTE.get(self.group, OTHER)
+        return FAILED if self.has_error else OTHER
+
+    @property
+    def whole_name(self) -> str:
+        """The label, and below it the id of a data source whose label leaves something out."""
+        is_short = self.kind == "data" and self.id != self.label
+        return f"{self.label}\n{self.id}" if is_short else self.label
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lineage.render.scene import FONT, draw_scene, escaped, number
 from lineage.render.svg import description, legend_entries, swatch
+from lineage.render.text import visible
 
 if TYPE_CHECKING:
     from lineage.render.drawing import Drawing
@@ -24,7 +25,7 @@ def to_html(drawing: Drawing) -> str:
     that. Its Content-Security-Policy allows its own script and style by their hashes and nothing
     else; every text of the drawing is shown as text.
 
-    >>> from lineage.render.drawing import Box
+    >>> from lineage.render.drawing import Box, Drawing
     >>> "<script>alert" in to_html(Drawing("t", (Box("a", "<script>alert(1)</script>"),)))
     False
     """
@@ -102,17 +103,21 @@ def _data(drawing: Drawing, scene: Scene) -> dict[str, object]:
         "height": scene.height,
         "boxes": [
             {
-                "id": box.id,
-                "label": box.label,
+                "id": visible(box.id),
+                "label": visible(box.label),
                 "kind": box.kind,
-                "group": box.group,
-                "details": [[name, str(value)] for name, value in box.details.items()],
+                "group": visible(box.group),
+                "details": [
+                    [visible(name), visible(str(value))] for name, value in box.details.items()
+                ],
                 "root": box.is_root,
                 "failed": box.has_error,
             }
             for box in drawing.boxes
         ],
-        "arrows": [[at[arrow.source], at[arrow.target], arrow.label] for arrow in drawing.arrows],
+        "arrows": [
+            [at[arrow.source], at[arrow.target], visible(arrow.label)] for arrow in drawing.arrows
+        ],
     }
 
 

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from lineage.render.layering import acyclic, layers
 from lineage.render.ordering import Layered, ordered
 from lineage.render.placing import placed
-from lineage.render.routing import LOOP_REACH, Column, Place, Point, Positions, routed
+from lineage.render.routing import (
+    LOOP_REACH,
+    Column,
+    Place,
+    Point,
+    Positions,
+    overpass_height,
+    routed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +40,9 @@ _COMPONENT_GAP = 36.0
 _STEEPNESS = 0.12
 _STEEP_SHARE = 0.8
 _ASPECT = 1.6
+# A thousand boxes of real lineage need some 600; a table that every step of a long chain reads
+# would need one for every pair of steps.
+_MOST_DUMMIES = 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +144,17 @@ def _component(sizes: list[Size], nodes: list[int], edges: list[Pair]) -> Layout
     low = min(centre - extent / 2 for centre, extent in zip(centres, extents, strict=True))
     centres = [centre - low for centre in centres]
     columns = _columns(graph, sizes, centres)
-    column_of = [columns[0]] * len(centres)
-    for column, layer in zip(columns, graph.layers, strict=True):
+    layer_of = [0] * len(centres)
+    for number, layer in enumerate(graph.layers):
         for node in layer:
-            column_of[node] = column
+            layer_of[node] = number
+    top = overpass_height(chains, layer_of)
+    centres = [centre + top for centre in centres]
     places = [
-        Place(column_of[node].left, centres[node] - height / 2, width, height)
+        Place(columns[layer_of[node]].left, centres[node] - height / 2, width, height)
         for node, (width, height) in enumerate(sizes)
     ]
-    routes = routed(pairs, chains, Positions(places, centres, column_of))
+    routes = routed(pairs, chains, Positions(places, centres, layer_of, columns))
     bottom = max(centre + extent / 2 for centre, extent in zip(centres, extents, strict=True))
     return Layout(places, routes, _width(columns, places, pairs), bottom)
 
@@ -150,7 +163,8 @@ def _cut_in_layers(count: int, edges: list[Pair]) -> tuple[list[list[int]], Laye
     """Give each edge its chain of nodes from layer to layer, and the graph in its final order.
 
     A chain leads from a lower to a higher layer, so that of a turned edge starts at its target.
-    A loop has the empty chain.
+    A loop has the empty chain. When there are too many dummy nodes, the longest edges get none:
+    their chains have the two ends only, and they will lead over the whole picture.
     """
     straight = [number for number, (source, target) in enumerate(edges) if source != target]
     turned = acyclic(count, [edges[number] for number in straight])
@@ -160,21 +174,28 @@ def _cut_in_layers(count: int, edges: list[Pair]) -> tuple[list[list[int]], Laye
     }
     layer = layers(count, list(pairs.values()))
     chains: list[list[int]] = [[] for _ in edges]
-    for number, (start, end) in pairs.items():
+    for number in sorted(pairs, key=lambda at: layer[pairs[at][1]] - layer[pairs[at][0]]):
+        start, end = pairs[number]
         dummies = range(layer[start] + 1, layer[end])
+        if len(layer) - count + len(dummies) > _MOST_DUMMIES:
+            dummies = range(0)
         chains[number] = [start, *range(len(layer), len(layer) + len(dummies)), end]
         layer.extend(dummies)
+    graph = _neighbours(layer, chains)
+    return chains, Layered(ordered(graph), graph.above, graph.below)
+
+
+def _neighbours(layer: list[int], chains: list[list[int]]) -> Layered:
     rows: list[list[int]] = [[] for _ in range(max(layer) + 1)]
     above: list[list[int]] = [[] for _ in layer]
     below: list[list[int]] = [[] for _ in layer]
     for node, row in enumerate(layer):
         rows[row].append(node)
-    for chain in chains:
-        for upper, lower in pairwise(chain):
+    for upper, lower in (pair for chain in chains for pair in pairwise(chain)):
+        if layer[lower] == layer[upper] + 1:
             below[upper].append(lower)
             above[lower].append(upper)
-    order = ordered(Layered(rows, above, below))
-    return chains, Layered(order, above, below)
+    return Layered(rows, above, below)
 
 
 def _columns(graph: Layered, sizes: list[Size], centres: list[float]) -> list[Column]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lineage.render.drawing import FAILURE, OTHER, PALETTE
+from lineage.render.drawing import FAILED, OTHER, PALETTE
 from lineage.render.text import one_line, shortened
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def to_mermaid(drawing: Drawing) -> str:
 
 
 def _styles() -> dict[str, Colours]:
-    return {**PALETTE, "other": OTHER, "failed": OTHER._replace(stroke=FAILURE)}
+    return {**PALETTE, "other": OTHER, "failed": FAILED}
 
 
 def _style(box: Box) -> str:

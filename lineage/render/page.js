@@ -24,6 +24,7 @@
   // --- The view: which part of the drawing is seen, and how large -------------------------------
   const view = { x: 0, y: 0, scale: 1 };
   const MARGIN = 24;
+  let isTouched = false; // until then the drawing follows the size of the window
 
   function show() {
     const { clientWidth: width, clientHeight: height } = picture;
@@ -53,6 +54,7 @@
   }
 
   function zoom(factor, left, top) {
+    isTouched = true;
     const bounds = picture.getBoundingClientRect();
     const px = (left ?? bounds.left + bounds.width / 2) - bounds.left;
     const py = (top ?? bounds.top + bounds.height / 2) - bounds.top;
@@ -64,6 +66,7 @@
   }
 
   function goTo(number) {
+    isTouched = true;
     view.scale = Math.max(view.scale, 0.7);
     centre(places[number].cx, places[number].cy);
   }
@@ -101,6 +104,7 @@
     const dx = now ? now.x - old.x : event.clientX - before.x;
     const dy = now ? now.y - old.y : event.clientY - before.y;
     travelled += Math.abs(dx) + Math.abs(dy);
+    isTouched = true;
     view.x -= dx / view.scale;
     view.y -= dy / view.scale;
     if (now) zoom(now.size / old.size, now.x, now.y);
@@ -171,9 +175,7 @@
     picture.classList.remove("lit");
     boxes.forEach((box) => box.classList.remove("on", "chosen"));
     arrows.forEach((arrow) => arrow.classList.remove("on"));
-    const hadPanel = !panel.hidden;
     panel.hidden = true;
-    if (hadPanel) show();
   }
 
   function element(name, text) {
@@ -202,6 +204,7 @@
     );
     panel.hidden = false;
     panel.scrollTop = 0;
+    isTouched = true;
     show();
   }
 
@@ -323,11 +326,19 @@
   byId("fit").addEventListener("click", fit);
   byId("in").addEventListener("click", () => zoom(1.3));
   byId("out").addEventListener("click", () => zoom(1 / 1.3));
-  window.addEventListener("resize", show);
 
-  const root = data.boxes.findIndex((box) => box.root);
-  hold(boxes.length ? Math.max(root, 0) : -1);
-  fit();
-  // Of a large drawing nothing could be read: begin where it matters.
-  if (view.scale < 0.3 && boxes.length) goTo(Math.max(root, 0));
+  const root = Math.max(data.boxes.findIndex((box) => box.root), 0);
+  if (boxes.length) hold(root);
+
+  function begin() {
+    fit();
+    // Of a large drawing nothing could be read: begin where it matters.
+    if (view.scale < 0.3 && boxes.length) {
+      view.scale = 0.7;
+      centre(places[root].cx, places[root].cy);
+    }
+  }
+
+  new ResizeObserver(() => (isTouched ? show() : begin())).observe(picture);
+  begin();
 })();

@@ -13,6 +13,7 @@ LOOP_REACH = 26.0
 _PORT_GAP = 7.0
 _PORT_MARGIN = 9.0
 _LOOP_HALF = 8.0
+_TRACK_GAP = 10.0
 
 
 class Place(NamedTuple):
@@ -37,13 +38,14 @@ class Column(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """What a route has to know: the boxes, and the centre and column of every node.
+    """What a route has to know: the boxes, the centre and layer of every node, the columns.
 
     The nodes beyond the boxes are the dummy nodes of long edges.
     """
 
     places: Sequence[Place]
     centres: Sequence[float]
+    layer_of: Sequence[int]
     columns: Sequence[Column]
 
 
@@ -56,26 +58,48 @@ def routed(
         edges: Source and target.
         chains: The nodes each edge passes, from the lower to the higher layer, both ends
             included; that of an edge to the left starts at its target, that of a loop is empty.
+            One that leaves layers out leads over the picture, in the room on top.
         at: Where boxes and nodes are.
     """
     leaving = _ports([(chain[0], chain[1]) if chain else None for chain in chains], at)
     arriving = _ports([(chain[-1], chain[-2]) if chain else None for chain in chains], at)
+    tracks = _tracks(chains, at.layer_of)
     routes = []
     for number, chain in enumerate(chains):
         if not chain:
             routes.append(_loop(at.places[edges[number][0]]))
             continue
         start, *middle, end = chain
+        first, last = at.layer_of[start], at.layer_of[end]
         route = [
             (at.places[start].right, leaving[number]),
-            (at.columns[start].right, leaving[number]),
+            (at.columns[first].right, leaving[number]),
         ]
         for node in middle:
-            column, y = at.columns[node], at.centres[node]
+            column, y = at.columns[at.layer_of[node]], at.centres[node]
             route += [(column.left, y), (column.right, y)]
-        route += [(at.columns[end].left, arriving[number]), (at.places[end].x, arriving[number])]
+        if number in tracks:
+            y = tracks[number]
+            route += [(at.columns[first + 1].left, y), (at.columns[last - 1].right, y)]
+        route += [(at.columns[last].left, arriving[number]), (at.places[end].x, arriving[number])]
         routes.append(route if start == edges[number][0] else route[::-1])
     return routes
+
+
+def overpass_height(chains: Sequence[Sequence[int]], layer_of: Sequence[int]) -> float:
+    """Tell how much room on top the edges need that lead over the picture."""
+    return max(_tracks(chains, layer_of).values(), default=-_TRACK_GAP) + _TRACK_GAP
+
+
+def _tracks(chains: Sequence[Sequence[int]], layer_of: Sequence[int]) -> dict[int, float]:
+    """Give the y of each edge that leaves layers out; those of one box share their track."""
+    over = {
+        number: chain[0]
+        for number, chain in enumerate(chains)
+        if len(chain) == 2 and layer_of[chain[1]] > layer_of[chain[0]] + 1
+    }
+    rank = {start: place for place, start in enumerate(dict.fromkeys(over.values()))}
+    return {number: rank[start] * _TRACK_GAP for number, start in over.items()}
 
 
 def _ports(ends: Sequence[tuple[int, int] | None], at: Positions) -> dict[int, float]:

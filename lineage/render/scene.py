@@ -149,7 +149,7 @@ def _box(at: int, box: Box, label: _Label, place: Place) -> str:
 
 def _tooltip(box: Box) -> str:
     group = box.group or box.kind
-    return f"{box.label}\n{group}" + ("\nfailed" if box.has_error else "")
+    return f"{box.whole_name}\n{group}" + ("\nfailed" if box.has_error else "")
 
 
 def _rectangle(place: Place, radius: float, paint: str, weight: float) -> str:

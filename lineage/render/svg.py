@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lineage.render.drawing import ARROW_STROKES, FAILURE, OTHER, PALETTE, TEXT
+from lineage.render.drawing import ARROW_STROKES, FAILED, OTHER, PALETTE, TEXT
 from lineage.render.scene import FONT, draw_scene, escaped, number, text_element
 from lineage.render.text import one_line, shortened, text_width
 
@@ -37,7 +37,7 @@ def to_svg(drawing: Drawing) -> str:
     the labels contain, and has its own light background. Pointing at a box or an arrow shows its
     whole name.
 
-    >>> from lineage.render.drawing import Box
+    >>> from lineage.render.drawing import Box, Drawing
     >>> to_svg(Drawing("prices", (Box("file:a", "a <b>"),))).count("a &lt;b&gt;")
     2
     """
@@ -89,7 +89,7 @@ def legend_entries(drawing: Drawing) -> list[Entry]:
     if any(box.kind == "operation" for box in drawing.boxes):
         entries.append(Entry("operation", "operation", OTHER))
     if any(box.has_error for box in drawing.boxes):
-        entries.append(Entry("failed", "failed", OTHER._replace(stroke=FAILURE)))
+        entries.append(Entry("failed", "failed", FAILED))
     kinds = {arrow.kind for arrow in drawing.arrows}
     return entries + [
         Entry(kind, kind, OTHER._replace(stroke=stroke))

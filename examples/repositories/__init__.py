@@ -1,0 +1,1 @@
+"""Repositories that the examples use."""

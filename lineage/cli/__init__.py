@@ -1,0 +1,29 @@
+"""The `lineage` command: ask a store from the shell.
+
+Data go to stdout, all else to stderr. Exit codes: 0 done, 1 something was found (stale data, a
+problem), 2 wrong usage or settings, 3 what was asked for is not there, 4 the store cannot be used.
+"""
+
+from __future__ import annotations
+
+from lineage.cli.command import app
+from lineage.cli.documents import register as register_documents
+from lineage.cli.graph import register as register_graph
+from lineage.cli.history import register as register_history
+from lineage.cli.measures import register as register_measures
+from lineage.cli.settings import register as register_settings
+from lineage.cli.upkeep import register as register_upkeep
+
+__all__ = ["app", "main"]
+
+register_settings(app)
+register_history(app)
+register_graph(app)
+register_measures(app)
+register_documents(app)
+register_upkeep(app)
+
+
+def main() -> None:
+    """Run the command with the arguments of this process."""
+    app(prog_name="lineage")

@@ -1,0 +1,144 @@
+"""What every command shares: its options, where it finds the store, how it ends."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from lineage import __version__
+from lineage.cli.output import note
+from lineage.cli.session import Session
+from lineage.errors import (
+    LineageError,
+    NodeNotFoundError,
+    OperationError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FINDING = 1
+NOT_FOUND = 3
+STORE_BROKEN = 4
+_EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (NodeNotFoundError, NOT_FOUND),
+    (OperationError, NOT_FOUND),
+    (StoreError, STORE_BROKEN),
+    (LineageError, 2),
+    (OSError, STORE_BROKEN),
+)
+_INTERRUPTED = 128 + 2
+_BROKEN_PIPE = 128 + 13
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PATH_OR_URL",
+        help="The store to ask; else LINEAGE_STORE or the configuration says.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Write one JSON document.", show_default=False)
+]
+VersionOption = Annotated[
+    bool, typer.Option("--version", help="Write the version and exit.", is_eager=True)
+]
+
+app = typer.Typer(
+    name="lineage",
+    help="Ask recorded data lineage: what came from what, what breaks, what is stale or slow.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 something found, 2 usage, 3 not found, 4 store.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    version: VersionOption = False,
+) -> None:
+    """Keep what stands before the command for it."""
+    context.obj = Session(command="", store=store, as_json=as_json)
+    if version:
+        sys.stdout.write(f"lineage {__version__}\n")
+        raise typer.Exit
+
+
+def command(group: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
+    """Make a command of a function `(session, ...)`, with `--store` and `--json` added."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        group.command(name)(_with_session(function))
+        return function
+
+    return register
+
+
+def _with_session(function: Callable[..., None]) -> Callable[..., None]:
+    @wraps(function)
+    def run(*, context: typer.Context, store: str | None, as_json: bool, **arguments: Any) -> None:
+        before: Session = context.obj
+        path = context.command_path.split(maxsplit=1)
+        with ended_well():
+            function(
+                Session(
+                    command=path[-1] if len(path) > 1 else "",
+                    store=store or before.store,
+                    as_json=as_json or before.as_json,
+                ),
+                **arguments,
+            )
+
+    hints = get_type_hints(function, include_extras=True)
+    _, *own = inspect.signature(function).parameters.values()
+    parameters = [
+        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY),
+        *(each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own),
+        inspect.Parameter("store", inspect.Parameter.KEYWORD_ONLY, default=None),
+        inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False),
+    ]
+    types = {"context": typer.Context, "store": StoreOption, "as_json": JsonOption}
+    types |= {each.name: hints[each.name] for each in own}
+    signature = inspect.Signature(
+        [each.replace(annotation=types[each.name]) for each in parameters]
+    )
+    del vars(run)["__wrapped__"]  # typer would look through it
+    vars(run)["__signature__"] = signature
+    run.__annotations__ = types
+    return run
+
+
+@contextmanager
+def ended_well() -> Iterator[None]:
+    """Turn expected errors into one line on stderr and an exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        raise typer.Exit(_INTERRUPTED) from None
+    except BrokenPipeError:
+        stop_quietly()
+    except tuple(kind for kind, _ in _EXIT_CODES) as error:
+        note(f"error: {error}")
+        code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
+        raise typer.Exit(code) from None
+
+
+def stop_quietly() -> None:
+    """End because the reader of stdout is gone; Python would complain when it flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_BROKEN_PIPE)

@@ -1,0 +1,167 @@
+"""What came from what: sources, graph, impact, path."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lineage.cli.command import NOT_FOUND, command
+from lineage.cli.files import deliver, format_for
+from lineage.cli.output import Table
+from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
+
+if TYPE_CHECKING:
+    from lineage.query import LineageQueryEngine
+
+_NUMBERS = frozenset({"reads", "writes", "upstream", "downstream", "distance"})
+
+
+class Drawing(StrEnum):
+    """The forms of a graph."""
+
+    TEXT = "text"
+    DOT = "dot"
+    SVG = "svg"
+    HTML = "html"
+    JSON = "json"
+    MERMAID = "mermaid"
+    PNG = "png"
+    PDF = "pdf"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app)(sources)
+    command(app)(graph)
+    command(app)(impact)
+    command(app)(path)
+
+
+Node = Annotated[str, typer.Argument(metavar="NODE", help="A node's id, such as file:orders.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write to this file.", show_default=False),
+]
+
+
+def sources(
+    session: Session,
+    *,
+    source_type: Annotated[
+        str | None, typer.Option("--type", help="Only of this type.", show_default=False)
+    ] = None,
+    location: Annotated[
+        str | None,
+        typer.Option("--location", help="Only with this in the location.", show_default=False),
+    ] = None,
+) -> None:
+    """List data sources."""
+    found = session.ask(lambda engine: engine.find_data_sources(source_type, location))
+    rows = [
+        (
+            node.node_id,
+            node.data_source.location,
+            node.accessed_count,
+            node.written_count,
+            node.last_accessed,
+            node.last_written,
+            len(node.dependencies),
+            len(node.dependents),
+        )
+        for node in found
+    ]
+    uses = ("reads", "writes", "last read", "last written")
+    columns = ("node", "location", *uses, "upstream", "downstream")
+    session.show(found, Table(columns, rows, empty="no such sources", right=_NUMBERS))
+
+
+def graph(
+    session: Session,
+    node: Annotated[
+        str | None,
+        typer.Argument(metavar="NODE", help="Only around this node.", show_default=False),
+    ] = None,
+    *,
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", min=0, help="Steps from the node.", show_default=False),
+    ] = None,
+    drawing: Annotated[
+        Drawing | None,
+        typer.Option("--format", help="By the suffix of FILE, or text.", show_default=False),
+    ] = None,
+    output: Output = None,
+) -> None:
+    """Draw the graph, or what is around one node."""
+    form = format_for(session, drawing, output=output, formats=Drawing, default=Drawing.TEXT)
+
+    def draw(engine: LineageQueryEngine) -> Any:
+        from lineage.visualizer import LineageVisualizer
+
+        visualizer = LineageVisualizer(
+            engine,
+            max_graph_nodes=session.config.max_graph_nodes,
+            max_graph_depth=session.config.max_graph_depth,
+        )
+        if session.as_json and output is None:
+            return visualizer.generate_graph_data(node, depth)
+        if form in (Drawing.PNG, Drawing.PDF):
+            return visualizer.to_image(form, node, depth)
+        if form == Drawing.JSON:
+            return visualizer.export_to_json(node, depth)
+        return visualizer.render(form, node, depth)
+
+    deliver(session, session.ask(draw), form=form, output=output)
+
+
+def impact(session: Session, node: Node) -> None:
+    """List what is affected when a node changes, the nearest first."""
+    answer = session.ask(lambda engine: engine.analyze_impact(node))
+    found = [each for nodes in answer["impact_by_source_type"].values() for each in nodes]
+    found.sort(key=lambda each: (each["distance"], each["node_id"]))
+    rows = [
+        (
+            each["distance"],
+            each["node_id"],
+            each["location"],
+            each["access_count"],
+            each["last_accessed"],
+        )
+        for each in found
+    ]
+    columns = ("distance", "node", "location", "reads", "last read")
+    nothing = f"nothing was made from {node}"
+    session.show(answer, Table(columns, rows, empty=nothing, right=_NUMBERS))
+
+
+def path(
+    session: Session,
+    source: Annotated[str, typer.Argument(metavar="A", help="Where the data came from.")],
+    target: Annotated[str, typer.Argument(metavar="B", help="Where the data went.")],
+) -> None:
+    """Find a shortest way of data from A to B.
+
+    The exit code is 3 when there is none.
+    """
+    answer = session.ask(lambda engine: engine.trace_data_flow(source, target))
+    steps = [
+        (
+            each["from_node"],
+            each["to_node"],
+            each["operation"].operation_type,
+            each["operation"].operation_id,
+            each["operation"].code_name,
+            each["operation"].timestamp,
+        )
+        for each in answer.get("transformation_operations", ())
+    ]
+    columns = ("from", "to", "type", "operation", "function", "time")
+    nodes = answer.get("path_nodes", [])
+    shown: list[str | Table] = [" -> ".join(nodes)] if nodes else []
+    nothing = "" if len(nodes) > 1 else answer.get("message", f"{source} is {target}")
+    session.show(answer, *shown, Table(columns, steps, empty=nothing or "no operation is known"))
+    if not answer["path_found"]:
+        raise typer.Exit(NOT_FOUND)

@@ -1,0 +1,133 @@
+"""How fresh, how fast, how much: stale, stats, volume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lineage.cli.command import FINDING, command
+from lineage.cli.history import Hours  # noqa: TC001 - typer reads the annotations
+from lineage.cli.output import Table
+from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
+
+if TYPE_CHECKING:
+    from lineage.query import LineageQueryEngine
+
+_NUMBERS = frozenset(
+    {"value", "count", "failed", "avg ms", "p50 ms", "p95 ms", "p99 ms", "total ms"}
+    | {"operations", "in", "out", "ratio", "reads", "limit h"}
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app)(stale)
+    command(app)(stats)
+    command(app)(volume)
+
+
+def stale(
+    session: Session,
+    *,
+    hours: Annotated[
+        float, typer.Option("--hours", min=0, help="Limit for what freshness_hours do not name.")
+    ] = 24.0,
+) -> None:
+    """List what was not read or written for too long.
+
+    The exit code is 1 when there is any. Limits by source are those of `freshness_hours`.
+    """
+    limits = session.config.freshness_hours
+    found = session.ask(lambda engine: engine.find_stale_data(hours, limits=limits))
+    rows = [
+        (
+            each["node_id"],
+            each["reason"],
+            each["last_accessed"],
+            each["last_written"],
+            each["limit_hours"],
+            each["location"],
+        )
+        for each in found
+    ]
+    columns = ("node", "reason", "last read", "last written", "limit h", "location")
+    session.show(found, Table(columns, rows, empty="nothing is stale", right=_NUMBERS))
+    if found:
+        raise typer.Exit(FINDING)
+
+
+def stats(session: Session) -> None:
+    """Sum up totals, the graph's shape and durations."""
+
+    def ask(engine: LineageQueryEngine) -> tuple[Any, Any]:
+        return engine.build_lineage_summary(), engine.get_operation_performance_stats()
+
+    summary, performance = session.ask(ask)
+    functions = [
+        (
+            _function(each),
+            each["count"],
+            each["failed"],
+            each["avg_duration_ms"],
+            each["p50_duration_ms"],
+            each["p95_duration_ms"],
+            each["p99_duration_ms"],
+            each["total_duration_ms"],
+        )
+        for each in performance.get("by_function", ())
+    ]
+    columns = ("function", "count", "failed", "avg ms", "p50 ms", "p95 ms", "p99 ms", "total ms")
+    session.show(
+        {"summary": summary, "performance": performance},
+        Table(("fact", "value"), _facts(summary, performance), right=_NUMBERS),
+        Table(columns, functions, empty="no operation was timed", right=_NUMBERS),
+    )
+
+
+def volume(session: Session, *, hours: Hours = 24.0) -> None:
+    """Add up the records that flowed within some hours."""
+    answer = session.ask(lambda engine: engine.analyze_data_volume_flow(hours))
+    types = [
+        (name, each["count"], each["total_records_in"], each["total_records_out"])
+        for name, each in answer["operations_by_type"].items()
+    ]
+    flows = [
+        (
+            each["from_node"],
+            each["to_node"],
+            each["operation_count"],
+            each["records_in"],
+            each["records_out"],
+            each["ratio"],
+        )
+        for each in answer["flows"]
+    ]
+    nothing = f"no operations within {hours:g} hours"
+    by_type = Table(("type", "operations", "in", "out"), types, empty=nothing, right=_NUMBERS)
+    columns = ("from", "to", "operations", "in", "out", "ratio")
+    by_edge = Table(columns, flows, empty="no flow is known", right=_NUMBERS)
+    session.show(answer, by_type, *([by_edge] if types else []))
+
+
+def _function(each: dict[str, Any]) -> str:
+    return ".".join(name for name in (each["code_module"], each["code_name"]) if name) or "-"
+
+
+def _facts(summary: Any, performance: Any) -> list[tuple[str, Any]]:
+    basic, shape = summary["basic_stats"], summary["graph_structure"]
+    recent = summary["recent_activity"]
+    timed = {name: each for name, each in performance.items() if not isinstance(each, list)}
+    timed.pop("total_operations", None)
+    return [
+        ("operations", basic["total_operations"]),
+        ("nodes", basic["total_nodes"]),
+        *((f"{name} operations", count) for name, count in basic["operation_types"].items()),
+        *((f"{name} nodes", count) for name, count in basic["source_types"].items()),
+        *((name.replace("_", " "), value) for name, value in shape.items()),
+        *((name.replace("_", " "), value) for name, value in timed.items()),
+        (
+            f"operations within {recent['time_window_hours']:g} hours",
+            recent["recent_operations_count"],
+        ),
+    ]

@@ -1,0 +1,124 @@
+"""The store itself: seal, doctor."""
+
+from __future__ import annotations
+
+import os
+from platform import python_version
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lineage.cli.command import FINDING, STORE_BROKEN, command
+from lineage.cli.output import Table, note, package_version
+from lineage.cli.session import Session, working
+from lineage.codec import json_default
+from lineage.errors import CorruptStoreError, StoreError
+from lineage.redact import redact_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lineage.stores.base import Store
+
+_PACKAGES = (
+    "track-lineage",
+    "pyarrow",
+    "pandas",
+    "numpy",
+    "networkx",
+    "msgspec",
+    "pydantic",
+    "graphviz",
+    "polars",
+    "duckdb",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app)(seal)
+    command(app)(doctor)
+
+
+def seal(session: Session) -> None:
+    """Put what is pending into Parquet files."""
+    store = session.open()
+    if not hasattr(store, "seal"):
+        session.show({}, Table(("kind", "rows"), [], empty="this store has nothing to seal"))
+        return
+    with working("sealing"):
+        done = store.seal()
+    session.warn_of(store)
+    data = json_default(done)
+    rows = [(kind, count) for kind, count in data["rows"].items() if count]
+    table = Table(("kind", "rows"), rows, empty="nothing was pending", right=frozenset({"rows"}))
+    session.show(data, table)
+
+
+def doctor(session: Session) -> None:
+    """Check the store, the settings and the packages.
+
+    The exit code is 1 with findings, 4 when the store cannot be used.
+    """
+    findings = [redact_text(issue) for issue in session.config.validate()]
+    facts: dict[str, Any] = {"store": redact_text(session.url), "is_usable": True}
+    try:
+        store = session.open()
+        with working("checking the store"):
+            facts |= _facts(store, session.folder())
+            findings += _findings(store, facts)
+    except (StoreError, OSError) as error:
+        facts["is_usable"] = False
+        findings.append(redact_text(str(error)))
+    versions = {"python": python_version()} | {name: package_version(name) for name in _PACKAGES}
+    session.show(
+        {"facts": facts, "versions": versions, "findings": findings},
+        Table(("fact", "value"), list(facts.items())),
+        Table(("package", "version"), [each for each in versions.items() if each[1]]),
+        Table(("finding",), [(finding,) for finding in findings], empty="all is well"),
+    )
+    if not facts["is_usable"]:
+        note("error: the store cannot be used")
+        raise typer.Exit(STORE_BROKEN)
+    if findings:
+        raise typer.Exit(FINDING)
+
+
+def _facts(store: Store, folder: Path | None) -> dict[str, Any]:
+    if folder is None:
+        return {}
+    facts: dict[str, Any] = {"path": str(folder.absolute())}
+    facts["is_writable"] = os.access(folder, os.W_OK | os.X_OK)
+    stats: dict[str, Any] = store.get_storage_stats()  # type: ignore[attr-defined]  # a folder's store
+    facts |= {name: value for name, value in stats.items() if not name.endswith("_path")}
+    facts["adoptable_segments"] = _adoptable(folder)
+    return facts
+
+
+def _findings(store: Store, facts: dict[str, Any]) -> list[str]:
+    found = []
+    if facts.get("is_writable") is False:
+        found.append(f"{facts['path']} is not writable")
+    if facts.get("journal_damaged_count"):
+        found.append(f"{facts['journal_damaged_count']} damaged segments are kept in the journal")
+    if facts.get("adoptable_segments"):
+        count = facts["adoptable_segments"]
+        found.append(f"{count} segments of ended programs are not in Parquet; run: lineage seal")
+    try:
+        if hasattr(store, "check"):
+            store.check()
+    except CorruptStoreError as error:
+        found += str(error).splitlines()
+    return found
+
+
+def _adoptable(folder: Path) -> int:
+    """Count the segments whose writer is gone, and which hold something."""
+    from lineage.stores.journal import adopt, segment_paths
+    from lineage.stores.manifest import JOURNAL
+
+    count = 0
+    for path in segment_paths(folder / JOURNAL):
+        with adopt(path) as is_dead:
+            count += is_dead
+    return count

@@ -1,0 +1,702 @@
+"""The `lineage` command: answers, exit codes, pipes, terminals."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import lineage
+from lineage.cli import app, main, output
+from lineage.cli.history import moment
+from lineage.cli.session import working
+from lineage.core import DataOperation, DataSource
+from lineage.stores.parquet import LineageMetadataRepository
+
+ROOT = Path(lineage.__file__).parent.parent
+HOSTILE = "disk\nfull \x1b[31m\tred"
+
+needs_visualizer = pytest.mark.skipif(
+    find_spec("lineage.visualizer") is None, reason="lineage.visualizer is not there"
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("cli") / "store"
+    repository = LineageMetadataRepository(path)
+    now = datetime.now(UTC)
+    api = DataSource("api", "quotes", "https://example.org/quotes")
+    raw = DataSource("dataframe", "raw", "memory", {"columns": {"price": "float64"}})
+    clean = DataSource("dataframe", "clean", "memory")
+    equity = DataSource("repository", "equity", "/data/equity")
+    option = DataSource("repository", "option", "/data/option")
+    steps = [
+        ("aa01", "read", api, raw, 40, {"record_count_out": 1000, "parameters": {"day": HOSTILE}}),
+        ("aa02", "transform", raw, clean, 39, {"record_count_in": 1000, "record_count_out": 900}),
+        ("bb03", "write", clean, equity, 3, {"record_count_in": 900, "record_count_out": 900}),
+        ("bb04", "write", clean, option, 2, {"record_count_in": 900, "record_count_out": 800}),
+        ("cc05", "write", clean, option, 1, {"status": "failed", "error_info": HOSTILE}),
+    ]
+    for name, kind, source, target, hours, more in steps:
+        repository.save_operation(
+            DataOperation(
+                name,
+                kind,
+                now - timedelta(hours=hours),
+                [source],
+                [target],
+                duration_ms=5.5,
+                code_module="demo",
+                code_name=f"do_{kind}",
+                **more,
+            )
+        )
+    repository.close()
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def _clean(tmp_path, monkeypatch):
+    for variable in [name for name in os.environ if name.startswith("LINEAGE_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TERM", "dumb")
+
+
+def run(*arguments: str, code: int = 0):
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result
+
+
+def data(*arguments: str, code: int = 0):
+    result = run(*arguments, "--json", code=code)
+    document = json.loads(result.stdout)
+    assert document["schema_version"] == 1
+    return document["data"]
+
+
+def lines(*arguments: str, code: int = 0) -> list[list[str]]:
+    return [line.split("\t") for line in run(*arguments, code=code).stdout.splitlines()]
+
+
+def process(*arguments: str, **options) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "lineage", *arguments]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+
+# Questions
+
+
+def test_log_lists_the_newest_first(store):
+    head, *rows = lines("log", "--store", store)
+    assert head[:3] == ["time", "type", "operation"]
+    assert [row[2] for row in rows] == ["cc05", "bb04", "bb03", "aa02", "aa01"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["-n", "2"], ["cc05", "bb04"]),
+        (["--type", "write"], ["cc05", "bb04", "bb03"]),
+        (["--failed"], ["cc05"]),
+        (["--since", "150m"], ["cc05", "bb04"]),
+        (["--since", "1d", "--type", "read"], []),
+    ],
+)
+def test_log_filters(store, options, expected):
+    found = data("log", "--store", store, *options)
+    assert [each["operation_id"] for each in found] == expected
+
+
+def test_log_without_a_match_says_so_on_stderr(store):
+    result = run("log", "--store", store, "--type", "publish")
+    assert (result.stdout, result.stderr) == ("", "no operations\n")
+
+
+def test_show_an_operation_by_the_start_of_its_id(store):
+    found = data("show", "bb03", "--store", store)["operation"]
+    assert found == data("show", "bb03", "--store", store)["operation"]
+    assert found["inputs"][0]["node_id"] == "dataframe:clean"
+    assert found["duration_ms"] == 5.5
+    shown = run("show", "cc", "--store", store).stdout
+    assert "operation_id\tcc05" in shown
+    assert "reads\tdataframe:clean\tmemory" in shown
+    assert r"day	disk\nfull \x1b[31m\tred" in run("show", "aa01", "--store", store).stdout
+
+
+def test_show_a_node(store):
+    found = data("show", "dataframe:clean", "--store", store)
+    assert found["node"]["dependencies"] == ["dataframe:raw"]
+    assert [each["operation_id"] for each in found["operations"]] == [
+        "aa02",
+        "bb03",
+        "bb04",
+        "cc05",
+    ]
+    shown = lines("show", "dataframe:raw", "--store", store)
+    assert ["made from", "api:quotes"] in shown
+    assert ["used by", "dataframe:clean"] in shown
+    assert ["price", "float64"] in shown
+
+
+def test_show_what_is_not_there_or_not_clear(store):
+    result = run("show", "dataframe:claen", "--store", store, code=3)
+    assert "did you mean 'dataframe:clean'" in result.stderr
+    result = run("show", "aa", "--store", store, code=3)
+    assert "2 operations begin with 'aa', such as aa01, aa02" in result.stderr
+    assert "error: no operation" in run("show", "", "--store", store, code=3).stderr
+
+
+def test_timeline(store):
+    _, *rows = lines("timeline", "--hours", "30", "--store", store)
+    assert [row[2] for row in rows] == ["bb03", "bb04", "cc05"]
+    assert rows[2][-1] == "failed"
+    assert data("timeline", "--store", store)["summary"]["failed_operations"] == 1
+    assert run("timeline", "--hours", "0", "--store", store).stderr == (
+        "no operations within 0 hours\n"
+    )
+
+
+def test_sources(store):
+    assert len(data("sources", "--store", store)) == 5
+    _, *rows = lines("sources", "--type", "repository", "--location", "opt", "--store", store)
+    assert [row[:4] for row in rows] == [["repository:option", "/data/option", "0", "1"]]
+
+
+def test_impact_lists_the_nearest_first(store):
+    _, *rows = lines("impact", "api:quotes", "--store", store)
+    assert [(row[0], row[1]) for row in rows] == [
+        ("1", "dataframe:raw"),
+        ("2", "dataframe:clean"),
+        ("3", "repository:equity"),
+        ("3", "repository:option"),
+    ]
+    assert data("impact", "api:quotes", "--store", store)["total_downstream_nodes"] == 4
+    assert "nothing was made from" in run("impact", "repository:equity", "--store", store).stderr
+
+
+def test_path(store):
+    first, _, _, *rows = lines("path", "api:quotes", "repository:equity", "--store", store)
+    assert first[0].split(" -> ")[1:3] == ["dataframe:raw", "dataframe:clean"]
+    assert [row[3] for row in rows] == ["aa01", "aa02", "bb03"]
+    found = data("path", "api:quotes", "repository:equity", "--store", store)
+    assert found["transformation_operations"][0]["operation"]["operation_id"] == "aa01"
+
+
+def test_no_path_is_not_found(store):
+    assert not data("path", "repository:equity", "api:quotes", "--store", store, code=3)[
+        "path_found"
+    ]
+    result = run("path", "api:quotes", "nowhere", "--store", store, code=3)
+    assert result.stderr.startswith("error: no node 'nowhere'")
+
+
+def test_stale_is_a_finding_and_limits_come_from_the_configuration(store, monkeypatch):
+    _, *rows = lines("stale", "--store", store, code=1)
+    assert [row[0] for row in rows] == ["api:quotes"]
+    assert run("stale", "--hours", "50", "--store", store).stderr == "nothing is stale\n"
+    monkeypatch.setenv("LINEAGE_FRESHNESS_HOURS", '{"repository:equity": 1, "api:*": 100}')
+    found = data("stale", "--store", store, code=1)
+    assert [each["node_id"] for each in found] == ["repository:equity"]
+
+
+def test_stats_and_volume(store):
+    found = data("stats", "--store", store)
+    assert found["summary"]["basic_stats"]["total_operations"] == 5
+    assert found["performance"]["failed_operations"] == 1
+    shown = lines("stats", "--store", store)
+    assert ["operations", "5"] in shown
+    assert any(row[0] == "demo.do_write" and row[1:3] == ["3", "1"] for row in shown)
+    found = data("volume", "--hours", "100", "--store", store)
+    assert found["total_records_in"] == 2800
+    assert ["write", "3", "1800", "1700"] in lines("volume", "--hours", "100", "--store", store)
+    assert "no operations within 0 hours" in run("volume", "--hours", "0", "--store", store).stderr
+
+
+# Documents
+
+
+@needs_visualizer
+@pytest.mark.parametrize(
+    ("form", "part"),
+    [
+        ("text", "equity (repository)"),
+        ("dot", "digraph lineage"),
+        ("svg", "<svg"),
+        ("html", "<html"),
+        ("json", '"edges":'),
+        ("mermaid", "-->"),
+    ],
+)
+def test_graph_forms(store, form, part, tmp_path):
+    assert part in run("graph", "--format", form, "--store", store).stdout
+    suffix = {"text": "txt", "mermaid": "mmd"}.get(form, form)
+    file = tmp_path / f"graph.{suffix}"
+    result = run("graph", "dataframe:clean", "--depth", "1", "-o", str(file), "--store", store)
+    assert part in file.read_text()
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"wrote {file} (")
+    assert "api:quotes" not in file.read_text()
+
+
+@needs_visualizer
+@pytest.mark.parametrize(("form", "magic"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_graph_as_png_and_pdf(store, form, magic, tmp_path):
+    file = tmp_path / f"graph.{form}"
+    run("graph", "-o", str(file), "--store", store)
+    assert file.read_bytes().startswith(magic)
+    result = CliRunner().invoke(app, ["graph", "--format", form, "--store", store])
+    assert result.stdout_bytes.startswith(magic)
+
+
+@needs_visualizer
+def test_graph_data(store):
+    found = data("graph", "dataframe:clean", "--depth", "1", "--store", store)
+    assert {"nodes", "edges", "metadata"} <= set(found)
+    assert "no node" in run("graph", "nowhere", "--store", store, code=3).stderr
+
+
+@needs_visualizer
+@pytest.mark.parametrize("form", ["text", "md", "html", "json"])
+def test_report_forms(store, form, tmp_path):
+    shown = run("report", "--format", form, "--store", store).stdout
+    assert "lineage" in shown.lower() or form == "json"
+    if form == "json":
+        json.loads(shown)
+    file = tmp_path / f"report.{form}"
+    run("report", "--format", form, "-o", str(file), "--store", store)
+    assert file.stat().st_size > 0
+
+
+def test_report_data(store):
+    assert data("report", "--store", store)["basic_stats"]["total_nodes"] == 5
+
+
+@needs_visualizer
+def test_export_the_graph(store):
+    assert {"nodes", "edges"} <= set(json.loads(run("export", "--store", store).stdout))
+    assert {"nodes", "edges"} <= set(data("export", "--store", store))
+    assert "digraph" in run("export", "--format", "dot", "--store", store).stdout
+
+
+def test_export_operations(store, tmp_path):
+    import pandas as pd
+
+    result = CliRunner().invoke(app, ["export", "--format", "csv", "--store", store])
+    frame = pd.read_csv(io.BytesIO(result.stdout_bytes))
+    assert sorted(frame["operation_id"]) == ["aa01", "aa02", "bb03", "bb04", "cc05"]
+    assert '["dataframe:clean"]' in set(frame["inputs"])
+    file = tmp_path / "operations.parquet"
+    found = data("export", "-o", str(file), "--store", store)
+    assert found == {"file": str(file), "format": "parquet", "size_bytes": file.stat().st_size}
+    assert len(pd.read_parquet(file)) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["export", "-o", "missing/x.csv"], "cannot write missing/x.csv"),
+        (["export", "-o", "x.bmp"], "names no format"),
+        (["export", "--format", "csv", "--json"], "leave --format out"),
+        (["graph", "--format", "bmp"], "'bmp'"),
+        (["graph", "--depth", "-1"], "--depth"),
+        (["log", "--since", "yesterday"], "'yesterday' is no time"),
+        (["log", "-n", "0"], "--number"),
+        (["nosuch"], "nosuch"),
+        (["impact"], "NODE"),
+    ],
+)
+def test_wrong_usage_is_code_2(store, arguments, part):
+    result = run("--store", store, *arguments, code=2)
+    assert result.stdout == ""
+    assert part in " ".join(result.stderr.split())
+
+
+# The store
+
+
+@pytest.mark.parametrize("command", [["log"], ["sources"], ["stats"], ["seal"], ["impact", "a:b"]])
+def test_no_store_is_code_4(command, tmp_path):
+    result = run(*command, "--store", "nowhere", code=4)
+    assert result.stderr.startswith("error: no lineage store at nowhere; name one with --store")
+    assert run(*command, "--store", str(tmp_path), code=4).stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_scheme_is_code_4():
+    result = run("log", "--store", "nosuch://me:hunter2@host", code=4)
+    assert "nosuch://" in result.stderr
+    assert "hunter2" not in result.stderr
+
+
+def test_store_by_variable_file_and_url(store, monkeypatch, tmp_path):
+    assert len(data("log", "--store", f"parquet://{store}")) == 5
+    assert len(data("log", "--store", f"file://{store}")) == 5
+    monkeypatch.setenv("LINEAGE_STORE", store)
+    assert len(data("log")) == 5
+    monkeypatch.delenv("LINEAGE_STORE")
+    (tmp_path / "lineage.toml").write_text(f'base_path = "{store}"\n')
+    assert len(data("log")) == 5
+    assert data("log", "--store", "memory://") == []
+
+
+def test_a_bad_setting_is_code_2(monkeypatch):
+    monkeypatch.setenv("LINEAGE_MAX_GRAPH_NODES", "many")
+    result = run("log", code=2)
+    assert result.stderr.startswith("error: LINEAGE_MAX_GRAPH_NODES has the value 'many'")
+
+
+def test_options_before_and_after_the_command_are_the_same(store):
+    expected = run("log", "--store", store, "--json").stdout
+    assert json.loads(expected)["command"] == "log"
+    for arguments in (
+        ["--store", store, "--json", "log"],
+        ["--json", "log", "--store", store],
+        ["--store", store, "log", "--json"],
+        ["--store", "nowhere", "--json", "log", "--store", store],
+    ):
+        assert run(*arguments).stdout == expected
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["log"], 0),
+        (["show", "aa01"], 0),
+        (["timeline"], 0),
+        (["sources"], 0),
+        (["impact", "api:quotes"], 0),
+        (["path", "api:quotes", "dataframe:raw"], 0),
+        (["stale"], 1),
+        (["stats"], 0),
+        (["volume"], 0),
+        (["report"], 0),
+        (["seal"], 0),
+        (["doctor"], 0),
+        (["init"], 0),
+        (["config", "show"], 0),
+        (["config", "validate"], 0),
+        (["config", "schema"], 0),
+        (["config", "sample"], 0),
+    ],
+)
+def test_every_command_writes_one_document(store, command, code):
+    result = run("--json", "--store", store, *command, code=code)
+    document = json.loads(result.stdout)
+    assert set(document) == {"schema_version", "command", "data"}
+    words = [word for word in command if word not in {"aa01", "api:quotes", "dataframe:raw"}]
+    assert document["command"] == " ".join(words)
+
+
+def test_seal_moves_what_is_pending_to_parquet(tmp_path):
+    repository = LineageMetadataRepository(tmp_path / "store")
+    repository.save_operation(DataOperation.create("read", inputs=[DataSource("file", "a", "/a")]))
+    found = data("seal", "--store", str(tmp_path / "store"))
+    assert found["rows"]["operations"] == 1
+    assert list((tmp_path / "store").glob("lineage_operations/date=*/*.parquet"))
+    assert run("seal", "--store", str(tmp_path / "store")).stderr == "nothing was pending\n"
+    assert "nothing to seal" in run("seal", "--store", "memory://").stderr
+
+
+def test_doctor_finds_a_damaged_part_and_questions_warn_of_it(tmp_path):
+    path = tmp_path / "store"
+    repository = LineageMetadataRepository(path)
+    repository.save_operation(DataOperation.create("read", inputs=[DataSource("file", "a", "/a")]))
+    repository.close()
+    assert data("doctor", "--store", str(path))["findings"] == []
+    (part,) = path.glob("lineage_operations/date=*/*.parquet")
+    part.write_bytes(part.read_bytes()[:-20])
+    (finding,) = data("doctor", "--store", str(path), code=1)["findings"]
+    assert part.name in finding
+    result = run("log", "--store", str(path))
+    assert result.stderr.startswith("warning: ")
+    assert part.name in result.stderr
+
+
+def test_doctor_counts_segments_of_the_dead(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from lineage.core import DataOperation\n"
+        "from lineage.stores.parquet import LineageMetadataRepository\n"
+        "LineageMetadataRepository(sys.argv[1]).save_operation(DataOperation.create('read'))\n"
+        "os._exit(9)\n"
+    )
+    path = str(tmp_path / "store")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code, path], env=environment, check=False)
+    found = data("doctor", "--store", path, code=1)
+    assert found["facts"]["adoptable_segments"] == 1
+    assert found["facts"]["pending_operations"] == 1
+    assert "run: lineage seal" in found["findings"][0]
+    run("seal", "--store", path)
+    assert data("doctor", "--store", path)["facts"]["adoptable_segments"] == 0
+
+
+def test_doctor_finds_segments_kept_for_their_damage(tmp_path):
+    path = tmp_path / "store"
+    repository = LineageMetadataRepository(path)
+    repository.save_operation(DataOperation.create("read"))
+    repository.close()
+    (path / "_journal" / "1.seg.damaged").write_bytes(b"?")
+    (finding,) = data("doctor", "--store", str(path), code=1)["findings"]
+    assert finding == "1 damaged segments are kept in the journal"
+
+
+def test_doctor_of_no_store_and_of_a_memory_store(monkeypatch):
+    found = data("doctor", "--store", "nowhere", code=4)
+    assert not found["facts"]["is_usable"]
+    assert data("doctor", "--store", "memory://")["versions"]["pyarrow"]
+    monkeypatch.setenv("LINEAGE_MAX_GRAPH_NODE", "3")
+    assert "LINEAGE_MAX_GRAPH_NODE" in run("doctor", "--store", "memory://", code=1).stdout
+
+
+def test_doctor_finds_an_unwritable_folder(store, monkeypatch):
+    # Root may write anywhere, so the question itself is answered with no.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "not writable" in run("doctor", "--store", store, code=1).stdout
+
+
+# Settings
+
+
+def test_init_writes_a_configuration_and_says_what_is_next(tmp_path):
+    result = run("init")
+    assert result.stdout == "lineage.toml\n"
+    assert "lineage.init()" in result.stderr
+    assert "is there already" in run("init", code=2).stderr
+    run("init", "--force")
+    run("config", "sample", "other.yaml")
+    assert (tmp_path / "other.yaml").read_text().startswith("enabled: true")
+    assert "unknown format 'ini'" in run("config", "sample", "a.ini", code=2).stderr
+
+
+def test_config_show_hides_secrets(monkeypatch):
+    monkeypatch.setenv("LINEAGE_STORE", "sql://me:hunter2@host/db")
+    assert "hunter2" not in run("config", "show").stdout
+    assert "sql://" in data("config", "show")["store"]
+    result = run("config", "validate", code=1)
+    assert "unknown scheme 'sql'" in result.stdout
+    assert "hunter2" not in result.stdout
+
+
+def test_config_schema_is_that_of_the_code():
+    from lineage.config import LineageConfig
+
+    assert json.loads(run("config", "schema").stdout) == LineageConfig.json_schema()
+
+
+# How it is written and how it ends
+
+
+def test_times():
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    assert moment("90m", now) == datetime(2026, 5, 1, 10, 30, tzinfo=UTC)
+    assert moment("1w", now) == datetime(2026, 4, 24, 12, tzinfo=UTC)
+    assert moment("2026-05-01") == datetime(2026, 5, 1, tzinfo=UTC)
+    assert moment("2026-05-01T12:00+02:00") == datetime(2026, 5, 1, 10, tzinfo=UTC)
+    with pytest.raises(Exception, match="is no time"):
+        moment("99999999999999w")
+
+
+def test_help_and_version_need_no_heavy_library():
+    code = (
+        "import sys\nfrom lineage.cli import app\n"
+        "for arguments in (['--help'], ['graph', '--help'], ['--version']):\n"
+        "    try: app(arguments)\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "heavy = {'pyarrow', 'pandas', 'numpy', 'networkx', 'scipy', 'graphviz', 'duckdb'}\n"
+        "sys.stderr.write(repr(sorted(heavy & set(sys.modules))))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "[]"
+    assert f"lineage {lineage.__version__}" in done.stdout
+
+
+def test_no_arguments_show_the_help():
+    result = CliRunner().invoke(app, [])
+    assert "Commands:" in result.output
+
+
+def test_nothing_in_the_data_steers_a_terminal(store, monkeypatch):
+    assert "\x1b" not in run("log", "--store", store).stdout
+    assert "\x1b" not in run("log", "--store", store, "--json").stdout
+    # The control: without the escapes, the same question lets the sequence through.
+    monkeypatch.setattr(output, "printable", lambda text, **_: text)
+    assert "\x1b" in run("log", "--store", store).stdout
+
+
+def test_a_pipe_gets_every_row_on_one_whole_line(store):
+    for row in lines("log", "--store", store):
+        assert len(row) == 9
+    assert r"disk\nfull \x1b[31m\tred" in run("log", "--store", store).stdout
+
+
+def on_a_terminal(*arguments: str, columns: str = "200") -> str:
+    """Run with stdout and stderr on a pseudo-terminal, and give what it wrote."""
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": columns}
+    child = subprocess.Popen(
+        [sys.executable, "-m", "lineage", *arguments],
+        env=environment,
+        stdout=follower,
+        stderr=follower,
+        stdin=follower,
+    )
+    os.close(follower)
+    written = b""
+    while True:
+        try:
+            piece = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        written += piece
+    os.close(leader)
+    child.wait()
+    return written.decode()
+
+
+def test_a_terminal_gets_a_table(store):
+    shown = on_a_terminal("log", "--store", store)
+    assert "─" in shown
+    assert r"\x1b[31m" in shown
+    assert "\x1b[31m" not in shown
+    narrow = on_a_terminal("sources", "--store", store, columns="60")
+    assert "…" not in narrow
+    assert "parquet is no text" in on_a_terminal("export", "--format", "parquet", "--store", store)
+
+
+def test_progress_shows_on_a_terminal_after_a_second():
+    code = (
+        "import time\nfrom lineage.cli.session import working\n"
+        "with working('counting'): time.sleep({})\n"
+    )
+    shown = []
+    for seconds in ("1.5", "0.1"):
+        leader, follower = pty.openpty()
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
+        subprocess.run(
+            [sys.executable, "-c", code.format(seconds)], env=environment, stderr=follower
+        )
+        os.write(follower, b"end")
+        shown.append(os.read(leader, 65536))
+        os.close(leader)
+        os.close(follower)
+    assert b"counting" in shown[0]
+    assert b"counting" not in shown[1]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_is_drawn_for_a_terminal_only(monkeypatch):
+    table = output.Table(("node", "reads"), [("file:a", 3), (HOSTILE, None)], title="Sources")
+    for stream, drawn in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stdout", stream)
+        output.write_part(table)
+        assert ("─" in stream.getvalue()) is drawn
+        assert ("\t" in stream.getvalue()) is not drawn
+        assert "\x1b[31m" not in stream.getvalue()
+        assert r"disk\nfull" in stream.getvalue()
+
+
+def test_progress_ends_with_the_work(monkeypatch):
+    monkeypatch.setattr("lineage.cli.session.PROGRESS_AFTER_S", 0.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with working("counting"):
+        time.sleep(0.3)
+    shown = sys.stderr.getvalue()
+    assert "counting" in shown
+    time.sleep(0.3)
+    assert sys.stderr.getvalue() == shown
+
+
+def test_main_runs_with_the_arguments_of_the_process(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["lineage", "--version"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert capsys.readouterr().out == f"lineage {lineage.__version__}\n"
+
+
+def test_an_interrupted_question_is_code_130(store, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lineage.cli.session.Session.ask", interrupt)
+    assert run("log", "--store", store, code=130).stderr == ""
+
+
+def test_progress_is_silent_in_a_pipe(capsys):
+    with working("counting"):
+        time.sleep(0)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_closed_pipe_is_quiet():
+    read, write = os.pipe()
+    os.close(read)
+    child = process("config", "schema", stdout=write)
+    os.close(write)
+    _, errors = child.communicate(timeout=60)
+    assert errors == ""
+    assert child.returncode == 141
+
+
+def test_an_interrupt_is_code_130_without_a_traceback(tmp_path, monkeypatch):
+    fifo = tmp_path / "settings.toml"
+    os.mkfifo(fifo)
+    monkeypatch.setenv("LINEAGE_CONFIG", str(fifo))
+    child = process("log", stdout=subprocess.PIPE)
+    with fifo.open("w"):  # from here on it reads, and nothing comes
+        time.sleep(0.2)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=60)
+    assert "Traceback" not in errors
+    assert child.returncode == 130
+
+
+def test_exit_codes_of_the_real_process(store):
+    for arguments, code in (
+        (["log", "--store", store], 0),
+        (["stale", "--store", store], 1),
+        (["log", "--nosuch"], 2),
+        (["show", "zz", "--store", store], 3),
+        (["log", "--store", "nowhere"], 4),
+    ):
+        child = process(*arguments, stdout=subprocess.PIPE)
+        shown, errors = child.communicate(timeout=60)
+        assert child.returncode == code, errors
+        assert "Traceback" not in errors
+        assert bool(shown) == (code < 2)
+
+
+def test_an_error_of_the_system_is_code_4(store, monkeypatch):
+    def fail(*_):
+        raise PermissionError(13, "Permission denied", "somewhere")
+
+    monkeypatch.setattr("lineage.stores.base.open_store", fail)
+    assert "Permission denied" in run("log", "--store", store, code=4).stderr
