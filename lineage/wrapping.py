@@ -40,8 +40,11 @@ _CALL = """\
         _lineage_end(_lineage_site, _lineage_call, _lineage_result{again})
         return _lineage_result
     finally:
-        _lineage_set(_lineage_call.outside)
+        {restore}
 """
+_RESTORE = "_lineage_set(_lineage_call.outside)"
+# A coroutine that is dropped ends in whatever context the garbage collector runs in.
+_RESTORE_OWN = "_lineage_get() is _lineage_call.inside and _lineage_set(_lineage_call.outside)"
 
 # The same for a function of which only the arguments and the result tell what it reads and
 # writes: as long as these are scalars, all is done here, in one frame: what `calls.begin`,
@@ -118,14 +121,13 @@ _STEPS = """\
     _lineage_item = {wait}_lineage_steps.send(None)
     while _lineage_item is not _lineage_DONE:
         try:
-            _lineage_sent = yield _lineage_item
-        except _lineage_GeneratorExit:
-            {wait}_lineage_steps.close()
-            raise
+            _lineage_step, _lineage_sent = _lineage_steps.send, (yield _lineage_item)
         except _lineage_BaseException as _lineage_error:
-            _lineage_item = {wait}_lineage_steps.throw(_lineage_error)
-        else:
-            _lineage_item = {wait}_lineage_steps.send(_lineage_sent)
+            _lineage_step, _lineage_sent = _lineage_steps.throw, _lineage_error
+        try:  # outside of the handler, whose error would become the context of others
+            _lineage_item = {wait}_lineage_step(_lineage_sent)
+        finally:
+            del _lineage_sent  # or an error that goes on would refer to itself
     {result}
 """
 
@@ -199,6 +201,7 @@ def _source(
         values=values,
         owner=f", {owner}" if owner else "",
         again=f", ({values})" if needs_again else "",
+        restore=_RESTORE_OWN if is_async else _RESTORE,
         result="return _lineage_steps.value" if is_generator else "",
     )
 
@@ -272,7 +275,6 @@ _RUNTIME: dict[str, Any] = {
     "DONE": DONE,
     "OPERATION": OPERATION,
     "Exception": Exception,
-    "GeneratorExit": GeneratorExit,
     "PLAIN": PLAIN,
     "SCALARS": SCALARS,
     "begin": begin,
