@@ -73,8 +73,9 @@ def test_rows_are_not_told_when_they_went_to_several_nodes_or_nowhere():
     assert node_box(node, "b", last_write=failed).details["Error"] == "failed"
 
 
-def test_an_operation_without_code_is_called_by_its_type():
-    box = operation_box(operation(operation_type="publish"), "op_1")
+@pytest.mark.parametrize("name", [None, "<module>", "main.<locals>.<lambda>"])
+def test_an_operation_without_a_function_is_called_by_its_type(name):
+    box = operation_box(operation(operation_type="publish", code_name=name), "op_1")
     assert (box.label, box.group, box.kind) == ("publish", "publish", "operation")
     assert box.details["Writes"] == "table:b"
 

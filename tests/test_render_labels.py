@@ -30,6 +30,8 @@ from tests.hostile import HOSTILE
         ("parameter:shop.clean(rates)", "clean(rates)"),
         ("no colon", "no colon"),
         ("file:/", "/"),
+        ("file: ", "file: "),
+        ("table:\n\t", "table:\n\t"),
     ],
 )
 def test_a_short_name(node_id, label):
