@@ -14,7 +14,7 @@ RUFF := $(BIN)/ruff
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test check bench docs format clean
+.PHONY: help venv demo pictures test check bench docs format clean
 
 help: ## list what make can do here
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1  |\2/p' $(MAKEFILE_LIST) | \
@@ -26,6 +26,10 @@ venv: $(STAMPS)/check ## make the environment in .venv with all that tests and c
 
 demo: $(STAMPS)/demo ## track a pipeline over real data in two processes, and draw what it did
 	$(BIN)/python examples/flights.py --folder $(DEMO)
+
+pictures: demo ## draw the pictures of README.md and docs/ anew, from the demo
+	cp $(DEMO)/lineage.svg docs/images/flights.svg
+	cp $(DEMO)/weather.svg docs/images/weather.svg
 
 test: $(STAMPS)/test ## run all tests that need no system package; say which were left out
 	$(BIN)/python -m pytest -n $(JOBS)

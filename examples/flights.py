@@ -123,28 +123,28 @@ def add_planes(flights: pd.DataFrame, planes: pd.DataFrame) -> pd.DataFrame:
 
 
 @lineage.track_lineage(OperationType.AGGREGATE)
-def delay_by_carrier(flights: pd.DataFrame, airlines: pd.DataFrame) -> pd.DataFrame:
+def average_by_carrier(flights: pd.DataFrame, airlines: pd.DataFrame) -> pd.DataFrame:
     """Average the delay of each airline."""
     delays = flights.groupby("carrier", as_index=False)["arr_delay"].mean()
     return delays.merge(airlines, on="carrier").sort_values("arr_delay", ascending=False)
 
 
 @lineage.track_lineage(OperationType.AGGREGATE)
-def delay_by_destination(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.DataFrame:
+def average_by_destination(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.DataFrame:
     """Average the delay at each destination, with where it lies."""
     delays = flights.groupby("dest", as_index=False)["arr_delay"].agg(["mean", "size"])
     return delays.merge(airports, left_on="dest", right_on="faa")
 
 
 @lineage.track_lineage(OperationType.AGGREGATE)
-def delay_by_visibility(flights: pd.DataFrame, bins: int = 5) -> pd.DataFrame:
+def average_by_visibility(flights: pd.DataFrame, bins: int = 5) -> pd.DataFrame:
     """Average the delay over steps of visibility."""
     steps = pd.cut(flights["visib"], bins).astype(str)
     return flights.groupby(steps)["dep_delay"].agg(["mean", "size"]).reset_index()
 
 
 @lineage.track_lineage(OperationType.AGGREGATE)
-def delay_by_age(flights: pd.DataFrame) -> pd.DataFrame:
+def average_by_age(flights: pd.DataFrame) -> pd.DataFrame:
     """Average the delay over the age of the aircraft."""
     age = (flights["year"] - flights["built"]).rename("age")
     return flights.groupby(age)["arr_delay"].mean().reset_index()
@@ -157,25 +157,30 @@ def analyse(folder: Path) -> None:
         flights = warehouse.load("flights")
         in_weather = add_weather(flights, warehouse.load("weather"))
         with_planes = add_planes(flights, warehouse.load("planes"))
-        carriers = delay_by_carrier(flights, warehouse.load("airlines"))
-        destinations = delay_by_destination(in_weather, warehouse.load("airports"))
+        carriers = average_by_carrier(flights, warehouse.load("airlines"))
+        destinations = average_by_destination(in_weather, warehouse.load("airports"))
         warehouse.save(carriers, "delay_by_carrier")
         warehouse.save(destinations, "delay_by_destination")
-        warehouse.save(delay_by_visibility(in_weather), "delay_by_visibility")
-        warehouse.save(delay_by_age(with_planes), "delay_by_age")
+        warehouse.save(average_by_visibility(in_weather), "delay_by_visibility")
+        warehouse.save(average_by_age(with_planes), "delay_by_age")
 
 
 # ---------------------------------------------------------------- part three: ask
 
 
 def ask(folder: Path) -> None:
-    """Ask the record on disk, and write a report, a picture and a page."""
+    """Ask the record on disk, and write a report, two pictures and a page."""
     engine = LineageQueryEngine(folder / "lineage")
     visualizer = LineageVisualizer(engine)
-    report = "\n".join([*answers(engine), visualizer.generate_summary_report()])
-    (folder / "report.md").write_text(report, encoding="utf-8")
-    (folder / "lineage.svg").write_text(visualizer.export_to_svg(), encoding="utf-8")
-    (folder / "lineage.html").write_text(visualizer.export_to_html(), encoding="utf-8")
+    report = "\n".join(answers(engine))
+    texts = {
+        "report.md": f"{report}\n{visualizer.generate_summary_report('md')}",
+        "lineage.svg": visualizer.export_to_svg(),
+        "weather.svg": visualizer.export_to_svg("dataframe:flights.add_weather#0", max_depth=2),
+        "lineage.html": visualizer.export_to_html(),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
     print(report)
 
 
@@ -237,7 +242,7 @@ def main() -> None:
             command = [sys.executable, __file__, part, "--folder", str(folder)]
             subprocess.run(command, check=True)
         print(f"report   {folder / 'report.md'}")
-        print(f"picture  {folder / 'lineage.svg'}")
+        print(f"picture  {folder / 'lineage.svg'}, and a part of it: {folder / 'weather.svg'}")
         print(f"page     {folder / 'lineage.html'}")
         print(f"store    {folder / 'lineage'}")
     elif chosen.part == "ask":

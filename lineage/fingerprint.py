@@ -60,12 +60,20 @@ def is_frame(kind: type) -> bool:
 def describe(value: Any) -> Description:
     """Describe a frame, table or array without reading its values.
 
-    Rows are None where they are not known without computing, as for a lazy frame.
+    Rows are None where they are not known without computing, as for a lazy frame; all is unknown
+    of a value that fails to tell.
     """
-    if hasattr(value, "_mgr"):
-        return _describe_pandas(value)
+    try:
+        if hasattr(value, "_mgr"):
+            return _describe_pandas(value)
+        return _describe_other(value)
+    except Exception:  # noqa: BLE001 - a broken frame may raise anything
+        return None, (), None
+
+
+def _describe_other(value: Any) -> Description:
     if hasattr(value, "num_rows"):
-        shape = (value.num_rows, value.num_columns)
+        shape: tuple[int, ...] = (value.num_rows, value.num_columns)
         return shape[0], shape, _arrow_schema(value.schema)
     if hasattr(value, "collect_schema") and not hasattr(value, "height"):
         return None, (), None
