@@ -25,6 +25,7 @@ help: ## list what make can do here
 venv: $(STAMPS)/check ## make the environment in .venv with all that tests and checks need
 
 demo: $(STAMPS)/demo ## track a pipeline over real data in two processes, and draw what it did
+	rm -rf $(DEMO)
 	$(BIN)/python examples/flights.py --folder $(DEMO)
 
 pictures: demo ## draw the pictures of README.md and docs/ anew, from the demo

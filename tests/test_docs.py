@@ -47,7 +47,7 @@ def test_a_page_whose_code_is_wrong_fails(tmp_path: Path) -> None:
     with pytest.raises(NameError):
         run(page, "```python\nmissing\n```\n", {})
     with pytest.raises(AssertionError):
-        run(page, "```python\nprint(1)\n```\n\n```text output\n2\n```\n", {})
+        run(page, '```python\nprint(1)\n```\n\n```text title="output"\n2\n```\n', {})
 
 
 # The original description, as its author wrote it
@@ -138,7 +138,11 @@ def _problem(command: str) -> str | None:
         return f"no such file: {missing}" if missing else None
     if tool == "lineage":
         return _usage_problem(rest)
-    return None if tool in ("export", "git", "pip", "pre-commit", "cd") else f"unknown tool {tool}"
+    return (
+        None
+        if tool in ("apt-get", "export", "git", "pip", "pre-commit")
+        else f"unknown tool {tool}"
+    )
 
 
 def _usage_problem(words: list[str]) -> str | None:
