@@ -310,7 +310,7 @@ class TestDrawing:
         assert "kinds of operations" in drawing.note
 
     def test_of_very_many_operations_the_newest_are_looked_at(self, tracker, monkeypatch):
-        monkeypatch.setattr("lineage.visualizer._LOOKED_AT", 2)
+        monkeypatch.setattr("lineage.render.steps._LOOKED_AT", 2)
         for _ in range(5):
             record(tracker, ["file:a"], ["file:b"])
         drawing = LineageVisualizer(tracker).to_drawing(include_operations=True)
