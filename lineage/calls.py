@@ -6,15 +6,14 @@ None of them raises what is its own fault, and none keeps an argument, a result 
 
 from __future__ import annotations
 
-import os
 import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lineage import codec, fingerprint, links
+from lineage import codec, files, fingerprint, links
 from lineage.core import DataSource, OperationType
 from lineage.links import Ref
-from lineage.parameters import PLAIN, frame_form
+from lineage.parameters import MOST_ITEMS, PLAIN, Captor, frame_form
 from lineage.redact import REDACTED, is_secret_name
 from lineage.stores.records import SITE, Definition
 from lineage.tracker import Current, LineageTracker, TrackerSettings, current, scope
@@ -24,12 +23,10 @@ if TYPE_CHECKING:
 
 _time_ns, _clock = time.time_ns, time.perf_counter_ns
 _MEMORY = "memory"
-_MOST_ITEMS = 1000
 _MOST_DEFINITIONS = 1000
 # What `Ref(...)` does, without the frame of Python code that a named tuple's `__new__` is.
 _new_ref = tuple.__new__
 SCALARS = PLAIN | {str, bytes}
-_SIZED = frozenset((list, dict, set, frozenset))
 
 _FILES = frozenset((OperationType.READ, OperationType.WRITE))
 
@@ -199,7 +196,7 @@ def end(site: Site, call: Call, result: Any, values: tuple[Any, ...] = ()) -> No
     duration = _clock() - call.started
     try:
         kind = type(result)
-        if site.writes_only_frames and kind in SCALARS:
+        if site.writes_only_frames and _is_scalar(kind):
             count_out = None
         elif site.writes_only_frames and fingerprint.is_frame(kind):
             count_out = _output_frames(site, call, ((0, result),), ())
@@ -221,6 +218,16 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
         finish(call, duration, call.tracker.error_of(error), None)
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         call.tracker.lose(problem)
+    except BaseException as problem:
+        call.tracker.lose(problem)
+        raise
+
+
+def _is_scalar(kind: type) -> bool:
+    try:
+        return kind in SCALARS
+    except Exception:  # noqa: BLE001 - a metaclass may make its types unhashable, or raise
+        return False
 
 
 def finish(
@@ -263,7 +270,8 @@ def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]
     frames: list[_Frame] = []
     for value in values:
         kind = type(value)
-        if kind in PLAIN:
+        # Not `kind in PLAIN`: a type need not be hashable.
+        if kind is int or kind is float or kind is bool or value is None:
             parameters.append(value)
         elif kind is str:
             parameters.append(captor.text(value))
@@ -273,18 +281,29 @@ def _parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]
             parameters.append(frame_form(kind, found))
         else:
             if kind is list or kind is tuple or kind is dict:
-                frames += _inner_frames(site.names[len(parameters)], value)
+                frames += _inner_frames(captor, site.names[len(parameters)], value)
             parameters.append(captor.capture(value))
     for index in site.secrets:
         parameters[index] = REDACTED
     return frames if call.tracker.settings.track_dataframes else []
 
 
-def _inner_frames(name: str, value: Any) -> Iterator[_Frame]:
-    if len(value) <= _MOST_ITEMS:
-        for key, item in value.items() if type(value) is dict else enumerate(value):
-            if fingerprint.is_frame(type(item)):
-                yield f"{name}[{key!s:.40}]", item, fingerprint.describe(item)
+def _inner_frames(captor: Captor, name: str, value: Any) -> Iterator[_Frame]:
+    for key, item in _items(value):
+        if fingerprint.is_frame(type(item)):
+            yield f"{name}[{_label(captor, key)}]", item, fingerprint.describe(item)
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Give keys and items of a list, tuple or dictionary that is small enough to look through."""
+    if len(value) > MOST_ITEMS:
+        return ()
+    return tuple(value.items()) if type(value) is dict else enumerate(value)
+
+
+def _label(captor: Captor, key: Any) -> str:
+    """Name a place in a collection, by what may be kept of its key."""
+    return str(key) if type(key) is int else str(captor.capture(key))[:40]
 
 
 def _enter_repository(site: Site, call: Call, values: tuple[Any, ...], owner: Any) -> bool:
@@ -296,7 +315,8 @@ def _enter_repository(site: Site, call: Call, values: tuple[Any, ...], owner: An
     if not wanted.get("track_all_operations", True):
         return False
     call.counts = bool(wanted.get("enable_volume_tracking", True))
-    call.definition = site.definition({"repository": place.context})
+    context = call.tracker.bounded(call.tracker.wide_captor, place.context)
+    call.definition = site.definition({"repository": context})
     if site.operation_type is OperationType.WRITE:
         call.outputs = [call.tracker.ref(place.source, version=call.inside[0])]
     else:
@@ -312,7 +332,7 @@ def _inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_Frame
         inputs += known.values()
         counted = list(known.values())
         if site.operation_type is OperationType.READ and site.repository is None:
-            inputs += _file_refs(call, values)
+            inputs += _files(call, values)
     else:
         counted = []
         for declared in site.input_sources:
@@ -354,20 +374,21 @@ def _declared_input(
     index = declared.parameter or 0
     value = values[index]
     kind = type(value)
+    is_collection = kind is list or kind is tuple or kind is dict
+    inner = (
+        [known[id(item)] for _, item in _items(value) if id(item) in known] if is_collection else ()
+    )
     if id(value) in known:
         yield known[id(value)]
-    elif isinstance(value, os.PathLike) or (kind is str and _looks_like_path(value)):
-        yield _file_ref(os.fspath(value))
-    elif kind in (list, tuple, dict) and any(
-        id(item) in known for item in (value.values() if kind is dict else value)
-    ):
-        items = value.values() if kind is dict else value
-        yield from (known[id(item)] for item in items if id(item) in known)
+    elif (path := files.path_of(value)) is not None:
+        yield files.ref(path)
+    elif inner:
+        yield from inner
     else:
         # Only declared, and unlinked: nothing can tell where such a value came from.
         name = f"{site.name}({site.names[index]})"
         source = links.source("parameter", name, _MEMORY, metadata='{"linked":false}')
-        count = len(value) if kind in _SIZED or kind is tuple else None
+        count = len(value) if is_collection or kind is set or kind is frozenset else None
         yield Ref(source, call.inside[0], None, count)
 
 
@@ -379,14 +400,16 @@ def _outputs(site: Site, call: Call, result: Any, values: tuple[Any, ...]) -> in
         declared += [_extracted(call, item, call.inside[0]) for item in extracted]
     if site.operation_type is OperationType.WRITE:
         if site.output_sources is None and site.repository is None:
-            declared += _file_refs(call, values)
+            declared += _files(call, values)
         call.outputs = [*call.outputs, *declared]
         return call.count_in
     call.outputs = [*call.outputs, *declared]
     frames = tuple(_result_frames(result))
     if frames:
         return _output_frames(site, call, frames, declared)
-    return len(result) if type(result) in _SIZED else None
+    kind = type(result)
+    is_sized = kind is list or kind is dict or kind is set or kind is frozenset
+    return len(result) if is_sized else None
 
 
 def _output_frames(
@@ -412,8 +435,8 @@ def _result_frames(result: Any) -> Iterator[tuple[Any, Any]]:
     kind = type(result)
     if fingerprint.is_frame(kind):
         yield 0, result
-    elif (kind is tuple or kind is list or kind is dict) and len(result) <= _MOST_ITEMS:
-        for key, item in result.items() if kind is dict else enumerate(result):
+    elif kind is tuple or kind is list or kind is dict:
+        for key, item in _items(result):
             if fingerprint.is_frame(type(item)):
                 yield key, item
 
@@ -429,15 +452,16 @@ def _made(site: Site, call: Call, key: Any, value: Any, declared: Sequence[Ref])
         found = links.find(value)
         if found is not None and found[3] > call.number:
             return Ref(found[1], found[2], schema, rows)
-        source = site.made.get((call.qualifier, key)) or _name_made(site, call.qualifier, key)
+        source = site.made.get((call.qualifier, key)) or _name_made(site, call, key)
     links.link(value, source, version, call.number)
     return _new_ref(Ref, (source, version, schema, rows))
 
 
-def _name_made(site: Site, qualifier: str, key: Any) -> Definition:
-    source = links.source("dataframe", f"{site.name}{qualifier}#{key!s:.40}", _MEMORY)
+def _name_made(site: Site, call: Call, key: Any) -> Definition:
+    name = f"{site.name}{call.qualifier}#{_label(call.tracker.captor, key)}"
+    source = links.source("dataframe", name, _MEMORY)
     if len(site.made) < _MOST_DEFINITIONS and type(key) in (int, str):
-        site.made[qualifier, key] = source
+        site.made[call.qualifier, key] = source
     return source
 
 
@@ -448,33 +472,17 @@ def _declared_outputs(site: Site, call: Call, values: tuple[Any, ...]) -> list[R
             refs.append(call.tracker.ref(declared.source, version=call.inside[0]))
         elif declared.parameter is not None and declared.parameter < len(values):
             value = values[declared.parameter]
-            if isinstance(value, str | os.PathLike):
-                refs.append(_file_ref(os.fspath(value)))
+            path = value if type(value) is str else files.path_of(value)
+            if path is not None:
+                refs.append(files.ref(path))
             else:
                 name = f"{site.name}({site.names[declared.parameter]})"
                 refs.append(Ref(links.source("parameter", name, _MEMORY), call.inside[0]))
     return refs
 
 
-def _file_refs(call: Call, values: Iterable[Any]) -> list[Ref]:
-    """Refer to the files that arguments name: any path object, and texts that name a file."""
-    if not call.tracker.settings.track_files:
-        return []
-    return [
-        _file_ref(os.fspath(value))
-        for value in values
-        if (type(value) is str and _looks_like_path(value) and os.path.isfile(value))
-        or (isinstance(value, os.PathLike))
-    ]
-
-
-def _looks_like_path(text: str) -> bool:
-    return len(text) < 4096 and ("/" in text or os.sep in text or "." in text)
-
-
-def _file_ref(path: str | bytes) -> Ref:
-    name = os.path.abspath(os.fsdecode(path)) if "://" not in os.fsdecode(path) else str(path)
-    return Ref(links.source("file", name, name), fingerprint.file_version(name))
+def _files(call: Call, values: Iterable[Any]) -> list[Ref]:
+    return files.refs(values) if call.tracker.settings.track_files else []
 
 
 def _extracted(call: Call, item: DataSource | str, version: str | None = None) -> Ref:

@@ -36,6 +36,7 @@ _LIBRARIES = frozenset(("pandas", "polars", "pyarrow", "numpy"))
 _NAMES = frozenset(
     ("DataFrame", "Series", "LazyFrame", "Table", "RecordBatch", "ndarray", "ChunkedArray", "Array")
 )
+_mro = type.__dict__["__mro__"].__get__  # asks no metaclass
 _known_types: dict[type, bool] = {}
 _CACHE_SIZE = 512
 _Known = tuple["weakref.ref[Any]", list[Any], bytes, int, Schema]
@@ -46,22 +47,36 @@ _schemas: dict[Any, Schema] = {}
 
 def is_frame(kind: type) -> bool:
     """Tell whether values of a type are frames, tables or arrays that can be linked weakly."""
-    known = _known_types.get(kind)
-    if known is None:
-        known = any(
-            base.__module__.partition(".")[0] in _LIBRARIES and base.__name__ in _NAMES
-            for base in kind.__mro__
-        )
-        if len(_known_types) < _CACHE_SIZE:  # types made at run time must not pile up here
-            _known_types[kind] = known
+    try:
+        known = _known_types.get(kind)
+        if known is None:
+            known = any(map(_is_frame_class, _mro(kind)))
+            if len(_known_types) < _CACHE_SIZE:  # types made at run time must not pile up here
+                _known_types[kind] = known
+    except Exception:  # noqa: BLE001 - a metaclass may make its types unhashable, or raise
+        return False
     return known
+
+
+def _is_frame_class(base: type) -> bool:
+    module = base.__module__
+    is_of_library = type(module) is str and module.partition(".")[0] in _LIBRARIES
+    return is_of_library and base.__name__ in _NAMES
 
 
 def describe(value: Any) -> Description:
     """Describe a frame, table or array without reading its values.
 
-    Rows are None where they are not known without computing, as for a lazy frame.
+    Rows are None where they are not known without computing, as for a lazy frame; a frame that
+    fails to describe itself has neither rows nor shape nor schema.
     """
+    try:
+        return _describe(value)
+    except Exception:  # noqa: BLE001 - subclasses of frames may raise anything
+        return None, (), None
+
+
+def _describe(value: Any) -> Description:
     if hasattr(value, "_mgr"):
         return _describe_pandas(value)
     if hasattr(value, "num_rows"):
@@ -73,7 +88,8 @@ def describe(value: Any) -> Description:
         key = (tuple(value.columns), tuple(value.dtypes))
         return len(value), value.shape, _schemas.get(key) or _columns(key, *key)
     dtype = str(getattr(value, "dtype", None) or getattr(value, "type", ""))
-    shape = tuple(getattr(value, "shape", None) or (len(value),))
+    found = getattr(value, "shape", None)
+    shape = (len(value),) if found is None else tuple(found)
     return shape[0] if shape else None, shape, _array_schema(dtype)
 
 
@@ -115,9 +131,13 @@ def _array_schema(dtype: str) -> Schema:
 
 def _columns(key: Any, names: Any, types: Any) -> Schema:
     pairs = [
-        {"name": str(name), "type": str(kind)} for name, kind in zip(names, types, strict=True)
+        {"name": _text(name), "type": _text(kind)} for name, kind in zip(names, types, strict=True)
     ]
     return _remember(key or tuple(map(tuple, map(dict.items, pairs))), Schema({"columns": pairs}))
+
+
+def _text(value: Any) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _remember(key: Any, schema: Schema) -> Schema:

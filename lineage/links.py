@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import weakref
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,13 +43,10 @@ _links: dict[int, Link] = {}
 
 
 def link(value: object, source: Definition, version: str | None, operation: int) -> None:
-    """Say that a living object is a source in a version.
-
-    Raises:
-        TypeError: The object takes no weak reference.
-    """
+    """Say that a living object is a source in a version, if it takes weak references."""
     key = id(value)
-    _links[key] = (weakref.ref(value, partial(_forget, key)), source, version, operation)
+    with suppress(TypeError):
+        _links[key] = (weakref.ref(value, partial(_forget, key)), source, version, operation)
 
 
 def _forget(key: int, weak: weakref.ref[Any]) -> None:

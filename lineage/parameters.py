@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 PLAIN = frozenset((int, float, bool, type(None)))
 """Types whose values are kept as they are; a float that is not finite becomes text when read."""
 _HOLDERS = frozenset((list, tuple, dict))
+_COLLECTIONS = (dict, list, tuple, set, frozenset)
 _MAX_DEPTH = 6
+MOST_ITEMS = 1000
+"""Frames are looked for in collections of up to so many items."""
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _TEXTS_SIZE = 4096
 _TEXT_CACHED = 200
@@ -61,13 +64,14 @@ class Captor:
 
     def text(self, value: str) -> str:
         """Bound and redact an exact `str`, remembering short ones."""
+        if len(value) > _TEXT_CACHED:
+            return self._bounded(value)  # unlooked for: its hash takes as long as it is
         kept = self._texts.get(value)
         if kept is None:
             kept = self._bounded(value)
-            if len(value) <= _TEXT_CACHED:
-                if len(self._texts) >= _TEXTS_SIZE:
-                    self._texts.clear()
-                self._texts[value] = kept
+            if len(self._texts) >= _TEXTS_SIZE:
+                self._texts.clear()
+            self._texts[value] = kept
         return kept
 
     def scalar(self, value: Any) -> Any:
@@ -78,10 +82,10 @@ class Captor:
         """
         kind = type(value)
         if kind is str:
-            return self._texts.get(value) or self.text(value)
+            return self.text(value)
         if kind in _HOLDERS:
             items = value.values() if kind is dict else value
-            if any(fingerprint.is_frame(type(item)) for item in items):
+            if len(items) <= MOST_ITEMS and any(map(fingerprint.is_frame, map(type, items))):
                 raise NotScalarError
         elif fingerprint.is_frame(kind):
             raise NotScalarError
@@ -97,20 +101,20 @@ class Captor:
 
     def _value(self, value: Any, budget: _Budget, depth: int) -> Any:
         kind = type(value)
-        if kind is int or kind is bool or value is None:
+        if kind is int or kind is bool or kind is float or value is None:
             budget.spend(8)
-            return value if kind is not int or _INT_MIN <= value <= _INT_MAX else hex(value)
-        if kind is float:
-            budget.spend(8)
-            return value if math.isfinite(value) else repr(value)
+            return _number(value)
         if kind is str:
             budget.spend(min(len(value), self.max_size))
             return self.text(value)
         if fingerprint.is_frame(kind):
             return frame(value)
-        if isinstance(value, dict | list | tuple | set | frozenset):
+        if issubclass(kind, _COLLECTIONS):
             return self._collection(value, budget, depth)
-        return self._scalar(value, kind)
+        try:
+            return self._scalar(value, kind)
+        except Exception:  # noqa: BLE001 - hostile objects may raise anything
+            return _name(value)
 
     def _collection(self, value: Any, budget: _Budget, depth: int) -> Any:
         size = _size(value)
@@ -118,7 +122,7 @@ class Captor:
             if depth >= _MAX_DEPTH:
                 raise _OverBudgetError
             budget.spend(2 * size)
-            if isinstance(value, dict):
+            if issubclass(type(value), dict):
                 return {
                     self._key(key): self._item(key, item, budget, depth)
                     for key, item in dict.items(value)
@@ -130,7 +134,8 @@ class Captor:
             return f"<{type(value).__name__} size={size}>"
 
     def _key(self, key: Any) -> str:
-        return self.text(key) if type(key) is str else str(self._scalar(key, type(key)))
+        plain = self._value(key, _Budget(self.max_size), _MAX_DEPTH - 1)
+        return plain if type(plain) is str else str(plain)
 
     def _item(self, key: Any, item: Any, budget: _Budget, depth: int) -> Any:
         if type(key) is str:
@@ -140,15 +145,21 @@ class Captor:
         return self._value(item, budget, depth + 1)
 
     def _scalar(self, value: Any, kind: type) -> Any:
-        if kind in PLAIN:
-            return value
         if kind.__module__ == "numpy" and hasattr(value, "item"):
-            return self.capture(value.item())
+            plain = value.item()
+            return str(value) if type(plain) is kind else self.capture(plain)
         for kinds, convert in _SCALARS:
-            if isinstance(value, kinds):
+            if issubclass(kind, kinds):
                 plain = convert(value)
                 return self.text(plain) if type(plain) is str else plain
         return _name(value)
+
+
+def _number(value: Any) -> Any:
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else repr(value)
+    return value if kind is not int or _INT_MIN <= value <= _INT_MAX else hex(value)
 
 
 def _enum(value: Enum) -> Any:
@@ -172,7 +183,7 @@ _SCALARS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((FunctionType, BuiltinFunctionType, MethodType, type), _function),
     (partial, lambda value: f"<partial {_function(value.func)}>"),
     (str, lambda value: "".join(str.__iter__(value))),
-    ((bytes, bytearray, memoryview), lambda value: f"<{type(value).__name__} size={len(value)}>"),
+    ((bytes, bytearray, memoryview), lambda value: f"<{type(value).__name__} size={_size(value)}>"),
     ((datetime, date, time, timedelta, Decimal, Fraction, UUID, PurePath, complex), _text),
     (range, repr),
 )
@@ -196,10 +207,7 @@ class _Budget:
 
 def frame(value: Any) -> dict[str, Any]:
     """Give what is kept of a frame; a frame that fails to describe itself is kept by its type."""
-    try:
-        return frame_form(type(value), fingerprint.describe(value))
-    except Exception:  # noqa: BLE001 - hostile objects may raise anything
-        return {"type": type(value).__name__}
+    return frame_form(type(value), fingerprint.describe(value))
 
 
 def frame_form(kind: type, found: fingerprint.Description) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def frame_form(kind: type, found: fingerprint.Description) -> dict[str, Any]:
 def _items(value: Any) -> Iterable[Any]:
     kind: Any
     for kind in (list, tuple, set, frozenset):
-        if isinstance(value, kind):
+        if issubclass(type(value), kind):
             items: Iterable[Any] = kind.__iter__(value)
             return items
     raise TypeError(type(value).__name__)
@@ -221,12 +229,16 @@ def _items(value: Any) -> Iterable[Any]:
 
 def _size(value: Any) -> int:
     kind: Any
-    for kind in (dict, list, tuple, set, frozenset):
-        if isinstance(value, kind):
+    for kind in (*_COLLECTIONS, bytes, bytearray, memoryview):
+        if issubclass(type(value), kind):
             return int(kind.__len__(value))
     raise TypeError(type(value).__name__)
 
 
 def _name(value: Any) -> str:
     kind = type(value)
-    return f"<{kind.__module__}.{kind.__qualname__}>"
+    try:
+        name = f"<{kind.__module__}.{kind.__qualname__}>"
+    except Exception:  # noqa: BLE001 - a metaclass may raise anything
+        return "<object>"
+    return name.encode("utf-8", "backslashreplace").decode()

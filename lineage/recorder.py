@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from itertools import count
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from lineage.links import Ref
     from lineage.stores.base import RecordJournal, RecordSegment
+
+logger = logging.getLogger("lineage")
 
 Outcome = tuple[Any, ...]
 """The last elements of an OPERATION record: operation id, parent id, thread, start in ns since
@@ -46,7 +49,7 @@ class Recorder:
         self.recorded = 0
         self.prefix = f"{secrets.token_hex(8)}-"
         self.prefixes.append(self.prefix)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def revision(self) -> tuple[str, int]:
@@ -81,14 +84,20 @@ class Recorder:
                 payload = _encode(segment, site, run, inputs, outputs, outcome)
             segment.write(encode((digest(payload), payload)))
         except (StoreError, ValueError) as error:
-            # The segment is full, or took a part of the frame: once more, into the next one.
             if type(error) is ValueError:
                 journal.retire(segment, len(payload))
+            if journal.segment is segment:
+                raise
+            # The segment is full, or took a part of the frame: once more, into the next one.
             segment = journal.open()
             segment.append(_encode(segment, site, run, inputs, outputs, outcome))
         self.recorded += 1
         if self.notify is not None:
-            self.notify(outcome[0], outcome[5] is not None)
+            try:
+                self.notify(outcome[0], outcome[5] is not None)
+            except Exception:
+                # Not to the caller: the record is written, and must not be written again.
+                logger.exception("telling the subscribers of an operation failed")
 
     def lose(self, problem: BaseException) -> None:
         """Count an operation that could not be recorded, and keep why for whoever asks."""

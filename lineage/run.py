@@ -52,7 +52,8 @@ def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTrack
 
 def tracker_from(config: LineageConfig) -> LineageTracker:
     """Make the tracker that a configuration describes."""
-    store = open_store(config.store_url) if config.enable_persistence else None
+    in_memory = not config.enable_persistence or config.store_url.startswith("memory:")
+    store = None if in_memory else open_store(config.store_url)
     types = config.enabled_operation_types
     return LineageTracker(
         store,

@@ -46,6 +46,8 @@ class _Tally:
         call, self._call = self._call, None
         if call is None:
             return
+        if isinstance(error, GeneratorExit):
+            error = None  # the consumer wanted no more
         try:
             known = None if error is None else call.tracker.error_of(error)
             finish(call, self._duration, known, self._yielded)
@@ -72,12 +74,10 @@ class Steps(_Tally):
 
     def throw(self, error: BaseException) -> Any:
         """Raise an error where the generator waits; gives the next item, or DONE."""
-        return self._step(self._generator.throw, error)
-
-    def close(self) -> None:
-        """Close the generator, whose consumer wants no more."""
-        self._step(lambda _: self._generator.close(), None)
-        self._finish()
+        try:
+            return self._step(self._generator.throw, error)
+        finally:
+            del error  # or one that goes on would refer to itself, by its traceback
 
     def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
         entered = self._enter()
@@ -92,6 +92,8 @@ class Steps(_Tally):
             self._leave(entered)
             self._finish(error)
             raise
+        finally:
+            del value
         self._leave(entered)
         return self._note(item)
 
@@ -115,12 +117,10 @@ class AsyncSteps(_Tally):
 
     async def throw(self, error: BaseException) -> Any:
         """Raise an error where the generator waits; gives the next item, or DONE."""
-        return await self._step(self._generator.athrow(error))
-
-    async def close(self) -> None:
-        """Close the generator, whose consumer wants no more."""
-        await self._step(self._generator.aclose())
-        self._finish()
+        try:
+            return await self._step(self._generator.athrow(error))
+        finally:
+            del error  # or one that goes on would refer to itself, by its traceback
 
     async def _step(self, step: Coroutine[Any, Any, Any]) -> Any:
         entered = self._enter()

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import weakref
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from lineage.stores.base import RecordJournal, Store
 
 logger = logging.getLogger("lineage")
+# Without a handler of its own, logging would print to a program that has set none up.
+logger.addHandler(logging.NullHandler())
 
 EVENTS = ("operation.completed", "operation.failed", "run.started", "run.ended")
 _SITES = 1000
@@ -117,7 +120,7 @@ class LineageTracker:
         self.recorder = Recorder(_journal_of(self.store, most))
         self.captor = Captor(self.settings.max_parameter_size)
         self._history = History(self.store, self.recorder, most)
-        self._wide_captor = Captor(self.settings.max_metadata_size)
+        self.wide_captor = Captor(self.settings.max_metadata_size)
         self._active_operations: dict[str, _Active] = {}
         self._sites: dict[tuple[Any, ...], Definition] = {}
         self._subscribers: dict[str, tuple[Callable[[Any], object], ...]] = {}
@@ -255,7 +258,7 @@ class LineageTracker:
             operation_type=OperationType(operation_type),
             timestamp=datetime.now(UTC),
             parameters=self.bounded(self.captor, parameters),
-            execution_context=self.bounded(self._wide_captor, execution_context),
+            execution_context=self.bounded(self.wide_captor, execution_context),
             parent_id=parent,
             code_module=links.module_name(str(frame.f_globals.get("__name__"))),
             code_name=frame.f_code.co_qualname,
@@ -355,9 +358,9 @@ class LineageTracker:
         """Give the reference to a data source, its metadata bounded and redacted."""
         metadata = schema = None
         if source.metadata:
-            metadata = codec.to_json(self.bounded(self._wide_captor, source.metadata))
+            metadata = codec.to_json(self.bounded(self.wide_captor, source.metadata))
         if source.schema_info:
-            info = self.bounded(self._wide_captor, source.schema_info)
+            info = self.bounded(self.wide_captor, source.schema_info)
             schema = links.schema_definition(codec.schema_id(info), info)
         known = links.source(
             source.source_type, source.source_id, source.location, metadata=metadata
@@ -520,15 +523,17 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     for tracker in list(_trackers):
+        said = []
         try:
             tracker.close(tracker.settings.exit_timeout_s)
         except Exception as problem:  # noqa: BLE001 - nobody is left to raise to; the journal has all
-            logger.warning("the store could not be sealed at exit: %s", problem)
+            said.append(f"the store could not be sealed at exit: {problem}")
         if tracker.lost:
-            sys.stderr.write(
-                f"lineage: {tracker.lost} operations were not recorded: {tracker.last_error}; "
-                "`lineage doctor` says more\n"
-            )
+            said.insert(0, f"{tracker.lost} operations were not recorded: {tracker.last_error}")
+        if said:
+            text = " ".join("; ".join([*said, "`lineage doctor` says more"]).split())
+            with suppress(Exception):  # there may be no stderr any more
+                sys.stderr.write(f"lineage: {text}\n")
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -31,6 +31,13 @@ IMAGES = ("png", "pdf")
 REPORTS = ("text", "md", "html", "json")
 _BY_SUFFIX = {"gv": "dot", "htm": "html", "markdown": "md", "mmd": "mermaid"}
 _REPORT_SUFFIXES = {"md": "md", "txt": "text"}
+_HOURS = 24.0
+_LISTED = 20
+_OF_STALE = ("node_id", "reason", "location")
+_OF_VOLUME = (
+    *("total_operations", "total_records_in", "total_records_out"),
+    *("operations_by_type", "repository_volumes"),
+)
 _LOOKED_AT = 20_000
 """Of more operations than this only the newest are drawn, so that a picture takes seconds."""
 
@@ -46,6 +53,7 @@ class LineageVisualizer:
             for another depth; None for no limit.
 
     Raises:
+        ConfigError: A limit is out of range, or the source is none of these.
         StoreError: The store cannot be opened.
 
     >>> from lineage.core import DataSource
@@ -66,6 +74,12 @@ class LineageVisualizer:
     def __init__(
         self, source: Any, *, max_graph_nodes: int = 1000, max_graph_depth: int | None = None
     ) -> None:
+        if max_graph_nodes < 1:
+            raise ConfigError(f"max_graph_nodes is {max_graph_nodes}; it must be at least 1")
+        if max_graph_depth is not None and max_graph_depth < 0:
+            raise ConfigError(
+                f"max_graph_depth is {max_graph_depth}; it must be 0 or more, or None"
+            )
         is_engine = isinstance(source, LineageQueryEngine)
         self.engine = source if is_engine else LineageQueryEngine(source)
         self.max_graph_nodes = max_graph_nodes
@@ -116,7 +130,7 @@ class LineageVisualizer:
         return self.engine.analyze_impact(node_id)
 
     def generate_summary_report(self, format: str = "text") -> str:  # noqa: A002 - as `render` calls it
-        """Sum up the whole as a report: totals, the graph's shape, the last day, how fast.
+        """Sum up the whole as a report: totals, shape, the last day, what is stale, slow or large.
 
         Args:
             format: `text`, `md`, `html` (with a picture) or `json`.
@@ -128,11 +142,7 @@ class LineageVisualizer:
             raise ConfigError(f"no report in the format {format!r}; known are {', '.join(REPORTS)}")
         from lineage.render import report
 
-        engine = self.engine
-        content: dict[str, Any] = {
-            **engine.build_lineage_summary(),
-            "performance": engine.get_operation_performance_stats(),
-        }
+        content = self._summary()
         if format == "json":
             return _json(content)
         if format == "html":
@@ -336,6 +346,23 @@ class LineageVisualizer:
         from lineage.render.notebook import mimebundle
 
         return mimebundle(repr(self), self._small().to_drawing())
+
+    def _summary(self) -> dict[str, Any]:
+        engine = self.engine
+        stale, flow = engine.find_stale_data(), engine.analyze_data_volume_flow(_HOURS)
+        return {
+            **engine.build_lineage_summary(),
+            "freshness": {
+                "stale_sources": len(stale),
+                "longest_at_rest": [
+                    {name: value for name, value in each.items() if name in _OF_STALE}
+                    for each in islice(stale, _LISTED)
+                ],
+            },
+            "performance": engine.get_operation_performance_stats(),
+            "volume": {"time_window_hours": _HOURS}
+            | {name: value for name, value in flow.items() if name in _OF_VOLUME},
+        }
 
     def _small(self) -> LineageVisualizer:
         """Give a visualizer of the same that draws no more than can be read on a page."""

@@ -17,6 +17,7 @@ from lineage.calls import SCALARS, Site, begin, end, fail, resume
 from lineage.parameters import PLAIN
 from lineage.recorder import numbers
 from lineage.steps import DONE, AsyncSteps, Steps
+from lineage.stores.records import OPERATION, digest, encode
 from lineage.tracker import current, scope
 
 if TYPE_CHECKING:
@@ -39,11 +40,15 @@ _CALL = """\
         _lineage_end(_lineage_site, _lineage_call, _lineage_result{again})
         return _lineage_result
     finally:
-        _lineage_set(_lineage_call.outside)
+        {restore}
 """
+_RESTORE = "_lineage_set(_lineage_call.outside)"
+# A coroutine that is dropped ends in whatever context the garbage collector runs in.
+_RESTORE_OWN = "_lineage_get() is _lineage_call.inside and _lineage_set(_lineage_call.outside)"
 
 # The same for a function of which only the arguments and the result tell what it reads and
-# writes: as long as these are scalars, all is done here, in one frame.
+# writes: as long as these are scalars, all is done here, in one frame: what `calls.begin`,
+# `calls.end` and `Recorder.record` do takes twice the time in frames of their own.
 _FAST_CALL = """\
 def tracked({signature}):
     _lineage_tracker = {tracker}
@@ -54,7 +59,6 @@ def tracked({signature}):
     try:
         _lineage_outside = _lineage_get()
         _lineage_parent, _lineage_run = _lineage_outside or _lineage_tracker.outermost
-        _lineage_scalar = _lineage_tracker.captor.scalar
         _lineage_parameters = ({scalars})
         _lineage_recorder = _lineage_tracker.recorder
         _lineage_number = _lineage_next()
@@ -72,19 +76,31 @@ def tracked({signature}):
         raise
     else:
         _lineage_duration = _lineage_clock() - _lineage_started
-        if _lineage_type(_lineage_result) in _lineage_SCALARS:
-            try:
-                _lineage_recorder.record(
-                    _lineage_site.plain, _lineage_run, (), (),
-                    (_lineage_id, _lineage_parent, _lineage_thread(), _lineage_start_ns,
-                     _lineage_duration, None, _lineage_parameters, None, None)
+        try:
+            _lineage_segment = _lineage_recorder.journal.segment
+            _lineage_is_plain = (
+                _lineage_type(_lineage_result) in _lineage_SCALARS
+                and _lineage_plain.token is _lineage_segment.token
+                and (_lineage_run is None or _lineage_run.token is _lineage_segment.token)
+                and _lineage_recorder.notify is None
+            )
+            if _lineage_is_plain:
+                _lineage_payload = _lineage_encode((
+                    _lineage_OPERATION, _lineage_plain.number,
+                    None if _lineage_run is None else _lineage_run.number, (), (),
+                    _lineage_id, _lineage_parent, _lineage_thread(), _lineage_start_ns,
+                    _lineage_duration, None, _lineage_parameters, None, None,
+                ))
+                _lineage_segment.write(
+                    _lineage_encode((_lineage_digest(_lineage_payload), _lineage_payload))
                 )
-            except _lineage_Exception:
-                _lineage_end({resumed}, _lineage_result)
-            except _lineage_BaseException as _lineage_error:
-                _lineage_tracker.lose(_lineage_error)
-                raise
-        else:
+                _lineage_recorder.recorded += 1
+        except _lineage_Exception:  # no segment yet, or a full one: the long way opens the next
+            _lineage_is_plain = False
+        except _lineage_BaseException as _lineage_error:
+            _lineage_tracker.lose(_lineage_error)
+            raise
+        if not _lineage_is_plain:
             _lineage_end({resumed}, _lineage_result)
         return _lineage_result
     finally:
@@ -95,7 +111,7 @@ _lineage_site, _lineage_resume(
             _lineage_site, _lineage_tracker, (_lineage_id, _lineage_number),
             (_lineage_outside, _lineage_parent, _lineage_run), _lineage_parameters,
             (_lineage_start_ns, _lineage_started))"""
-_SCALAR = "{0} if _lineage_type({0}) in _lineage_PLAIN else _lineage_scalar({0}), "
+_SCALAR = "{0} if _lineage_type({0}) in _lineage_PLAIN else _lineage_tracker.captor.scalar({0}), "
 
 _STEPS = """\
 {prefix}def tracked({signature}):
@@ -105,14 +121,13 @@ _STEPS = """\
     _lineage_item = {wait}_lineage_steps.send(None)
     while _lineage_item is not _lineage_DONE:
         try:
-            _lineage_sent = yield _lineage_item
-        except _lineage_GeneratorExit:
-            {wait}_lineage_steps.close()
-            raise
+            _lineage_step, _lineage_sent = _lineage_steps.send, (yield _lineage_item)
         except _lineage_BaseException as _lineage_error:
-            _lineage_item = {wait}_lineage_steps.throw(_lineage_error)
-        else:
-            _lineage_item = {wait}_lineage_steps.send(_lineage_sent)
+            _lineage_step, _lineage_sent = _lineage_steps.throw, _lineage_error
+        try:  # outside of the handler, whose error would become the context of others
+            _lineage_item = {wait}_lineage_step(_lineage_sent)
+        finally:
+            del _lineage_sent  # or an error that goes on would refer to itself
     {result}
 """
 
@@ -186,6 +201,7 @@ def _source(
         values=values,
         owner=f", {owner}" if owner else "",
         again=f", ({values})" if needs_again else "",
+        restore=_RESTORE_OWN if is_async else _RESTORE,
         result="return _lineage_steps.value" if is_generator else "",
     )
 
@@ -243,6 +259,7 @@ def _compile(source: str, site: Site, more: dict[str, Any]) -> Callable[..., Any
     steps = AsyncSteps if inspect.isasyncgenfunction(site.function) else Steps
     names = {
         "site": site,
+        "plain": site.plain,
         "function": site.function,
         "Steps": steps,
         **_RUNTIME,
@@ -256,12 +273,14 @@ def _compile(source: str, site: Site, more: dict[str, Any]) -> Callable[..., Any
 _RUNTIME: dict[str, Any] = {
     "BaseException": BaseException,
     "DONE": DONE,
+    "OPERATION": OPERATION,
     "Exception": Exception,
-    "GeneratorExit": GeneratorExit,
     "PLAIN": PLAIN,
     "SCALARS": SCALARS,
     "begin": begin,
     "clock": time.perf_counter_ns,
+    "digest": digest,
+    "encode": encode,
     "end": end,
     "fail": fail,
     "get": current.get,

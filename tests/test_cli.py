@@ -273,7 +273,7 @@ def test_graph_data(store):
 
 
 @needs_visualizer
-@pytest.mark.parametrize("form", ["text", "md", "json"])
+@pytest.mark.parametrize("form", ["text", "md", "html", "json"])
 def test_report_forms(store, form, tmp_path):
     shown = run("report", "--format", form, "--store", store).stdout
     assert "lineage" in shown.lower() or form == "json"

@@ -23,6 +23,7 @@ class Report(StrEnum):
 
     TEXT = "text"
     MD = "md"
+    HTML = "html"
     JSON = "json"
 
 

@@ -83,13 +83,13 @@ class RowJournal:
             tables, self._decoder.tables = self._decoder.tables, {}
             if not tables:
                 return
+            self._accept(tables)
             for kind, rows in tables.items():
                 kept = self._untaken.setdefault(kind, [])
                 kept += rows
                 if len(kept) > self._most:
                     del kept[: -self._most]
                     self._missed = True
-            self._accept(tables)
 
     def take(self) -> Tables | None:
         """Give the rows appended since the last call, by kind; None when some were evicted."""
