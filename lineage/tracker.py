@@ -471,6 +471,11 @@ class LineageTracker:
             self.complete_operation(
                 operation_id, error_info="never completed", error_type="Unfinished"
             )
+        if self.lost:
+            try:
+                self.recorder.journal.note_lost(self.lost)
+            except Exception as problem:  # noqa: BLE001 - the count is still said at exit
+                logger.warning("the count of lost operations could not be kept: %s", problem)
         self.recorder.journal.close()
         if self.settings.retention_hours is not None and hasattr(self.store, "cleanup"):
             self.store.cleanup(self.settings.retention_hours)
