@@ -57,7 +57,7 @@ format: $(STAMPS)/check ## format the code and mend what ruff can mend
 
 clean: ## remove the environment, the demo and all that was built
 	rm -rf $(VENV) $(DEMO) site build dist htmlcov .coverage .coverage.* \
-		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .cache
 
 # Each stamp is a set of packages, installed once and again when pyproject.toml changes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -106,6 +107,22 @@ def test_variables_of_the_original_description_are_read(monkeypatch: pytest.Monk
     assert config.enable_persistence
     assert config.track_repository_operations
     assert config.max_graph_nodes == 2000
+
+
+# The picture of the house
+
+
+def test_the_architecture_page_shows_the_floors_and_files_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listing, floors, *_ = [block.text for block in blocks(page)]
+    linter = configparser.ConfigParser()
+    linter.read(ROOT / ".importlinter", encoding="utf-8")
+    assert floors.split() == linter["importlinter:contract:floors"]["layers"].split()
+    shown = re.findall(r"(?:^| )(\w+)\.py", listing)
+    files = [
+        path.stem for folder in ("", "stores") for path in (ROOT / "lineage" / folder).glob("*.py")
+    ]
+    assert sorted({*files} - {"__main__", *shown}) == []
 
 
 # Commands and links
