@@ -11,6 +11,7 @@ import functools
 import inspect
 import time
 from threading import get_ident
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from lineage.calls import SCALARS, Site, begin, end, fail, resume
@@ -159,21 +160,37 @@ def wrap(
     owner = parameters[0].name if has_self and site.repository is not None else None
     source = _source(site, parameters, shown, owner)
     general = _compile(source, site, {})
-    _dress(general, function)
+    _dress(general, function, parameters)
     if not _is_fast(site, parameters):
         return general
     fast = _compile(_fast_source(site, parameters, shown), site, {"_lineage_general": general})
-    return _dress(fast, function)
+    return _dress(fast, function, parameters)
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def _parameters(function: Any) -> list[inspect.Parameter]:
+    """List what a function takes, which need not be what its `__signature__` says."""
+    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
+        found = _parameters(function.__func__)
+        is_named = found[0].kind is not inspect.Parameter.VAR_POSITIONAL
+        return found[1:] if is_named else found
+    if isinstance(function, FunctionType):
+        code, defaults, closure = function.__code__, function.__defaults__, function.__closure__
+        bare = FunctionType(code, {}, function.__name__, defaults, closure)
+        bare.__kwdefaults__ = function.__kwdefaults__
+        found = list(inspect.signature(bare).parameters.values())
+        return found if not any(p.name.startswith("_lineage_") for p in found) else _ANYTHING
     try:
-        return list(inspect.signature(function, follow_wrapped=False).parameters.values())
+        found = list(inspect.signature(function, follow_wrapped=False).parameters.values())
     except (TypeError, ValueError):  # a builtin that does not tell
-        return [
-            inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-            inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-        ]
+        return _ANYTHING
+    # The default that a builtin shows need not be what it takes when nothing is given.
+    return found if all(p.default is p.empty for p in found) else _ANYTHING
+
+
+_ANYTHING = [
+    inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
+    inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
+]
 
 
 def _has_self(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> bool:
@@ -294,13 +311,19 @@ _RUNTIME: dict[str, Any] = {
 }
 
 
-def _dress(wrapper: Any, function: Any) -> Callable[..., Any]:
+def _dress(wrapper: Any, function: Any, parameters: list[inspect.Parameter]) -> Callable[..., Any]:
     """Make a wrapper look like the function: name, document, defaults, annotations."""
     functools.update_wrapper(wrapper, function)
-    wrapper.__defaults__ = getattr(function, "__defaults__", None)
-    wrapper.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
-    wrapper.__code__ = wrapper.__code__.replace(
-        co_name=function.__name__, co_qualname=function.__qualname__
+    optional = [p for p in parameters if p.default is not p.empty]
+    keywords = {p.name: p.default for p in optional if p.kind is p.KEYWORD_ONLY}
+    wrapper.__defaults__ = tuple(p.default for p in optional if p.name not in keywords) or None
+    wrapper.__kwdefaults__ = keywords or None
+    code = wrapper.__code__
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    wrapper.__code__ = code.replace(
+        co_name=function.__name__,
+        co_qualname=function.__qualname__,
+        co_flags=code.co_flags | flags & inspect.CO_ITERABLE_COROUTINE,
     )
     dressed: Callable[..., Any] = wrapper
     return dressed
