@@ -134,7 +134,11 @@ _STEPS = """\
 
 
 def wrap(
-    function: Callable[..., Any], operation_type: OperationType, prepare: Callable[[Site], None]
+    function: Callable[..., Any],
+    operation_type: OperationType,
+    prepare: Callable[[Site], None],
+    *,
+    has_owner: bool = False,
 ) -> Callable[..., Any]:
     """Give a function that behaves as another one and tracks its calls.
 
@@ -142,6 +146,7 @@ def wrap(
         function: A function, coroutine function, generator function or async generator function.
         operation_type: What it does to data.
         prepare: Completes the site, which knows the function and its parameters by then.
+        has_owner: If it is a method, its first parameter is the instance, whatever its name.
 
     Raises:
         TypeError: It is none of these.
@@ -151,7 +156,7 @@ def wrap(
     if not hasattr(function, "__qualname__"):
         raise TypeError(f"{function!r} has no name to be known by; wrap it in a function")
     parameters = _parameters(function)
-    has_self = _has_self(function, parameters)
+    has_self = _has_self(function, parameters, any_name=has_owner)
     shown = parameters[1:] if has_self else parameters
     site = Site(function, operation_type, tuple(parameter.name for parameter in shown))
     site.kinds = tuple(parameter.kind for parameter in shown)
@@ -193,10 +198,16 @@ _ANYTHING = [
 ]
 
 
-def _has_self(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> bool:
+def _has_self(
+    function: Callable[..., Any], parameters: list[inspect.Parameter], *, any_name: bool
+) -> bool:
     owner = function.__qualname__.rpartition(".")[0]
     is_method = bool(owner) and not owner.endswith("<locals>")
-    return is_method and bool(parameters) and parameters[0].name in ("self", "cls")
+    if not (is_method and parameters):
+        return False
+    first = parameters[0]
+    is_positional = first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    return first.name in ("self", "cls") or (any_name and is_positional)
 
 
 def _source(

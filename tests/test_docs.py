@@ -142,8 +142,9 @@ def _problem(command: str) -> str | None:
 
 
 def _usage_problem(words: list[str]) -> str | None:
-    from lineage.cli import app
     from typer.main import get_command
+
+    from lineage.cli import app
 
     found: Any = get_command(app)
     words = list(words)
