@@ -365,7 +365,8 @@ class LineageTracker:
         known = links.source(
             source.source_type, source.source_id, source.location, metadata=metadata
         )
-        return links.Ref(known, source.version or version, schema)
+        own = links.clean(source.version) if source.version else version
+        return links.Ref(known, own, schema)
 
     def bounded(self, captor: Captor, value: Mapping[str, Any] | None) -> dict[str, Any]:
         """Give the plain, redacted form of a mapping, or say its size if that is too large."""
