@@ -20,6 +20,8 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound="Callable[..., Any]")
+TRACKED = "__lineage_tracked__"
+"""The attribute of a method that is tracked as a repository's, and need not be once more."""
 Sources = "str | DataSource | Iterable[str | DataSource]"
 
 
@@ -116,7 +118,12 @@ def track_repository_operation(
         site.repository = describe
         site.tracker = tracker
 
-    return lambda function: _decorate(function, kind, prepare)
+    def decorate(function: Any) -> Any:
+        tracked = _decorate(function, kind, prepare, has_owner=True)
+        setattr(getattr(tracked, "__func__", tracked), TRACKED, True)
+        return tracked
+
+    return decorate
 
 
 def describe_repository(
@@ -140,10 +147,12 @@ def describe_repository(
     return Repository(place, name, {"class": kind.__qualname__, **known})
 
 
-def _decorate(function: Any, kind: OperationType, prepare: Callable[[Site], None]) -> Any:
+def _decorate(
+    function: Any, kind: OperationType, prepare: Callable[[Site], None], *, has_owner: bool = False
+) -> Any:
     if isinstance(function, staticmethod | classmethod):
         return type(function)(wrap(function.__func__, kind, prepare))
-    return wrap(function, kind, prepare)
+    return wrap(function, kind, prepare, has_owner=has_owner)
 
 
 def _declared(

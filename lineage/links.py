@@ -78,7 +78,7 @@ def source(
     if known is None:
         if len(_sources) >= _INTERNED:
             _sources.clear()
-        names = [_clean(source_type), _clean(source_id), _clean(location)]
+        names = [clean(source_type), clean(source_id), clean(location)]
         fields = [f"{names[0]}:{names[1]}", *names]
         known = _sources[key] = Definition(SOURCE, time.time_ns(), fields, metadata)
     return known
@@ -120,5 +120,6 @@ def module_name(module: str) -> str:
     return os.path.splitext(os.path.basename(file))[0] if file else module
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """Redact a text, and write what is no Unicode in escapes."""
     return redact_text(text).encode("utf-8", "backslashreplace").decode()

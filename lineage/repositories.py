@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lineage.core import DataSource, OperationType
-from lineage.decorators import describe_repository, track_repository_operation
+from lineage.decorators import TRACKED, describe_repository, track_repository_operation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,6 @@ _PREFIXES = {
     "load": OperationType.READ,
     "read": OperationType.READ,
 }
-_MARK = "__lineage_tracked__"
 
 
 class TrackedRepository:
@@ -46,11 +45,9 @@ class TrackedRepository:
         super().__init_subclass__(**options)
         for name, member in list(vars(cls).items()):
             kind = _PREFIXES.get(name.partition("_")[0])
-            if kind is None or not inspect.isfunction(member) or hasattr(member, _MARK):
+            if kind is None or not inspect.isfunction(member) or hasattr(member, TRACKED):
                 continue
-            tracked = track_repository_operation(kind, source=_source_of)(member)
-            setattr(tracked, _MARK, True)
-            setattr(cls, name, tracked)
+            setattr(cls, name, track_repository_operation(kind, source=_source_of)(member))
 
     def lineage_source(self, arguments: Mapping[str, Any]) -> DataSource:
         """Give the data source that a call with these arguments reads or writes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,20 @@ class AsyncSteps(_Tally):
 
     async def send(self, value: Any) -> Any:
         """Take the next item, or DONE."""
-        return await self._step(self._generator.asend(value))
+        return await self._step(self._begin() if value is None else self._generator.asend(value))
+
+    def _begin(self) -> Coroutine[Any, Any, Any]:
+        """Go on, unseen by the event loop.
+
+        A loop that ends closes all generators that it knows at once: the wrapper closes this one,
+        which must not be under way then.
+        """
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return self._generator.asend(None)
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
 
     async def throw(self, error: BaseException) -> Any:
         """Raise an error where the generator waits; gives the next item, or DONE."""

@@ -365,7 +365,8 @@ class LineageTracker:
         known = links.source(
             source.source_type, source.source_id, source.location, metadata=metadata
         )
-        return links.Ref(known, source.version or version, schema)
+        own = links.clean(source.version) if source.version else version
+        return links.Ref(known, own, schema)
 
     def bounded(self, captor: Captor, value: Mapping[str, Any] | None) -> dict[str, Any]:
         """Give the plain, redacted form of a mapping, or say its size if that is too large."""
@@ -471,6 +472,11 @@ class LineageTracker:
             self.complete_operation(
                 operation_id, error_info="never completed", error_type="Unfinished"
             )
+        if self.lost:
+            try:
+                self.recorder.journal.note_lost(self.lost)
+            except Exception as problem:  # noqa: BLE001 - the count is still said at exit
+                logger.warning("the count of lost operations could not be kept: %s", problem)
         self.recorder.journal.close()
         if self.settings.retention_hours is not None and hasattr(self.store, "cleanup"):
             self.store.cleanup(self.settings.retention_hours)

@@ -11,6 +11,7 @@ import functools
 import inspect
 import time
 from threading import get_ident
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from lineage.calls import SCALARS, Site, begin, end, fail, resume
@@ -133,7 +134,11 @@ _STEPS = """\
 
 
 def wrap(
-    function: Callable[..., Any], operation_type: OperationType, prepare: Callable[[Site], None]
+    function: Callable[..., Any],
+    operation_type: OperationType,
+    prepare: Callable[[Site], None],
+    *,
+    has_owner: bool = False,
 ) -> Callable[..., Any]:
     """Give a function that behaves as another one and tracks its calls.
 
@@ -141,6 +146,7 @@ def wrap(
         function: A function, coroutine function, generator function or async generator function.
         operation_type: What it does to data.
         prepare: Completes the site, which knows the function and its parameters by then.
+        has_owner: If it is a method, its first parameter is the instance, whatever its name.
 
     Raises:
         TypeError: It is none of these.
@@ -150,7 +156,7 @@ def wrap(
     if not hasattr(function, "__qualname__"):
         raise TypeError(f"{function!r} has no name to be known by; wrap it in a function")
     parameters = _parameters(function)
-    has_self = _has_self(function, parameters)
+    has_self = _has_self(function, parameters, any_name=has_owner)
     shown = parameters[1:] if has_self else parameters
     site = Site(function, operation_type, tuple(parameter.name for parameter in shown))
     site.kinds = tuple(parameter.kind for parameter in shown)
@@ -159,27 +165,49 @@ def wrap(
     owner = parameters[0].name if has_self and site.repository is not None else None
     source = _source(site, parameters, shown, owner)
     general = _compile(source, site, {})
-    _dress(general, function)
+    _dress(general, function, parameters)
     if not _is_fast(site, parameters):
         return general
     fast = _compile(_fast_source(site, parameters, shown), site, {"_lineage_general": general})
-    return _dress(fast, function)
+    return _dress(fast, function, parameters)
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def _parameters(function: Any) -> list[inspect.Parameter]:
+    """List what a function takes, which need not be what its `__signature__` says."""
+    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
+        found = _parameters(function.__func__)
+        is_named = found[0].kind is not inspect.Parameter.VAR_POSITIONAL
+        return found[1:] if is_named else found
+    if isinstance(function, FunctionType):
+        code, defaults, closure = function.__code__, function.__defaults__, function.__closure__
+        bare = FunctionType(code, {}, function.__name__, defaults, closure)
+        bare.__kwdefaults__ = function.__kwdefaults__
+        found = list(inspect.signature(bare).parameters.values())
+        return found if not any(p.name.startswith("_lineage_") for p in found) else _ANYTHING
     try:
-        return list(inspect.signature(function, follow_wrapped=False).parameters.values())
+        found = list(inspect.signature(function, follow_wrapped=False).parameters.values())
     except (TypeError, ValueError):  # a builtin that does not tell
-        return [
-            inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-            inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-        ]
+        return _ANYTHING
+    # The default that a builtin shows need not be what it takes when nothing is given.
+    return found if all(p.default is p.empty for p in found) else _ANYTHING
 
 
-def _has_self(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> bool:
+_ANYTHING = [
+    inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
+    inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
+]
+
+
+def _has_self(
+    function: Callable[..., Any], parameters: list[inspect.Parameter], *, any_name: bool
+) -> bool:
     owner = function.__qualname__.rpartition(".")[0]
     is_method = bool(owner) and not owner.endswith("<locals>")
-    return is_method and bool(parameters) and parameters[0].name in ("self", "cls")
+    if not (is_method and parameters):
+        return False
+    first = parameters[0]
+    is_positional = first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
+    return first.name in ("self", "cls") or (any_name and is_positional)
 
 
 def _source(
@@ -294,13 +322,19 @@ _RUNTIME: dict[str, Any] = {
 }
 
 
-def _dress(wrapper: Any, function: Any) -> Callable[..., Any]:
+def _dress(wrapper: Any, function: Any, parameters: list[inspect.Parameter]) -> Callable[..., Any]:
     """Make a wrapper look like the function: name, document, defaults, annotations."""
     functools.update_wrapper(wrapper, function)
-    wrapper.__defaults__ = getattr(function, "__defaults__", None)
-    wrapper.__kwdefaults__ = getattr(function, "__kwdefaults__", None)
-    wrapper.__code__ = wrapper.__code__.replace(
-        co_name=function.__name__, co_qualname=function.__qualname__
+    optional = [p for p in parameters if p.default is not p.empty]
+    keywords = {p.name: p.default for p in optional if p.kind is p.KEYWORD_ONLY}
+    wrapper.__defaults__ = tuple(p.default for p in optional if p.name not in keywords) or None
+    wrapper.__kwdefaults__ = keywords or None
+    code = wrapper.__code__
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    wrapper.__code__ = code.replace(
+        co_name=function.__name__,
+        co_qualname=function.__qualname__,
+        co_flags=code.co_flags | flags & inspect.CO_ITERABLE_COROUTINE,
     )
     dressed: Callable[..., Any] = wrapper
     return dressed
