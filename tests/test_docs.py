@@ -125,6 +125,17 @@ def test_the_architecture_page_shows_the_floors_and_files_that_are_there() -> No
     assert sorted({*files} - {"__main__", *shown}) == []
 
 
+def test_the_costs_in_the_readme_are_those_of_the_performance_page() -> None:
+    found = [
+        re.search(
+            r"<!-- calls:[^\n]*\n(.*?)<!-- end -->", page.read_text(encoding="utf-8"), re.DOTALL
+        )
+        for page in (ROOT / "README.md", ROOT / "docs" / "performance.md")
+    ]
+    readme, performance = (match[1].strip() for match in found if match)
+    assert readme in performance
+
+
 # Commands and links
 
 

