@@ -39,6 +39,10 @@ class History(Mapping[str, DataOperation]):
         self._store = store
         self._recorder = recorder
         self._most = max_operations
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what is held, and the lock that another thread may hold across a fork."""
         self._lock = threading.RLock()
         self._clear()
 

@@ -25,6 +25,8 @@ Outcome = tuple[Any, ...]
 
 
 numbers = count(1)
+_ATTEMPTS = 6
+_MORE = 1 << 20
 
 
 class Recorder:
@@ -89,8 +91,7 @@ class Recorder:
             if journal.segment is segment:
                 raise
             # The segment is full, or took a part of the frame: once more, into the next one.
-            segment = journal.open()
-            segment.append(_encode(segment, site, run, inputs, outputs, outcome))
+            self._write_on(site, run, inputs, outputs, outcome)
         self.recorded += 1
         if self.notify is not None:
             try:
@@ -98,6 +99,20 @@ class Recorder:
             except Exception:
                 # Not to the caller: the record is written, and must not be written again.
                 logger.exception("telling the subscribers of an operation failed")
+
+    def _write_on(self, *record: Any) -> None:
+        for attempt in range(_ATTEMPTS):
+            segment = self.journal.open()
+            try:
+                payload = _encode(segment, *record)
+                segment.append(payload)
+            except StoreError:
+                if attempt == _ATTEMPTS - 1 or self.journal.segment is segment:
+                    raise
+                # Other threads have filled it, or it takes many large definitions: ask for more.
+                self.journal.retire(segment, _MORE << attempt)
+            else:
+                return
 
     def lose(self, problem: BaseException) -> None:
         """Count an operation that could not be recorded, and keep why for whoever asks."""

@@ -489,6 +489,7 @@ def set_global_tracker(tracker: LineageTracker | None) -> None:
 def _after_fork_in_child() -> None:
     for tracker in list(_trackers):
         tracker.recorder.renew()
+        tracker._history.renew()
 
 
 def _at_exit() -> None:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lineage")
 
 SUFFIX = ".seg"
+ATTEMPTS = 6
+"""How often a record is tried in a new segment, when other threads fill them as fast."""
+_MOST_READERS = 16
 _ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
 _PREFIX_SIZE = len(MARK) + 8
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
@@ -63,13 +66,18 @@ class Journal:
     ) -> None:
         self.folder = folder
         self.segment: Segment | None = None
-        self._least_bytes = 0
+        self._needed = 0
         self._segment_bytes = segment_bytes
         self._on_full = on_full
-        self._lock = threading.Lock()
-        self._taking = threading.Lock()
-        self._readers: list[SegmentReader] = []
+        self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
+        self._has_missed = False
+        self._new_locks()
         _journals.add(self)
+
+    def _new_locks(self) -> None:
+        # Reentrant: a signal handler, or a finalizer, may be tracked while its thread holds one.
+        self._lock = threading.RLock()
+        self._taking = threading.RLock()
 
     def append_row(self, kind: str, row: Mapping[str, Any]) -> None:
         """Append one row of any kind, its times in microseconds.
@@ -78,10 +86,15 @@ class Journal:
             StoreError: It could not be written.
         """
         payload = encode((ROW, kind, dict(row)))
-        try:
-            self.open().append(payload)
-        except StoreError:
-            self.open().append(payload)  # the segment was full, or took a part: into the next one
+        for attempt in range(ATTEMPTS):
+            segment = self.open()
+            try:
+                segment.append(payload)
+            except StoreError:
+                if attempt == ATTEMPTS - 1 or self.segment is segment:
+                    raise
+            else:
+                return
 
     def note_lost(self, count: int) -> None:
         """Write into the segment how many operations this process could not record.
@@ -111,10 +124,10 @@ class Journal:
     def retire(self, segment: Segment, needed: int) -> None:
         """Write no more to a segment: it had no room for so many bytes, or is broken when 0."""
         with self._lock:
+            self._needed = max(self._needed, needed)
             if self.segment is not segment:
                 return
             self.segment = None
-            self._least_bytes = 2 * needed + _ROOM
         if needed and self._on_full is not None:
             try:
                 self._on_full()
@@ -129,18 +142,27 @@ class Journal:
         """
         taken: Tables = {}
         with self._taking:
-            for reader in list(self._readers):
-                is_open = self.segment is not None and self.segment.path == reader.path
+            for known in list(self._readers):
+                reader, segment = known
+                is_done = segment() is None  # asked first: nobody is left who could write to it
                 try:
                     tables = reader.read_on()
                 except FileNotFoundError:
-                    self._readers.remove(reader)
-                    return None
+                    self._readers.remove(known)
+                    self._has_missed = True
+                    continue
                 for kind, rows in tables.items():
                     taken.setdefault(kind, []).extend(rows)
-                if not is_open:
-                    self._readers.remove(reader)
-        return taken
+                if is_done:
+                    self._readers.remove(known)
+            has_missed, self._has_missed = self._has_missed, False
+        return None if has_missed else taken
+
+    def _forget_sealed(self) -> None:
+        """Keep no readers of segments that are gone, for the case that nobody ever reads on."""
+        kept = [known for known in self._readers if known[0].path.exists()]
+        self._has_missed |= len(kept) < len(self._readers)
+        self._readers = kept
 
     def close(self) -> None:
         """Let go of the segment, and of its lock; the next record opens another."""
@@ -159,7 +181,7 @@ class Journal:
                 f"cannot open a journal segment in {self.folder}: {error}; "
                 "check that the folder can be written and the disk is not full"
             ) from error
-        size = max(self._segment_bytes, self._least_bytes)
+        size, self._needed = max(self._segment_bytes, 2 * self._needed + _ROOM), 0
         segment = open_segment(path, fd, size, self.retire)
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
@@ -170,7 +192,10 @@ class Journal:
             with suppress(OSError):  # the first error is the one to tell
                 hidden.unlink()
             raise StoreError(f"cannot start journal segment {path}: {error}") from error
-        self._readers.append(SegmentReader(path))
+        with self._taking:
+            if len(self._readers) > _MOST_READERS:
+                self._forget_sealed()
+            self._readers.append((SegmentReader(path), weakref.ref(segment)))
         return segment
 
 
@@ -179,7 +204,8 @@ _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for journal in list(_journals):
-        journal._lock = threading.Lock()
+        journal._new_locks()
+        journal._readers, journal._has_missed = [], True
         segment, journal.segment = journal.segment, None
         if segment is not None:
             segment.abandon()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +29,6 @@ class MemoryStore:
     Args:
         max_operations: How many operations are kept, and how many rows of each other kind.
 
-    Attributes:
-        evicted: How many rows were dropped to make room for newer ones.
-
     >>> store = MemoryStore(max_operations=1)
     >>> store.append("runs", [{"run_id": "a"}, {"run_id": "b"}])
     >>> store.evicted, [table["run_id"].to_pylist() for table in store.scan("runs")]
@@ -42,13 +38,17 @@ class MemoryStore:
     def __init__(self, max_operations: int = 100_000) -> None:
         if max_operations < 1:
             raise ValueError(f"max_operations is {max_operations}; keep at least 1")
-        self.evicted = 0
+        self._evicted = 0
         self._most = max_operations
         self._rows: dict[str, deque[tuple[Any, ...]]] = {
             kind: deque(maxlen=max_operations) for kind in KINDS
         }
-        self._lock = threading.Lock()
         self.journal = RowJournal(self._extend, max_operations=max_operations, lazy=True)
+
+    @property
+    def evicted(self) -> int:
+        """How many rows were dropped to make room for newer ones."""
+        return self._evicted + self.journal.dropped
 
     def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Keep rows of one kind, and drop the oldest when there are too many."""
@@ -58,7 +58,7 @@ class MemoryStore:
         self._extend({kind: new})
 
     def _extend(self, tables: Tables) -> None:
-        with self._lock:
+        with self.journal.lock:
             for kind, rows in tables.items():
                 self._keep(kind, rows)
 
@@ -67,7 +67,7 @@ class MemoryStore:
         if kind == "schemas":
             known = {row[0] for row in kept}
             new = [row for row in distinct_schemas(new) if row[0] not in known]
-        self.evicted += max(0, len(kept) + len(new) - self._most)
+        self._evicted += max(0, len(kept) + len(new) - self._most)
         kept.extend(new)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
@@ -76,7 +76,7 @@ class MemoryStore:
 
         check_kind(kind)
         self.journal.drain()
-        with self._lock:
+        with self.journal.lock:
             kept = {name: list(self._rows[name]) for name in {kind, "operations"}}
         rows = with_derived(kept)[kind] if kind in DERIVED else {"": kept[kind]}
         table = table_from_tuples(kind, [row for group in rows.values() for row in group])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ class RowJournal:
     Args:
         accept: Takes the rows, in column order, by kind.
         max_operations: Most rows of a kind held for `take`, and most records that wait when lazy;
-            the oldest go first.
+            the oldest go first, counted in `dropped`.
         lazy: Let records wait, undecoded, until `drain` or `take`. Otherwise `append` returns when
             `accept` has the rows.
     """
@@ -39,11 +41,13 @@ class RowJournal:
         self._lazy = lazy
         self._decoder = RecordDecoder()
         self._decoder.header = process_header()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._waiting: deque[bytes] = deque(maxlen=max_operations)
         self._untaken: Tables = {}
         self._most = max_operations
         self._missed = False
+        self.dropped = 0
+        _journals.add(self)
 
     @property
     def segment(self) -> RowJournal:
@@ -63,21 +67,25 @@ class RowJournal:
 
     def append(self, payload: bytes) -> None:
         """Keep one record."""
-        if len(self._waiting) == self._waiting.maxlen:
-            self._missed = True
-        self._waiting.append(payload)
-        if not self._lazy:
+        if self._lazy:
+            if len(self._waiting) == self._waiting.maxlen:
+                self._missed = True
+                self.dropped += 1
+            self._waiting.append(payload)
+            return
+        with self.lock:  # or another thread's drain would hear that this record was not taken
+            self._waiting.append(payload)
             self.drain()
 
     def define(self, definition: Definition) -> None:
         """Keep a definition; definitions are never evicted."""
-        with self._lock:
+        with self.lock:
             self._decoder.feed(encode((definition.tag, definition.number, *definition.fields)))
         definition.token = self.token
 
     def drain(self) -> None:
         """Hand the rows of all records that waited to the store."""
-        with self._lock:
+        with self.lock:
             while self._waiting:
                 self._decoder.feed(self._waiting.popleft())
             tables, self._decoder.tables = self._decoder.tables, {}
@@ -93,7 +101,7 @@ class RowJournal:
 
     def take(self) -> Tables | None:
         """Give the rows appended since the last call, by kind; None when some were evicted."""
-        with self._lock:
+        with self.lock:
             self.drain()
             taken, missed = self._untaken, self._missed
             self._untaken, self._missed = {}, False
@@ -109,6 +117,18 @@ class RowJournal:
     def close(self) -> None:
         """Hand over what waits."""
         self.drain()
+
+
+_journals: weakref.WeakSet[RowJournal] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for journal in list(_journals):
+        journal.lock = threading.RLock()
+        journal._missed = True  # another thread of the parent may have been half way
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def append_tables(store: Store, tables: Tables) -> None:

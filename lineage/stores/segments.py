@@ -49,7 +49,7 @@ class Segment:
             or, when n is 0, it is broken.
     """
 
-    __slots__ = ("_fd", "_left", "_retire", "path", "token")
+    __slots__ = ("__weakref__", "_fd", "_left", "_retire", "path", "token")
 
     def __init__(self, path: Path, fd: int, size: int, retire: Retire) -> None:
         self._fd = fd
