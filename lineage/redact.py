@@ -19,7 +19,7 @@ _SECRET_NAME = re.compile(
 )
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|"
-    r"credential|authorization|cookie|signature|\bsig|\bsas)"
+    r"credential|authorization|cookie|signature|\bsig(?![a-z])|\bsas(?![a-z]))"
 )
 # Repetitions are bounded, so that no text takes quadratic time.
 _PATTERNS = [
@@ -36,8 +36,13 @@ _PATTERNS = [
         ),
         rf"\1{REDACTED}",
     ),
-    (re.compile(rf"(--?[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}\s)\S+", re.IGNORECASE), rf"\1{REDACTED}"),
-    (re.compile(r"\b(bearer|basic)\s[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (
+        re.compile(rf"((?<![\w-])--?[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}\s)\S+", re.IGNORECASE),
+        rf"\1{REDACTED}",
+    ),
+    (re.compile(r"\b(bearer)\s[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    # "basic statistics" are none.
+    (re.compile(r"\b([Bb]asic)\s(?=[\w.~+/-]*[A-Z0-9=])[\w.~+/=-]{8,}"), rf"\1 {REDACTED}"),
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL),
         REDACTED,
@@ -58,7 +63,7 @@ _PATTERNS = [
 _MARKS = (
     *("://", "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie"),
     *("sig", "sas", "bearer", "basic", "begin", "eyj", "akia", "asia", "gh", "glpat-", "xox"),
-    *("sk-", "k_", "aiza", "ya29", "hf_", "pypi-", "npm_", "lin_", "sg."),
+    *("github_pat_", "sk-", "k_", "aiza", "ya29", "hf_", "pypi-", "npm_", "lin_", "sg."),
 )
 
 
