@@ -25,6 +25,7 @@ help: ## list what make can do here
 venv: $(STAMPS)/check ## make the environment in .venv with all that tests and checks need
 
 demo: $(STAMPS)/demo ## track a pipeline over real data in two processes, and draw what it did
+	rm -rf $(DEMO)
 	$(BIN)/python examples/flights.py --folder $(DEMO)
 
 pictures: demo ## draw the pictures of README.md and docs/ anew, from the demo
@@ -56,7 +57,7 @@ format: $(STAMPS)/check ## format the code and mend what ruff can mend
 
 clean: ## remove the environment, the demo and all that was built
 	rm -rf $(VENV) $(DEMO) site build dist htmlcov .coverage .coverage.* \
-		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .cache
 
 # Each stamp is a set of packages, installed once and again when pyproject.toml changes.
 

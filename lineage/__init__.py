@@ -34,15 +34,11 @@ if TYPE_CHECKING:
     from lineage.query import LineageQueryEngine
     from lineage.repositories import TrackedRepository
     from lineage.run import Run, init, track
+    from lineage.settings import TrackerSettings
     from lineage.stores.base import open_store
     from lineage.stores.memory import MemoryStore
     from lineage.stores.parquet import LineageMetadataRepository
-    from lineage.tracker import (
-        LineageTracker,
-        TrackerSettings,
-        get_global_tracker,
-        set_global_tracker,
-    )
+    from lineage.tracker import LineageTracker, get_global_tracker, set_global_tracker
     from lineage.visualizer import LineageVisualizer
 
 __version__ = "0.1.0"
@@ -64,15 +60,11 @@ _HOMES = {
     "query": ("LineageQueryEngine",),
     "repositories": ("TrackedRepository",),
     "run": ("Run", "init", "track"),
+    "settings": ("TrackerSettings",),
     "stores.base": ("open_store",),
     "stores.memory": ("MemoryStore",),
     "stores.parquet": ("LineageMetadataRepository",),
-    "tracker": (
-        "LineageTracker",
-        "TrackerSettings",
-        "get_global_tracker",
-        "set_global_tracker",
-    ),
+    "tracker": ("LineageTracker", "get_global_tracker", "set_global_tracker"),
     "visualizer": ("LineageVisualizer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -57,7 +57,8 @@ class DataSource:
         source_type: Kind of source, such as `repository`, `file`, `api`, `dataframe`; no colon.
         source_id: Logical name within that kind.
         location: Path, URL or other address; `memory` for a value in memory.
-        schema_info: Columns and types, `{"columns": {name: type}}`, when known.
+        schema_info: Columns and types when known, `{"columns": {name: type}}`; those of a frame are
+            recorded in order, `{"columns": [{"name": …, "type": …}]}`.
         metadata: Anything else worth keeping, as JSON values.
         version: For a value or a store, the id of the operation that wrote it; for a file, its
             fingerprint.

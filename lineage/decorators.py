@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from lineage.calls import Declared, Repository, Site
 from lineage.core import DataSource, OperationType
+from lineage.sites import Declared, Repository, Site
 from lineage.tracker import LineageTracker, get_global_tracker, set_global_tracker
 from lineage.wrapping import wrap
 

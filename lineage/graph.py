@@ -325,7 +325,7 @@ class Adjacency:
         if self._plain is None:
             arrays = (self.offsets, self.values)
             listed = len(self.offsets) + len(self.values) <= _LISTED
-            offsets, values = (x.tolist() if listed else memoryview(x) for x in arrays)
+            offsets, values = (x.tolist() if listed else x.data for x in arrays)
             self._plain = (offsets, values)
         return self._plain
 
@@ -343,7 +343,8 @@ class Adjacency:
         counts = self.counts(keys)
         before = np.cumsum(counts) - counts
         places = np.repeat(self.offsets[keys] - before, counts) + np.arange(counts.sum())
-        return self.values[places]
+        gathered: NDArray[np.int32] = self.values[places]
+        return gathered
 
     def walk(
         self, start: int, *, max_depth: int | None = None, until: int | None = None
@@ -401,7 +402,7 @@ class Adjacency:
         offsets, values = self.plain
         steps = np.full(len(self.offsets) - 1, -1, np.int32)
         steps[reached] = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
-        seen, way = memoryview(steps), [end]
+        seen, way = steps.data, [end]
         for nearer in range(seen[end] - 1, -1, -1):
             for other in values[offsets[end] : offsets[end + 1]]:
                 if seen[other] == nearer:

@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from lineage import codec, links
 from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
+from lineage.settings import TrackerSettings
 from lineage.stores.base import open_store
 from lineage.stores.records import RUN, Definition, process_header
 from lineage.tracker import (
     LineageTracker,
-    TrackerSettings,
     current,
     get_global_tracker,
     scope,

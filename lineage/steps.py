@@ -12,7 +12,7 @@ from lineage.tracker import current
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 
-    from lineage.calls import Call, Site
+    from lineage.sites import Call, Site
 
 _clock = time.perf_counter_ns
 DONE = object()

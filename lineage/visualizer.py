@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +12,19 @@ from lineage.codec import json_default
 from lineage.errors import ConfigError, LineageError, MissingDependencyError
 from lineage.query import LineageQueryEngine
 from lineage.render import renderer
-from lineage.render.boxes import node_box, operation_box
+from lineage.render.boxes import node_box
 from lineage.render.drawing import Arrow, Box, Drawing
 from lineage.render.labels import short_labels
 from lineage.render.sketch import READABLE, part_of
+from lineage.render.steps import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from lineage.analysis.activity import Timeline
     from lineage.analysis.graph_data import GraphData
     from lineage.analysis.impact import Impact
-    from lineage.core import DataOperation, DataSource
+    from lineage.core import DataOperation
     from lineage.render.sketch import Part
 
 IMAGES = ("png", "pdf")
@@ -38,8 +38,6 @@ _OF_VOLUME = (
     *("total_operations", "total_records_in", "total_records_out"),
     *("operations_by_type", "repository_volumes"),
 )
-_LOOKED_AT = 20_000
-"""Of more operations than this only the newest are drawn, so that a picture takes seconds."""
 
 
 class LineageVisualizer:
@@ -184,7 +182,7 @@ class LineageVisualizer:
         notes = [part.note]
         if include_operations:
             room = max(1, limit - len(boxes))
-            steps = _Steps(self._operations(node_id, depth), {box.id for box in boxes})
+            steps = Steps(self._operations(node_id, depth), {box.id for box in boxes})
             boxes += steps.boxes(room)
             arrows = steps.arrows(room)
             notes.append(steps.note(room))
@@ -391,61 +389,6 @@ class LineageVisualizer:
             for node_id in part.node_ids
         ]
         return boxes, [Arrow(*edge) for edge in part.edges]
-
-
-class _Steps:
-    """The operations of a drawing, those that are alike together, the newest first.
-
-    Alike are operations of the same function on the same sources with the same outcome.
-    """
-
-    def __init__(self, operations: Sequence[DataOperation], data: set[str]) -> None:
-        self._data = data
-        self._newest: dict[tuple[Any, ...], DataOperation] = {}
-        self._times: Counter[tuple[Any, ...]] = Counter()
-        self._unseen = max(0, len(operations) - _LOOKED_AT)
-        for operation in islice(reversed(operations), _LOOKED_AT):
-            ends = [self._ends(sources) for sources in (operation.inputs, operation.outputs)]
-            if any(ends) or not (operation.inputs or operation.outputs):
-                code = (operation.operation_type, operation.code_module, operation.code_name)
-                key = (*code, operation.status, *map(tuple, ends))
-                self._newest.setdefault(key, operation)
-                self._times[key] += 1
-
-    def boxes(self, room: int) -> list[Box]:
-        """Draw the newest of them."""
-        return [
-            operation_box(operation, f"op_{operation.operation_id}", times=self._times[key])
-            for key, operation in islice(self._newest.items(), room)
-        ]
-
-    def arrows(self, room: int) -> list[Arrow]:
-        """Join them to the data; a failed operation has not written, and its arrow says so."""
-        arrows = []
-        for operation in islice(self._newest.values(), room):
-            name = f"op_{operation.operation_id}"
-            word = "not written" if operation.is_failed else ""
-            arrows += [Arrow(end, name, "input") for end in self._ends(operation.inputs)]
-            arrows += [Arrow(name, end, "output", word) for end in self._ends(operation.outputs)]
-        return arrows
-
-    def note(self, room: int) -> str:
-        """Say what was left out."""
-        groups = len(self._newest)
-        notes = [
-            f"Not drawn: {groups - room:,} of {groups:,} kinds of operations."
-            if groups > room
-            else "",
-            f"Not looked at: {self._unseen:,} older operations." if self._unseen else "",
-        ]
-        return " ".join(filter(None, notes))
-
-    def _ends(self, sources: Iterable[DataSource]) -> list[str]:
-        return [
-            node_id
-            for node_id in dict.fromkeys(source.node_id for source in sources)
-            if node_id in self._data
-        ]
 
 
 def _image(dot: str, form: str) -> bytes:

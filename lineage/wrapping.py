@@ -14,9 +14,10 @@ from threading import get_ident
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from lineage.calls import SCALARS, Site, begin, end, fail, resume
+from lineage.calls import SCALARS, begin, end, fail, resume
 from lineage.parameters import PLAIN
 from lineage.recorder import numbers
+from lineage.sites import Site
 from lineage.steps import DONE, AsyncSteps, Steps
 from lineage.stores.records import OPERATION, digest, encode
 from lineage.tracker import current, scope

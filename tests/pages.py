@@ -52,5 +52,6 @@ def run(page: Path, text: str, names: dict[str, Any]) -> list[str]:
                 exec(compile(code, str(page), "exec"), names)
             printed.append(stream.getvalue())
         elif block.language == "text" and "output" in block.rest:
-            assert printed[-1] == block.text, f"{page.name}:{block.line}"
+            where = f"{page.name}:{block.line} wants {block.text!r}"
+            assert printed[-1] == block.text, f"{where}, but it printed {printed[-1]!r}"
     return printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -47,7 +48,7 @@ def test_a_page_whose_code_is_wrong_fails(tmp_path: Path) -> None:
     with pytest.raises(NameError):
         run(page, "```python\nmissing\n```\n", {})
     with pytest.raises(AssertionError):
-        run(page, "```python\nprint(1)\n```\n\n```text output\n2\n```\n", {})
+        run(page, '```python\nprint(1)\n```\n\n```text title="output"\n2\n```\n', {})
 
 
 # The original description, as its author wrote it
@@ -108,6 +109,33 @@ def test_variables_of_the_original_description_are_read(monkeypatch: pytest.Monk
     assert config.max_graph_nodes == 2000
 
 
+# The picture of the house
+
+
+def test_the_architecture_page_shows_the_floors_and_files_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listing, floors, *_ = [block.text for block in blocks(page)]
+    linter = configparser.ConfigParser()
+    linter.read(ROOT / ".importlinter", encoding="utf-8")
+    assert floors.split() == linter["importlinter:contract:floors"]["layers"].split()
+    shown = re.findall(r"(?:^| )(\w+)\.py", listing)
+    files = [
+        path.stem for folder in ("", "stores") for path in (ROOT / "lineage" / folder).glob("*.py")
+    ]
+    assert sorted({*files} - {"__main__", *shown}) == []
+
+
+def test_the_costs_in_the_readme_are_those_of_the_performance_page() -> None:
+    found = [
+        re.search(
+            r"<!-- calls:[^\n]*\n(.*?)<!-- end -->", page.read_text(encoding="utf-8"), re.DOTALL
+        )
+        for page in (ROOT / "README.md", ROOT / "docs" / "performance.md")
+    ]
+    readme, performance = (match[1].strip() for match in found if match)
+    assert readme in performance
+
+
 # Commands and links
 
 
@@ -138,7 +166,11 @@ def _problem(command: str) -> str | None:
         return f"no such file: {missing}" if missing else None
     if tool == "lineage":
         return _usage_problem(rest)
-    return None if tool in ("export", "git", "pip", "pre-commit", "cd") else f"unknown tool {tool}"
+    return (
+        None
+        if tool in ("apt-get", "export", "git", "pip", "pre-commit")
+        else f"unknown tool {tool}"
+    )
 
 
 def _usage_problem(words: list[str]) -> str | None:

@@ -121,6 +121,15 @@ class TestStructure:
         parts = nx.strongly_connected_components(oracle(pairs))
         assert build(pairs).cycles() == sorted(sorted(part) for part in parts if len(part) > 1)
 
+    def test_among_keeps_the_order_and_the_edges_inside(self):
+        graph = LineageGraph.from_edges([("a:1", "a:2"), ("a:2", "a:3"), ("a:3", "a:3")])
+        part = graph.among(["a:3", "a:2", "a:3"])
+        assert part.node_ids == ("a:2", "a:3")
+        assert part.edges() == [("a:2", "a:3"), ("a:3", "a:3")]
+        assert len(graph.among([])) == 0
+        with pytest.raises(NodeNotFoundError):
+            graph.among(["a:9"])
+
     @given(pairs=edges, node=st.sampled_from(NAMES), depth=depths)
     def test_subgraph_keeps_the_edges_inside(self, pairs, node, depth):
         graph, expected = build(pairs), oracle(pairs)

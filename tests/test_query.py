@@ -252,6 +252,22 @@ class TestLineage:
         assert engine.downstream(node, 1) == {EQUITY.node_id, OPTION.node_id}
         assert engine.get_data_lineage(node)["root_node"] == node
 
+    def test_the_newest_write_of_each_node(self):
+        tracker = LineageTracker()
+        done = {}
+        for name, error in (("one", None), ("two", None), ("three", "broken")):
+            step = tracker.start_operation("write")
+            tracker.add_input(step, DataSource("file", "raw"))
+            tracker.add_output(step, DataSource("file", "x" if name == "one" else "y"))
+            done[name] = tracker.complete_operation(step, error_info=error).operation_id
+        found = LineageQueryEngine(tracker).last_writes(
+            ["file:y", "file:raw", "file:x", "file:y", "file:unknown"]
+        )
+        ids = {node_id: operation.operation_id for node_id, operation in found.items()}
+        assert ids == {"file:y": done["three"], "file:x": done["one"]}
+        assert found["file:y"].is_failed
+        assert LineageQueryEngine(tracker).last_writes([]) == {}
+
     def test_find_data_sources(self, engine):
         repositories = engine.find_data_sources(source_type="repository")
         assert {node.node_id for node in repositories} == {EQUITY.node_id, OPTION.node_id}

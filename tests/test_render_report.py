@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lineage.render import report as report_module
-from lineage.render.report import to_markdown, to_text
+from lineage.render.report import to_html, to_markdown, to_text
 
 SUMMARY = {
     "basic_stats": {
@@ -98,3 +98,21 @@ def test_html_and_links_in_names_are_text():
     assert "\\<b\\>" in row
     assert "\\[y\\]\\(" in row
     assert "https:" not in row  # a zero-width space keeps viewers from making it a link
+
+
+def test_the_html_page_has_the_picture_and_names_as_text():
+    page = to_html(
+        {"basic_stats": {"total_nodes": 1204, "names": ["<script>alert(1)</script>"] * 25}},
+        picture="<svg/>",
+    )
+    assert '<div class="picture"><svg/></div>' in page
+    assert '<td class="number">1,204</td>' in page
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 20
+    assert "<p>and 5 more</p>" in page
+
+
+def test_without_escaping_the_html_page_has_a_script(monkeypatch):
+    monkeypatch.setattr(report_module, "escaped", str)
+    with pytest.raises(AssertionError):
+        test_the_html_page_has_the_picture_and_names_as_text()

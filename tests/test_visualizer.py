@@ -188,6 +188,18 @@ class TestGraphData:
         assert len(visualizer.to_drawing(node, depth, include_operations=True).boxes) <= 6
         visualizer.to_drawing(node, depth)
 
+    def test_an_edge_to_nowhere_would_be_seen(self, monkeypatch):
+        monkeypatch.setattr(
+            "lineage.analysis.graph_data._ends",
+            lambda operation, graph: [
+                {"id": "x", "source": "file:nowhere", "target": "op_1", "type": "input"}
+            ],
+        )
+        with pytest.raises(AssertionError):
+            type(self).test_the_ends_of_every_edge_and_arrow_are_there.hypothesis.inner_test(
+                self, [(["file:a"], ["file:b"], False)], None, None
+            )
+
 
 class TestSources:
     def test_a_tracker_a_store_a_path_and_an_engine_say_the_same(self, tmp_path):
@@ -298,7 +310,7 @@ class TestDrawing:
         assert "kinds of operations" in drawing.note
 
     def test_of_very_many_operations_the_newest_are_looked_at(self, tracker, monkeypatch):
-        monkeypatch.setattr("lineage.visualizer._LOOKED_AT", 2)
+        monkeypatch.setattr("lineage.render.steps._LOOKED_AT", 2)
         for _ in range(5):
             record(tracker, ["file:a"], ["file:b"])
         drawing = LineageVisualizer(tracker).to_drawing(include_operations=True)
@@ -389,6 +401,13 @@ class TestHostileNames:
         page = Tags(hostile.generate_summary_report("html"))
         assert not {"script", "img", "b", "a"} & set(page.tags)
         json.loads(hostile.generate_summary_report("json"))
+
+    def test_without_escaping_these_tests_fail(self, hostile, shop, monkeypatch):
+        monkeypatch.setattr("lineage.render.scene.escaped", str)
+        with pytest.raises(ET.ParseError):
+            self.test_svg_is_xml_with_the_names_as_text(hostile, True)
+        with pytest.raises(AssertionError):
+            self.test_html_has_only_its_own_elements(hostile, shop, True)
 
     def test_notebooks(self, hostile):
         bundle = hostile._repr_mimebundle_()

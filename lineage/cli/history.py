@@ -15,7 +15,7 @@ from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotat
 from lineage.errors import NodeNotFoundError, OperationError, node_not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from lineage.core import DataOperation, LineageNode
     from lineage.query import LineageQueryEngine
@@ -216,14 +216,25 @@ def _node_parts(node: LineageNode, operations: Sequence[DataOperation]) -> list[
     ]
     neighbours = [("made from", each) for each in sorted(node.dependencies)]
     neighbours += [("used by", each) for each in sorted(node.dependents)]
-    schema = [*((source.schema_info or {}).get("columns") or {}).items()]
     parts = [
         _facts("node", facts),
         Table(("side", "node"), neighbours),
-        Table(("column", "type"), schema),
+        Table(("column", "type"), _columns(source.schema_info or {})),
         _operations(operations),
     ]
     return [part for part in parts if part.rows]
+
+
+def _columns(schema: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """List columns and types; those of a frame are recorded in order, a user may give a table."""
+    columns = schema.get("columns")
+    if isinstance(columns, dict):
+        return [*columns.items()]
+    listed = columns if isinstance(columns, list) else []
+    return [
+        (each.get("name"), each.get("type")) if isinstance(each, dict) else (each, None)
+        for each in listed
+    ]
 
 
 def _facts(name: str, facts: list[tuple[str, Any]]) -> Table:

@@ -101,6 +101,8 @@ def _findings(store: Store, facts: dict[str, Any]) -> list[str]:
         found.append(f"{facts['path']} is not writable")
     if facts.get("journal_damaged_count"):
         found.append(f"{facts['journal_damaged_count']} damaged segments are kept in the journal")
+    if facts.get("lost_operations"):
+        found.append(f"{facts['lost_operations']} operations could not be recorded")
     if facts.get("adoptable_segments"):
         count = facts["adoptable_segments"]
         found.append(f"{count} segments of ended programs are not in Parquet; run: lineage seal")

@@ -62,7 +62,9 @@ def operation_box(operation: DataOperation, box_id: str, *, times: int = 1) -> B
         box_id: The box's id.
         times: How many are alike.
     """
-    name = (operation.code_name or "").rpartition(".")[2] or str(operation.operation_type)
+    name = (operation.code_name or "").rpartition(".")[2]
+    if not name or name.startswith("<"):  # a module's own lines, or a lambda
+        name = str(operation.operation_type)
     details = {
         **_operation(operation, rows=None),
         "Began": _time(operation.timestamp),

@@ -75,10 +75,10 @@ def _offers(node_id: str) -> Iterator[str]:
     last = ""
     for lengths in _LENGTHS:
         name = _name(source_type, source_id, *lengths)
-        if name != last:
+        if name != last and one_line(name).strip():
             yield name
         last = name
-    if last != source_id:
+    if last != source_id and one_line(source_id).strip():
         yield source_id
     yield node_id
 

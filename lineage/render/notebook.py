@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lineage.render.scene import escaped
 from lineage.render.svg import to_svg
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def mimebundle(text: str, drawing: Drawing, *, above: str = "") -> dict[str, str
     if not drawing.boxes:
         return {"text/plain": text, **({"text/html": above} if above else {})}
     svg = to_svg(drawing)
+    # Below a picture that has to be scrolled the note would not be seen.
+    note = f"<p>{escaped(drawing.note)}</p>" if drawing.note else ""
     style = f"overflow: auto; max-height: {_HIGHEST}px"
-    html = f'{above}<div style="{style}">{svg}</div>'
+    html = f'{above}{note}<div style="{style}">{svg}</div>'
     return {"text/plain": text, "image/svg+xml": svg, "text/html": html}

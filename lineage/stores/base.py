@@ -102,6 +102,9 @@ class RecordJournal(Protocol):
     def retire(self, segment: Any, needed: int) -> None:
         """Write no more to a segment, which had no room for so many bytes."""
 
+    def note_lost(self, count: int) -> None:
+        """Keep how many operations this process could not record."""
+
     def sync(self) -> None:
         """Return when all that was appended is where a power cut does not reach it."""
 

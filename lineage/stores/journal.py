@@ -96,6 +96,15 @@ class Journal:
             else:
                 return
 
+    def note_lost(self, count: int) -> None:
+        """Write into the segment how many operations this process could not record.
+
+        Raises:
+            StoreError: That could not be written either.
+        """
+        header = process_header() | {"lost": count}
+        self.open().append(encode((HEADER, FORMAT_VERSION, header)))
+
     def open(self) -> Segment:
         """Give the current segment, a new one when there is none."""
         segment = self.segment
@@ -237,6 +246,14 @@ def read_segment(path: Path, start: int = 0) -> SegmentData:
     tables = reader.read_on(emit_from=start)
     gaps = [gap for gap in reader.damaged if gap[0] >= start]
     return SegmentData(tables, reader.end, reader.header, gaps, reader.tail)
+
+
+def lost_in(path: Path) -> int:
+    """Give how many operations the writer of a segment could not record, as far as it said."""
+    try:
+        return int(read_segment(path).header.get("lost", 0))
+    except (OSError, StoreError):
+        return 0
 
 
 class SegmentReader:

@@ -57,7 +57,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """A generation of the store.
 
     `sealed` gives, for each segment, the offset up to which its records are in parts. `removed`
-    are files that are no parts any more and may still have to be deleted.
+    are files that are no parts any more and may still have to be deleted. `lost` counts,
+    by segment, the operations that its writer could not record.
     """
 
     generation: int = 0
@@ -65,6 +66,7 @@ class Manifest(msgspec.Struct, frozen=True):
     sealed: dict[str, int] = msgspec.field(default_factory=dict)
     removed: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
+    lost: dict[str, int] = msgspec.field(default_factory=dict)
 
     def advance(
         self,
@@ -72,6 +74,7 @@ class Manifest(msgspec.Struct, frozen=True):
         parts: Iterable[Part] | None = None,
         sealed: Mapping[str, int] | None = None,
         removed: Iterable[str] | None = None,
+        lost: Mapping[str, int] | None = None,
     ) -> Manifest:
         """Give the next generation; what is not named stays."""
         return Manifest(
@@ -79,6 +82,7 @@ class Manifest(msgspec.Struct, frozen=True):
             self.parts if parts is None else tuple(parts),
             self.sealed if sealed is None else dict(sealed),
             self.removed if removed is None else tuple(removed),
+            lost=self.lost | dict(lost or {}),
         )
 
 

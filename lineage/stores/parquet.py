@@ -30,7 +30,7 @@ from lineage.codec import (
 from lineage.errors import CorruptStoreError
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
-from lineage.stores.journal import Journal, segment_paths
+from lineage.stores.journal import Journal, lost_in, segment_paths
 from lineage.stores.manifest import JOURNAL
 from lineage.stores.reading import StoreReader
 
@@ -177,12 +177,14 @@ class LineageMetadataRepository:
             stats[f"{kind}_total_size"] = sum(part.size_bytes for part in parts)
             stats[f"{kind}_row_count"] = sum(part.rows for part in parts)
         folder = self.journal.folder
+        lost = {path.name: lost_in(path) for path in segment_paths(folder)}
         files = [path.stat().st_size for path in segment_paths(folder)]
         return stats | {
             "pending_operations": sum(len(tail.tables.get("operations", ())) for tail in tails),
             "journal_path": str(folder),
             "journal_file_count": len(files),
             "journal_total_size": sum(files),
+            "lost_operations": sum((manifest.lost | lost).values()),
             "journal_damaged_count": len(list(folder.glob("*.damaged"))),
         }
 

@@ -107,6 +107,9 @@ class RowJournal:
             self._untaken, self._missed = {}, False
         return None if missed else taken
 
+    def note_lost(self, count: int) -> None:
+        """Do nothing: such a store has no place for the count."""
+
     def sync(self) -> None:
         """Hand over what waits."""
         self.drain()

@@ -104,7 +104,11 @@ class _Pending:
     end: int
     is_dead: bool
     damaged_bytes: int
+    lost: int
     tables: dict[tuple[str, str], pa.Table]
+
+    def has_news(self, manifest: Manifest) -> bool:
+        return self.end > self.start or self.lost != manifest.lost.get(self.path.name, 0)
 
     def dates(self) -> set[str]:
         return {day for _, day in self.tables}
@@ -252,7 +256,7 @@ def _read(path: Path, manifest: Manifest, adopted: ExitStack, done: Sealed) -> _
         for day, rows in days.items()
         if rows
     }
-    return _Pending(path, start, data.end, is_dead, damaged, tables)
+    return _Pending(path, start, data.end, is_dead, damaged, data.header.get("lost", 0), tables)
 
 
 def _due(
@@ -286,7 +290,7 @@ def _seal_batch(
     done: Sealed,
     step: Callable[[str], None],
 ) -> Manifest:
-    grown = [segment for segment in pending if segment.end > segment.start]
+    grown = [segment for segment in pending if segment.has_news(manifest)]
     if grown:
         sealed = {segment.path.name: segment.end for segment in grown}
         tables = _merged(grown)
@@ -304,7 +308,8 @@ def _seal_batch(
                     kind,
                     part_folder(kind, day),
                 )
-        manifest = _next_generation(store, manifest, parts, sealed)
+        lost = {segment.path.name: segment.lost for segment in grown if segment.lost}
+        manifest = _next_generation(store, manifest, parts, sealed, lost)
         step("write next")
         write_durably(next_path(store), encode_manifest(manifest))
         _publish(store, parts, step)
@@ -332,11 +337,11 @@ def _merged(grown: list[_Pending]) -> dict[tuple[str, str], pa.Table]:
 
 
 def _next_generation(
-    store: Path, manifest: Manifest, parts: list[Part], sealed: dict[str, int]
+    store: Path, manifest: Manifest, parts: list[Part], sealed: dict[str, int], lost: dict[str, int]
 ) -> Manifest:
     existing = {path.name for path in segment_paths(store / JOURNAL)}
     ranges = {name: end for name, end in manifest.sealed.items() if name in existing} | sealed
-    return manifest.advance(parts=(*manifest.parts, *parts), sealed=ranges, removed=())
+    return manifest.advance(parts=(*manifest.parts, *parts), sealed=ranges, removed=(), lost=lost)
 
 
 def _publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None:

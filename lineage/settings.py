@@ -1,0 +1,46 @@
+"""How a tracker behaves, as it is told by whoever makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """How a tracker behaves; a tracker built by hand reads no environment.
+
+    Args:
+        enabled: Record anything at all.
+        enabled_types: Operation types that are recorded; all when None.
+        track_repositories: Record operations of tracked repositories.
+        track_dataframes: Link the frames that go into and come out of operations.
+        track_files: Take paths given to reading and writing functions as data sources.
+        max_parameter_size: Most characters kept of one parameter.
+        max_metadata_size: Most characters kept of a source's metadata, an operation's context
+            or an error's text.
+        max_operations: Most operations held in memory.
+        repository_settings: By dataset name: `track_all_operations` and `enable_volume_tracking`,
+            both true unless said otherwise.
+        retention_hours: Age at which closing removes records; never when None.
+        exit_timeout_s: Most seconds to wait for others who hold the store when the program ends.
+    """
+
+    enabled: bool = True
+    enabled_types: frozenset[str] | None = None
+    track_repositories: bool = True
+    track_dataframes: bool = True
+    track_files: bool = True
+    max_parameter_size: int = 1000
+    max_metadata_size: int = 5000
+    max_operations: int = 100_000
+    repository_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    retention_hours: float | None = None
+    exit_timeout_s: float = 10.0
+
+    def allows(self, operation_type: str) -> bool:
+        """Tell whether operations of a type are recorded."""
+        return self.enabled and (self.enabled_types is None or operation_type in self.enabled_types)

@@ -1,0 +1,125 @@
+"""What is known of a tracked function, and of one call of it while it is under way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lineage import codec, links
+from lineage.core import DataSource, OperationType
+from lineage.redact import is_secret_name
+from lineage.stores.records import SITE, Definition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lineage.links import Ref
+    from lineage.settings import TrackerSettings
+    from lineage.tracker import Current, LineageTracker
+
+FILE_TYPES = frozenset((OperationType.READ, OperationType.WRITE))
+MOST_DEFINITIONS = 1000
+
+
+class Declared(NamedTuple):
+    """A source that the user named: a parameter by its place, or a data source."""
+
+    parameter: int | None
+    source: DataSource | None
+
+
+class Repository(NamedTuple):
+    """What a method of a repository works on."""
+
+    source: DataSource
+    settings_name: str
+    context: dict[str, Any]
+
+
+class Site:
+    """What is known of a tracked function before it is called.
+
+    Args:
+        function: The user's function.
+        operation_type: What it does to data.
+        names: The names of the values that the wrapper hands over, without `self`.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], operation_type: OperationType, names: tuple[str, ...]
+    ) -> None:
+        module, name = links.module_name(function.__module__), function.__qualname__
+        code = getattr(function, "__code__", None)
+        self.function = function
+        self.operation_type = operation_type
+        self.names = names
+        self.name = f"{module}.{name}"
+        self.tracker: LineageTracker | None = None
+        self.input_sources: tuple[Declared, ...] | None = None
+        self.output_sources: tuple[Declared, ...] | None = None
+        self.extract_inputs: Callable[..., Iterable[DataSource | str]] | None = None
+        self.extract_outputs: Callable[..., Iterable[DataSource | str]] | None = None
+        self.repository: Callable[[Any, Mapping[str, Any]], Repository] | None = None
+        self.kinds: tuple[Any, ...] = ()
+        self.context: dict[str, Any] = {"function": name, "module": module}
+        if "." in name and not name.rpartition(".")[0].endswith("<locals>"):
+            self.context["class"] = name.split(".")[-2]
+        self._code = (module, name, code and code.co_filename, code and code.co_firstlineno)
+        self.secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
+        self.made: dict[tuple[str, Any], Definition] = {}
+        self._definitions: dict[str, Definition] = {}
+        self.scalar_settings: TrackerSettings | None = None
+        self.plain: Definition
+        self.writes_only_frames: bool
+        self.reads_only_frames: bool
+
+    def definition(self, context: Mapping[str, Any]) -> Definition:
+        """Give the definition of this code in a context; the same one for an equal context."""
+        text = codec.to_json(self.context | dict(context) if context else self.context)
+        known = self._definitions.get(text)
+        if known is None:
+            if len(self._definitions) >= MOST_DEFINITIONS:
+                self._definitions.clear()
+            fields = [str(self.operation_type), *self._code, list(self.names), text]
+            known = self._definitions[text] = Definition(SITE, fields)
+        return known
+
+    def settle(self) -> None:
+        """Work out what never changes between calls, once the attributes are set."""
+        self.plain = self.definition({})
+        self.writes_only_frames = not (
+            self.output_sources or self.extract_outputs or self.operation_type in FILE_TYPES
+        )
+        self.reads_only_frames = not (
+            self.input_sources or self.extract_inputs or self.operation_type in FILE_TYPES
+        )
+
+
+class Call:
+    """A call under way: `inside` is what its code is in, `outside` what the caller is in."""
+
+    __slots__ = (
+        *("count_in", "counts", "definition", "inputs", "inside", "number", "outputs"),
+        *("outside", "parameters", "parent", "qualifier", "run", "start_ns", "started", "tracker"),
+    )
+
+    def __init__(
+        self,
+        site: Site,
+        tracker: LineageTracker,
+        identity: tuple[str, int],
+        where: tuple[Current | None, str | None, Definition | None],
+        parameters: Sequence[Any] = (),
+    ) -> None:
+        operation_id, self.number = identity
+        self.outside, self.parent, self.run = where
+        self.tracker = tracker
+        self.inside: Current = (operation_id, self.run)
+        self.definition: Definition = site.plain
+        self.parameters = parameters
+        self.inputs: Sequence[Ref] = ()
+        self.outputs: Sequence[Ref] = ()
+        self.qualifier = ""
+        self.count_in: int | None = None
+        self.counts = True
+        self.start_ns = 0
+        self.started = 0
