@@ -181,7 +181,8 @@ class Journal:
                 f"cannot open a journal segment in {self.folder}: {error}; "
                 "check that the folder can be written and the disk is not full"
             ) from error
-        size, self._needed = max(self._segment_bytes, 2 * self._needed + _ROOM), 0
+        least = 2 * self._needed + _ROOM if self._needed else 0
+        size, self._needed = max(self._segment_bytes, least), 0
         segment = open_segment(path, fd, size, self.retire)
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
