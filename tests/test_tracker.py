@@ -439,6 +439,22 @@ def test_a_signal_while_a_lock_is_held(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_the_operations_are_read_once_however_many_are_asked_for(tmp_path, monkeypatch):
+    settings = TrackerSettings(max_operations=20)
+    tracker = LineageTracker(LineageMetadataRepository(tmp_path / "store"), settings)
+    set_global_tracker(tracker)
+    for number in range(50):
+        record(number)
+    looks = []
+    take, scan = tracker.recorder.journal.take, tracker.store.scan
+    monkeypatch.setattr(tracker.recorder.journal, "take", lambda: looks.append("journal") or take())
+    monkeypatch.setattr(tracker.store, "scan", lambda *args: looks.append("store") or scan(*args))
+    numbers = [operation.parameters["value"] for operation in tracker.operations.values()]
+    assert sorted(numbers) == list(range(50))
+    assert len(looks) <= 3
+    assert [key for key, _ in tracker.operations.items()] == list(tracker.operations)
+
+
 # --- events --------------------------------------------------------------------------------------
 
 
