@@ -455,6 +455,20 @@ def test_the_operations_are_read_once_however_many_are_asked_for(tmp_path, monke
     assert [key for key, _ in tracker.operations.items()] == list(tracker.operations)
 
 
+def test_a_relative_store_stays_where_it_was_opened(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tracker = LineageTracker(LineageMetadataRepository("store"))
+    set_global_tracker(tracker)
+    record(1)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    record(2)
+    assert len(tracker.operations) == 2
+    tracker.close()
+    assert len(parts(tmp_path / "store")) == 1
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 # --- events --------------------------------------------------------------------------------------
 
 
