@@ -301,7 +301,7 @@ class SegmentReader:
 
 
 def _length_before_zeros(data: bytes) -> int:
-    # By comparing blocks: `rstrip` goes byte by byte, ten times as long, for each look at a segment.
+    # By comparing blocks: `rstrip` goes byte by byte, which takes ten times as long.
     end = len(data)
     while end >= _BLOCK and data[end - _BLOCK : end] == _ZEROS:
         end -= _BLOCK
