@@ -109,7 +109,7 @@ class LineageConfig(BaseSettings):
     ] = True
     track_file_operations: Annotated[
         _Flag, Field(description="Whether paths that functions take and give are tracked.")
-    ] = False
+    ] = True
     enabled_operation_types: Annotated[
         list[_TypeName] | None,
         Field(

@@ -12,14 +12,15 @@ import re
 REDACTED = "<redacted>"
 
 _SECRET_NAME = re.compile(
-    r"pass(?:word|wd|phrase|code)s?|pwd|secret|token$|^tokens$|api[_-]?key|(?:access|account|private)[_-]?key|(?:^|_)pass$|"
+    r"pass(?:word|wd|phrase|code)s?|pwd|secret|token$|^tokens$|api[_-]?key|(?:access|account|private)[_-]?key|"
+    r"(?:^|_)pass$|"
     r"credential|auth$|authorization|cookie|session_?id|signature|connection_?string|dsn$|bearer|"
     r"^sas$|^sig$",
     re.IGNORECASE,
 )
 _NAME = (
     r"(?:pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|(?:access|account|private)[_-]?key|"
-    r"credential|authorization|cookie|signature|\bsig|\bsas)"
+    r"credential|authorization|cookie|signature|\bsig(?![a-z])|\bsas(?![a-z]))"
 )
 # Repetitions are bounded, so that no text takes quadratic time.
 _PATTERNS = [
@@ -45,8 +46,13 @@ _PATTERNS = [
         ),
         rf"\1{REDACTED}",
     ),
-    (re.compile(rf"(--?[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}\s)\S+", re.IGNORECASE), rf"\1{REDACTED}"),
-    (re.compile(r"\b(bearer|basic)\s[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    (
+        re.compile(rf"((?<![\w-])--?[\w-]{{0,40}}{_NAME}[\w-]{{0,40}}\s)\S+", re.IGNORECASE),
+        rf"\1{REDACTED}",
+    ),
+    (re.compile(r"\b(bearer)\s[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {REDACTED}"),
+    # "basic statistics" are none.
+    (re.compile(r"\b([Bb]asic)\s(?=[\w.~+/-]*[A-Z0-9=])[\w.~+/=-]{8,}"), rf"\1 {REDACTED}"),
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL),
         REDACTED,
@@ -66,21 +72,9 @@ _PATTERNS = [
 # needs one of these.
 _MARKS = (
     *("://", "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie"),
-    *(
-        "sig",
-        "sas",
-        "identified",
-        "bearer",
-        "basic",
-        "begin",
-        "eyj",
-        "akia",
-        "asia",
-        "gh",
-        "glpat-",
-        "xox",
-    ),
-    *("sk-", "k_", "aiza", "ya29", "hf_", "pypi-", "npm_", "lin_", "sg.", "identified"),
+    *("sig", "sas", "bearer", "basic", "begin", "eyj", "akia", "asia", "gh", "glpat-", "xox"),
+    *("github_pat_", "sk-", "k_", "aiza", "ya29", "hf_", "pypi-", "npm_", "lin_", "sg."),
+    "identified",
 )
 
 

@@ -176,13 +176,14 @@ class Run:
             outputs: What it writes.
             **parameters: What to keep of its parameters.
         """
+        read, written = list(map(DataSource.parse, inputs)), list(map(DataSource.parse, outputs))
         frame = sys._getframe(2)
         operation_id = self.tracker.begin(operation_type, parameters, None, frame=frame)
         del frame
         step = Operation(self.tracker, operation_id)
-        for source in inputs:
+        for source in read:
             step.add_input(source)
-        for source in outputs:
+        for source in written:
             step.add_output(source)
         outside = current.get()
         current.set((operation_id, self._definition))

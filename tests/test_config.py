@@ -27,7 +27,7 @@ FLIPPED = {
     "enable_persistence": (False, "no"),
     "track_repository_operations": (False, "0"),
     "track_dataframe_operations": (False, "off"),
-    "track_file_operations": (True, "yes"),
+    "track_file_operations": (False, "n"),
     "enabled_operation_types": (["read", "publish"], "read, publish"),
     "max_parameter_size": (7, "7"),
     "max_metadata_size": (8, "8"),
@@ -74,13 +74,13 @@ def test_every_setting_is_flipped_here():
     assert set(FLIPPED) == set(BAD) == set(LineageConfig.model_fields)
 
 
-def test_defaults_are_the_seeds_and_all_types_are_enabled():
+def test_defaults_are_the_seeds_but_files_and_all_types_are_enabled():
     config = LineageConfig()
     assert config.base_path == Path("./lineage_data")
     assert config.enable_persistence
     assert config.track_repository_operations
     assert config.track_dataframe_operations
-    assert not config.track_file_operations
+    assert config.track_file_operations
     assert (config.max_parameter_size, config.max_metadata_size) == (1000, 5000)
     assert (config.max_graph_nodes, config.max_graph_depth) == (1000, 10)
     assert config.cleanup_after_hours is None

@@ -220,11 +220,10 @@ def test_threads_lose_nothing(tmp_path, place):
     if store is not None:
         assert len(store.load_operations()) == 4000
     by_id = {each.operation_id: each for each in operations}
-    for each in operations:
-        if each.parent_id is not None:
-            parent = by_id[each.parent_id]
-            assert parent.parameters == each.parameters
-            assert parent.thread_id == each.thread_id
+    for each in filter(lambda each: each.parent_id, operations):
+        parent = by_id[each.parent_id]
+        assert parent.parameters == each.parameters
+        assert parent.thread_id == each.thread_id
     assert len({each.thread_id for each in operations}) == 8
     tracker.close()
 
@@ -321,10 +320,7 @@ PROCESSES = """
             os.waitpid(child, 0)
         else:
             context = multiprocessing.get_context(method)
-            children = [
-                context.Process(target=work if method == "fork" else begin, args=(value, place)[: 1 if method == "fork" else 2])
-                for value in (1, 2)
-            ]
+            children = [context.Process(target=begin, args=(n, method, place)) for n in (1, 2)]
             for child in children:
                 child.start()
             for child in children:
@@ -332,8 +328,9 @@ PROCESSES = """
                 assert child.exitcode == 0
         record(3)
 
-    def begin(value, place):
-        lineage.init(place)
+    def begin(value, method, place):
+        if method == "spawn":
+            lineage.init(place)
         work(value)
 
     if __name__ == "__main__":
@@ -497,7 +494,7 @@ def test_subscribers_hear_of_operations_and_runs(tracker):
     record(2)
     assert len(heard) == 4
     assert tracker.recorder.notify is None
-    with pytest.raises(ValueError, match="the events are operation.completed"):
+    with pytest.raises(ValueError, match=r"the events are operation\.completed"):
         tracker.subscribe("nothing", print)
 
 
