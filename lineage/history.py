@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any
 
 from lineage import codec
@@ -56,8 +56,10 @@ class History(Mapping[str, DataOperation]):
 
     def __getitem__(self, operation_id: str) -> DataOperation:
         with self._lock:
-            self._update()
             row = self._rows.get(operation_id)
+            if row is None:  # a record never changes: one that is held needs no look at the journal
+                self._update()
+                row = self._rows.get(operation_id)
         if row is not None:
             return self._operation(row)
         if operation_id.startswith(tuple(self._recorder.prefixes)):
@@ -80,6 +82,28 @@ class History(Mapping[str, DataOperation]):
             window = set(held)
             yield from (key for key in self._stored_ids() if key not in window)
         yield from held
+
+    def items(self) -> ItemsView[str, DataOperation]:
+        """Give the operations with their ids, oldest first."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[DataOperation]:
+        """Give the operations, oldest first."""
+        return _Values(self)
+
+    def pairs(self) -> Iterator[tuple[str, DataOperation]]:
+        """Yield ids and operations; the store is scanned once for those no longer held."""
+        with self._lock:
+            self._update()
+            held = dict(self._rows)
+            is_whole = self._types.total() == len(held)
+        mine = tuple(self._recorder.prefixes)
+        for row in () if is_whole else self._scan("operations"):
+            key = row["operation_id"]
+            if key.startswith(mine) and key not in held:
+                yield key, codec.operation_from_row(row, self._schemas)
+        for key, held_row in held.items():
+            yield key, self._operation(held_row)
 
     @property
     def nodes(self) -> dict[str, LineageNode]:
@@ -155,3 +179,17 @@ class History(Mapping[str, DataOperation]):
         for side in ("inputs", "outputs"):
             fields[side] = [dict(zip(_REF, ref, strict=True)) for ref in fields[side]]
         return codec.operation_from_row(fields, self._schemas)
+
+
+class _Items(ItemsView[str, DataOperation]):
+    _mapping: History
+
+    def __iter__(self) -> Iterator[tuple[str, DataOperation]]:
+        return self._mapping.pairs()
+
+
+class _Values(ValuesView[DataOperation]):
+    _mapping: History
+
+    def __iter__(self) -> Iterator[DataOperation]:
+        return (operation for _, operation in self._mapping.pairs())

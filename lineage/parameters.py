@@ -138,10 +138,10 @@ class Captor:
         return plain if type(plain) is str else str(plain)
 
     def _item(self, key: Any, item: Any, budget: _Budget, depth: int) -> Any:
-        if type(key) is str:
-            budget.spend(len(key))
-            if is_secret_name(key):
-                return REDACTED
+        name = _key_text(key)
+        budget.spend(len(name))
+        if is_secret_name(name):
+            return REDACTED
         return self._value(item, budget, depth + 1)
 
     def _scalar(self, value: Any, kind: type) -> Any:
@@ -153,6 +153,15 @@ class Captor:
                 plain = convert(value)
                 return self.text(plain) if type(plain) is str else plain
         return _name(value)
+
+
+def _key_text(key: Any) -> str:
+    kind = type(key)
+    if kind is str:
+        return str(key)
+    if issubclass(kind, str):  # its own methods may say anything
+        return "".join(str.__iter__(key))
+    return bytes(key).decode("latin-1") if kind is bytes else ""
 
 
 def _number(value: Any) -> Any:

@@ -12,13 +12,14 @@ import re
 REDACTED = "<redacted>"
 
 _SECRET_NAME = re.compile(
-    r"pass(?:word|wd|phrase|code)s?|pwd|secret|token$|^tokens$|api_?key|access_?key|private_?key|"
+    r"pass(?:word|wd|phrase|code)s?|pwd|secret|token$|^tokens$|api[_-]?key|(?:access|account|private)[_-]?key|"
+    r"(?:^|_)pass$|"
     r"credential|auth$|authorization|cookie|session_?id|signature|connection_?string|dsn$|bearer|"
     r"^sas$|^sig$",
     re.IGNORECASE,
 )
 _NAME = (
-    r"(?:pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|"
+    r"(?:pass(?:word|wd|phrase)|pwd|secret|token|api[_-]?key|(?:access|account|private)[_-]?key|"
     r"credential|authorization|cookie|signature|\bsig(?![a-z])|\bsas(?![a-z]))"
 )
 # Repetitions are bounded, so that no text takes quadratic time.
@@ -32,6 +33,15 @@ _PATTERNS = [
         re.compile(
             rf"({_NAME}[\w.-]{{0,40}}[\"']?\s{{0,3}}(?:=>|=|:)\s{{0,3}}[\"']?)"
             r"(?:(?:bearer|basic|token)\s{1,3})?[^\s\"'&,;})\]]+",
+            re.IGNORECASE,
+        ),
+        rf"\1{REDACTED}",
+    ),
+    # A quoted secret goes on to its quote; SQL says PASSWORD 'x' and IDENTIFIED BY 'x'.
+    (
+        re.compile(
+            rf"((?:{_NAME}[\w.-]{{0,40}}|identified\s{{1,3}}by)[\"']?\s{{0,3}}(?:=>|=|:)?\s{{0,3}})"
+            r"(?:\"[^\"]{1,500}\"|'[^']{1,500}')",
             re.IGNORECASE,
         ),
         rf"\1{REDACTED}",
@@ -64,6 +74,7 @@ _MARKS = (
     *("://", "pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie"),
     *("sig", "sas", "bearer", "basic", "begin", "eyj", "akia", "asia", "gh", "glpat-", "xox"),
     *("github_pat_", "sk-", "k_", "aiza", "ya29", "hf_", "pypi-", "npm_", "lin_", "sg."),
+    "identified",
 )
 
 

@@ -28,19 +28,13 @@ class _Tally:
         self._duration = 0
         self._yielded = 0
 
-    def _enter(self) -> tuple[Any, int]:
-        outside = current.get()
-        if self._call is not None:
-            current.set(self._call.inside)
-        return outside, _clock()
-
-    def _leave(self, entered: tuple[Any, int]) -> None:
-        self._duration += _clock() - entered[1]
-        current.set(entered[0])
-
     def _note(self, item: Any) -> Any:
         if self._call is not None:
-            self._yielded += note_yield(self._site, self._call, item)
+            try:
+                self._yielded += note_yield(self._site, self._call, item)
+            except BaseException as error:  # an interrupt: nobody will take another step
+                self._finish(error)
+                raise
         return item
 
     def _finish(self, error: BaseException | None = None) -> None:
@@ -54,6 +48,9 @@ class _Tally:
             finish(call, self._duration, known, self._yielded)
         except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
             call.tracker.lose(problem)
+        except BaseException as problem:
+            call.tracker.lose(problem)
+            raise
 
 
 class Steps(_Tally):
@@ -81,21 +78,28 @@ class Steps(_Tally):
             del error  # or one that goes on would refer to itself, by its traceback
 
     def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
-        entered = self._enter()
+        # `current.set` itself comes first in every way out: a signal is looked for as a function is
+        # entered, and one that raised there would leave the caller inside of this operation.
+        outside, started = current.get(), _clock()
         try:
+            if self._call is not None:
+                current.set(self._call.inside)
             item = step(value)
         except StopIteration as stop:
+            current.set(outside)
             self.value = stop.value
-            self._leave(entered)
+            self._duration += _clock() - started
             self._finish()
             return DONE
         except BaseException as error:
-            self._leave(entered)
+            current.set(outside)
+            self._duration += _clock() - started
             self._finish(error)
             raise
         finally:
             del value
-        self._leave(entered)
+        current.set(outside)
+        self._duration += _clock() - started
         return self._note(item)
 
 
@@ -137,16 +141,21 @@ class AsyncSteps(_Tally):
             del error  # or one that goes on would refer to itself, by its traceback
 
     async def _step(self, step: Coroutine[Any, Any, Any]) -> Any:
-        entered = self._enter()
+        outside, started = current.get(), _clock()
         try:
+            if self._call is not None:
+                current.set(self._call.inside)
             item = await step
         except StopAsyncIteration:
-            self._leave(entered)
+            current.set(outside)
+            self._duration += _clock() - started
             self._finish()
             return DONE
         except BaseException as error:
-            self._leave(entered)
+            current.set(outside)
+            self._duration += _clock() - started
             self._finish(error)
             raise
-        self._leave(entered)
+        current.set(outside)
+        self._duration += _clock() - started
         return self._note(item)

@@ -8,6 +8,7 @@ import pytest
 
 from lineage import DataSource, track_lineage
 from lineage.decorators import set_global_tracker
+from lineage.parameters import Captor
 from lineage.tracker import LineageTracker, TrackerSettings
 
 
@@ -358,3 +359,31 @@ def test_a_large_list_costs_no_look_at_each_item(tracker):
 
 def only_values(tracker):
     return {each.parameters["values"] for each in tracker.operations.values()}
+
+
+class _Key(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("key", [b"password", _Key("token"), "X-Api-Key", "db_pass", "AccountKey"])
+def test_a_secret_is_known_by_its_key_of_whatever_type(key):
+    assert "hunter2" not in str(Captor().capture({"login": {key: "hunter2"}}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user=me password='hun hunter2' host=db",
+        "CREATE USER me IDENTIFIED BY 'hunter2'",
+        "ALTER USER me WITH PASSWORD 'hunter2'",
+        "AccountName=me;AccountKey=hunter2;",
+    ],
+)
+def test_a_secret_goes_on_to_its_quote(text):
+    assert "hunter2" not in Captor().capture(text)
+
+
+def test_texts_that_only_speak_of_secrets_stay():
+    text = "select password from users where name='keep'"
+    assert Captor().capture(text) == text
+    assert Captor().capture({"bypass": 1, "passenger": 2}) == {"bypass": 1, "passenger": 2}

@@ -633,7 +633,9 @@ def test_a_subscriber_when_nothing_can_be_read_back(tmp_path):
 # --- interruptions -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["scalars", "general", "method", "repository_method"])
+@pytest.mark.parametrize(
+    "place", ["scalars", "general", "method", "repository_method", "exhausted"]
+)
 def test_an_interruption_anywhere_leaves_no_parent(place, tracker):
     """Interrupt a call wherever the interpreter looks for signals: behind each call in it."""
     function = KINDS[place](tracked, lambda value: value)

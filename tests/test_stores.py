@@ -233,7 +233,7 @@ def test_memory_has_room_for_something():
 def test_paths_and_urls_name_folders(url, path):
     store = open_store(url)
     assert isinstance(store, LineageMetadataRepository)
-    assert store.base_path == Path(path)
+    assert store.base_path == Path(path).absolute()
     assert path_of(url) == Path(path)
 
 

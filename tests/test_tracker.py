@@ -436,6 +436,36 @@ def test_a_signal_while_a_lock_is_held(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_the_operations_are_read_once_however_many_are_asked_for(tmp_path, monkeypatch):
+    settings = TrackerSettings(max_operations=20)
+    tracker = LineageTracker(LineageMetadataRepository(tmp_path / "store"), settings)
+    set_global_tracker(tracker)
+    for number in range(50):
+        record(number)
+    looks = []
+    take, scan = tracker.recorder.journal.take, tracker.store.scan
+    monkeypatch.setattr(tracker.recorder.journal, "take", lambda: looks.append("journal") or take())
+    monkeypatch.setattr(tracker.store, "scan", lambda *args: looks.append("store") or scan(*args))
+    numbers = [operation.parameters["value"] for operation in tracker.operations.values()]
+    assert sorted(numbers) == list(range(50))
+    assert len(looks) <= 3
+    assert [key for key, _ in tracker.operations.items()] == list(tracker.operations)
+
+
+def test_a_relative_store_stays_where_it_was_opened(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tracker = LineageTracker(LineageMetadataRepository("store"))
+    set_global_tracker(tracker)
+    record(1)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    record(2)
+    assert len(tracker.operations) == 2
+    tracker.close()
+    assert len(parts(tmp_path / "store")) == 1
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 # --- events --------------------------------------------------------------------------------------
 
 

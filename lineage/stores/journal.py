@@ -45,6 +45,8 @@ ATTEMPTS = 6
 _MOST_READERS = 16
 _ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
 _PREFIX_SIZE = len(MARK) + 8
+_BLOCK = 64 << 10
+_ZEROS = bytes(_BLOCK)
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 
 
@@ -294,9 +296,18 @@ class SegmentReader:
             except (ValueError, KeyError, TypeError, IndexError, msgspec.DecodeError):
                 self.damaged.append((base + offset, after - offset))
         self.end = base + position
-        self.tail = len(behind.rstrip(b"\0"))  # a mapped segment ends in zeros
+        self.tail = _length_before_zeros(behind)  # a mapped segment ends in them
         tables, decoder.tables = decoder.tables, {}
         return tables
+
+
+def _length_before_zeros(data: bytes) -> int:
+    # By comparing blocks: `rstrip` goes byte by byte, which takes ten times as long.
+    end = len(data)
+    while end >= _BLOCK and data[end - _BLOCK : end] == _ZEROS:
+        end -= _BLOCK
+    start = max(0, end - _BLOCK)
+    return start + len(data[start:end].rstrip(b"\0"))
 
 
 def _has_gap(frames: list[tuple[int, memoryview, int]]) -> bool:

@@ -76,7 +76,7 @@ class LineageMetadataRepository:
         segment_bytes: int = 2 << 20,
         on_full: Callable[[], None] | None = None,
     ) -> None:
-        self.base_path = Path(base_path)
+        self.base_path = Path(base_path).absolute()  # the program may change its directory
         self.journal = Journal(
             self.base_path / JOURNAL, segment_bytes=segment_bytes, on_full=on_full
         )
