@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lineage.errors import StoreError
+from lineage.redact import redact_text
 from lineage.stores.records import OPERATION, Definition, digest, encode
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ Outcome = tuple[Any, ...]
 
 
 numbers = count(1)
+_MOST_TEXT = 2000
 _ATTEMPTS = 6
 _MORE = 1 << 20
 
@@ -119,7 +121,7 @@ class Recorder:
         with self._lock:
             self.lost += 1
         try:
-            self.last_error = f"{type(problem).__name__}: {problem}"
+            self.last_error = redact_text(f"{type(problem).__name__}: {problem}"[:_MOST_TEXT])
         except Exception:  # noqa: BLE001 - the text of a hostile exception
             self.last_error = type(problem).__name__
 

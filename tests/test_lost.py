@@ -77,3 +77,9 @@ def test_the_doctor_tells(tmp_path):
     result = CliRunner().invoke(app, ["doctor", "--store", str(tmp_path)])
     assert "2 operations could not be recorded" in result.output
     assert result.exit_code == 1
+
+
+def test_why_an_operation_was_lost_is_told_without_secrets():
+    tracker = lineage.LineageTracker()
+    tracker.lose(StoreError("cannot reach postgresql://me:hunter2@db/prices"))
+    assert tracker.last_error == "StoreError: cannot reach postgresql://<redacted>@db/prices"
