@@ -12,8 +12,8 @@ import re
 REDACTED = "<redacted>"
 
 _SECRET_NAME = re.compile(
-    r"pass(?:word|wd|phrase|code)s?|pwd|secret|token$|^tokens$|api[_-]?key|(?:access|account|private)[_-]?key|"
-    r"(?:^|_)pass$|"
+    r"pass(?:word|wd|phrase|code)s?|pwd|secret|token$|^tokens$|api[_-]?key|"
+    r"(?:access|account|private)[_-]?key|(?:^|_)pass$|"
     r"credential|auth$|authorization|cookie|session_?id|signature|connection_?string|dsn$|bearer|"
     r"^sas$|^sig$",
     re.IGNORECASE,
