@@ -23,6 +23,7 @@ from lineage.flows import (
     sum_rows,
 )
 from lineage.parameters import PLAIN
+from lineage.redact import REDACTED
 from lineage.sites import Call, Site
 from lineage.tracker import Current, LineageTracker, current, scope
 
@@ -114,12 +115,24 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
     duration = _clock() - call.started
     try:
         call.outputs = [*call.outputs, *declared_outputs(site, call, values)]
-        finish(call, duration, call.tracker.error_of(error), None)
+        finish(call, duration, _error_of(site, call, error, values), None)
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         call.tracker.lose(problem)
     except BaseException as problem:
         call.tracker.lose(problem)
         raise
+
+
+def _error_of(
+    site: Site, call: Call, error: BaseException, values: tuple[Any, ...]
+) -> tuple[str, str]:
+    """Describe an error, without the secret arguments that its text may repeat."""
+    name, text = call.tracker.error_of(error)
+    for index in site.secrets:
+        secret = values[index] if index < len(values) else None
+        if type(secret) is str and secret:
+            text = text.replace(secret, REDACTED)
+    return name, text
 
 
 def _is_scalar(kind: type) -> bool:

@@ -77,7 +77,7 @@ def track_lineage(
     >>> double([1, 2])
     [2, 4]
     """
-    if callable(operation_type) or isinstance(operation_type, classmethod):
+    if not isinstance(operation_type, str):  # `@track_lineage` without arguments
         return _decorate(operation_type, OperationType.TRANSFORM, lambda site: None)
     kind = OperationType(operation_type)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lineage import codec, links
 from lineage.core import FAILED, DataOperation, DataSource, LineageNode, OperationType
-from lineage.errors import OperationError
+from lineage.errors import OperationError, StoreError
 from lineage.history import History
 from lineage.parameters import Captor
 from lineage.recorder import Recorder
@@ -441,7 +441,10 @@ class LineageTracker:
                 self.recorder.journal.note_lost(self.lost)
             except Exception as problem:  # noqa: BLE001 - the count is still said at exit
                 logger.warning("the count of lost operations could not be kept: %s", problem)
-        self.recorder.journal.close()
+        try:
+            self.recorder.journal.close()
+        except StoreError as problem:
+            self.lose(problem)
         if self.settings.retention_hours is not None and hasattr(self.store, "cleanup"):
             self.store.cleanup(self.settings.retention_hours)
         if self.recorder.recorded:

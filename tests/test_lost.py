@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import lineage
 from lineage.decorators import set_global_tracker, track_lineage
 from lineage.errors import StoreError
@@ -83,3 +85,33 @@ def test_why_an_operation_was_lost_is_told_without_secrets():
     tracker = lineage.LineageTracker()
     tracker.lose(StoreError("cannot reach postgresql://me:hunter2@db/prices"))
     assert tracker.last_error == "StoreError: cannot reach postgresql://<redacted>@db/prices"
+
+
+def test_a_store_that_was_deleted_under_its_writer_is_told(tmp_path):
+    import shutil
+
+    tracker = lineage.LineageTracker(lineage.LineageMetadataRepository(tmp_path / "store"))
+    for _ in range(3):
+        tracker.complete_operation(tracker.start_operation("read"))
+    shutil.rmtree(tmp_path / "store")
+    tracker.close()
+    assert tracker.lost == 1
+    assert "was deleted while it was written" in tracker.last_error
+
+
+def test_an_error_that_repeats_a_secret_argument_is_kept_without_it():
+    tracker = lineage.LineageTracker()
+
+    @track_lineage(tracker=tracker)
+    def login(user, password):
+        raise ValueError(f"no entry for {user} with {password}")
+
+    with pytest.raises(ValueError, match="no entry for me with open sesame"):
+        login("me", "open sesame")
+    (operation,) = tracker.operations.values()
+    assert operation.error_info == "no entry for me with <redacted>"
+
+
+def test_what_is_no_function_is_refused_by_name():
+    with pytest.raises(TypeError, match="only functions and methods can be tracked"):
+        track_lineage(property(lambda self: 1))

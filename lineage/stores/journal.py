@@ -167,9 +167,17 @@ class Journal:
         self._readers = kept
 
     def close(self) -> None:
-        """Let go of the segment, and of its lock; the next record opens another."""
+        """Let go of the segment, and of its lock; the next record opens another.
+
+        Raises:
+            StoreError: Someone has deleted the segment, and with it what it held.
+        """
         with self._lock:
-            self.segment = None
+            segment, self.segment = self.segment, None
+        if segment is not None and segment.is_deleted():
+            raise StoreError(
+                f"{segment.path} was deleted while it was written; the operations in it are lost"
+            )
 
     def _create(self) -> Segment:
         name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"

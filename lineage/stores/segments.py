@@ -90,6 +90,10 @@ class Segment:
         self.append(encode((definition.tag, definition.number, *definition.fields)))
         definition.token = self.token
 
+    def is_deleted(self) -> bool:
+        """Tell whether someone has removed the file, and with it what was written."""
+        return os.fstat(self._fd).st_nlink == 0
+
     def sync(self) -> None:
         """Return when the disk has what was written."""
         os.fdatasync(self._fd)
