@@ -96,10 +96,10 @@ def end(site: Site, call: Call, result: Any, values: tuple[Any, ...] = ()) -> No
     duration = _clock() - call.started
     try:
         kind = type(result)
-        if site.writes_only_frames and _is_scalar(kind):
-            count_out = None
-        elif site.writes_only_frames and fingerprint.is_frame(kind):
+        if site.writes_only_frames and fingerprint.is_frame(kind):
             count_out = name_frames(site, call, ((0, result),), ())
+        elif site.writes_only_frames and _is_scalar(kind):
+            count_out = None
         else:
             count_out = name_outputs(site, call, result, values)
         finish(call, duration, None, count_out)

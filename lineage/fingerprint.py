@@ -71,14 +71,12 @@ def describe(value: Any) -> Description:
     fails to describe itself has neither rows nor shape nor schema.
     """
     try:
-        return _describe(value)
+        return _describe_pandas(value) if hasattr(value, "_mgr") else _describe(value)
     except Exception:  # noqa: BLE001 - subclasses of frames may raise anything
         return None, (), None
 
 
 def _describe(value: Any) -> Description:
-    if hasattr(value, "_mgr"):
-        return _describe_pandas(value)
     if hasattr(value, "num_rows"):
         shape = (value.num_rows, value.num_columns)
         return shape[0], shape, _arrow_schema(value.schema)

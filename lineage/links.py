@@ -10,7 +10,6 @@ import os
 import sys
 import time
 import weakref
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,8 +44,10 @@ _links: dict[int, Link] = {}
 def link(value: object, source: Definition, version: str | None, operation: int) -> None:
     """Say that a living object is a source in a version, if it takes weak references."""
     key = id(value)
-    with suppress(TypeError):
+    try:  # `suppress` would take longer than the link
         _links[key] = (weakref.ref(value, partial(_forget, key)), source, version, operation)
+    except TypeError:
+        return
 
 
 def _forget(key: int, weak: weakref.ref[Any]) -> None:

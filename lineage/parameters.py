@@ -134,6 +134,8 @@ class Captor:
             return f"<{type(value).__name__} size={size}>"
 
     def _key(self, key: Any) -> str:
+        if type(key) is str:
+            return self.text(key)
         plain = self._value(key, _Budget(self.max_size), _MAX_DEPTH - 1)
         return plain if type(plain) is str else str(plain)
 
