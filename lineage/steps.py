@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from lineage.sites import Call, Site
 
 _clock = time.perf_counter_ns
-DONE = object()
+
+
+class DONE:
+    """What a step gives when there are no more: a class, since that stays itself when pickled."""
 
 
 class _Tally:

@@ -85,6 +85,10 @@ class Definition:
         self.fields = fields
         self.token: object = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be another one in another process, whose numbers are its own."""
+        return Definition, (self.tag, *self.fields)
+
 
 def _finite(parameters: dict[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
