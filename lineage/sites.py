@@ -113,7 +113,8 @@ class Call:
 
     __slots__ = (
         *("count_in", "counts", "definition", "inputs", "inside", "number", "outputs"),
-        *("outside", "parameters", "parent", "qualifier", "run", "start_ns", "started", "tracker"),
+        *("outside", "parameters", "parent", "qualifier", "run", "secrets", "start_ns", "started"),
+        "tracker",
     )
 
     def __init__(
@@ -133,6 +134,7 @@ class Call:
         self.inputs: Sequence[Ref] = ()
         self.outputs: Sequence[Ref] = ()
         self.qualifier = ""
+        self.secrets: tuple[str, ...] = ()
         self.count_in: int | None = None
         self.counts = True
         self.start_ns = 0

@@ -223,7 +223,7 @@ def _source(
     is_generator = inspect.isgeneratorfunction(site.function)
     is_async = is_async_generator or inspect.iscoroutinefunction(site.function)
     values = "".join(f"{parameter.name}, " for parameter in shown)
-    needs_again = not site.writes_only_frames or site.secrets
+    needs_again = not site.writes_only_frames
     return (_STEPS if is_generator or is_async_generator else _CALL).format(
         prefix="async " if is_async else "",
         wait="await " if is_async else "",
