@@ -333,10 +333,10 @@ def test_generators_count_what_they_yield_and_time_their_own_steps(tracker):
             yield data * 2
 
     for _ in pieces(frame()):
-        time.sleep(0.02)
+        time.sleep(0.1)
     operation = only(tracker)
     assert operation.record_count_out == 9
-    assert operation.duration_ms < 50
+    assert operation.duration_ms < 250
     assert len(operation.outputs) == 1
 
 
@@ -350,10 +350,10 @@ def test_a_large_list_costs_no_look_at_each_item(tracker):
         return None
 
     function(many)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(10):
         function(many)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 1.0  # a look at each of 20,000,000 takes several
     assert only_values(tracker) == {"<list size=2000000>"}
 
 

@@ -604,7 +604,8 @@ def test_deleting_segments_before_the_commit_would_lose_rows(tmp_path):
         seal_store(store, step=broken)
     with pytest.raises(AssertionError):
         assert_whole(store)
-    live.journal.close()
+    with pytest.raises(StoreError, match="was deleted while it was written"):
+        live.journal.close()
 
 
 def test_a_seal_whose_staged_parts_are_lost_is_undone(tmp_path):

@@ -235,12 +235,12 @@ def test_exit_timeout_seconds(tmp_path):
     holder = os.open(lock, os.O_RDWR | os.O_CREAT)
     fcntl.flock(holder, fcntl.LOCK_EX)
     took = {}
-    for seconds in ("0", "3"):
+    for seconds in ("0", "6"):
         start = time.monotonic()
         done = subprocess.run([sys.executable, script, seconds], capture_output=True, text=True)
         took[seconds] = time.monotonic() - start
         assert done.returncode == 0
     os.close(holder)
-    assert took["3"] - took["0"] > 1.5
+    assert took["6"] - took["0"] > 2
     # What could not be sealed in time is not lost.
     assert len(lineage.LineageMetadataRepository("store").load_operations()) == 2
