@@ -52,6 +52,9 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
         where = (outside, *(outside or tracker.outermost))
         call = Call(site, tracker, tracker.recorder.next_id(), where)
         frames = capture_parameters(site, call, values)
+        if site.secrets:
+            found = [values[index] for index in site.secrets]
+            call.secrets = tuple(each for each in found if type(each) is str and each)
         # Where frames come in, the wrapper for scalars would only lose time.
         site.scalar_settings = None if frames else tracker.settings
         if site.repository is not None and not enter_repository(site, call, values, owner):
@@ -115,7 +118,7 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
     duration = _clock() - call.started
     try:
         call.outputs = [*call.outputs, *declared_outputs(site, call, values)]
-        finish(call, duration, _error_of(site, call, error, values), None)
+        finish(call, duration, error_of(call, error), None)
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         call.tracker.lose(problem)
     except BaseException as problem:
@@ -123,15 +126,11 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
         raise
 
 
-def _error_of(
-    site: Site, call: Call, error: BaseException, values: tuple[Any, ...]
-) -> tuple[str, str]:
+def error_of(call: Call, error: BaseException) -> tuple[str, str]:
     """Describe an error, without the secret arguments that its text may repeat."""
     name, text = call.tracker.error_of(error)
-    for index in site.secrets:
-        secret = values[index] if index < len(values) else None
-        if type(secret) is str and secret:
-            text = text.replace(secret, REDACTED)
+    for secret in call.secrets:
+        text = text.replace(secret, REDACTED)
     return name, text
 
 

@@ -72,6 +72,20 @@ class Site:
         self.writes_only_frames: bool
         self.reads_only_frames: bool
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what belongs to this process: the tracker, and what was made for it.
+
+        Some libraries send functions to other processes by value. Wherever this one arrives, the
+        global tracker there records it.
+        """
+        kept: dict[str, Any] = {
+            "tracker": None,
+            "scalar_settings": None,
+            "made": {},
+            "_definitions": {},
+        }
+        return vars(self) | kept
+
     def definition(self, context: Mapping[str, Any]) -> Definition:
         """Give the definition of this code in a context; the same one for an equal context."""
         text = codec.to_json(self.context | dict(context) if context else self.context)
@@ -99,7 +113,8 @@ class Call:
 
     __slots__ = (
         *("count_in", "counts", "definition", "inputs", "inside", "number", "outputs"),
-        *("outside", "parameters", "parent", "qualifier", "run", "start_ns", "started", "tracker"),
+        *("outside", "parameters", "parent", "qualifier", "run", "secrets", "start_ns", "started"),
+        "tracker",
     )
 
     def __init__(
@@ -119,6 +134,7 @@ class Call:
         self.inputs: Sequence[Ref] = ()
         self.outputs: Sequence[Ref] = ()
         self.qualifier = ""
+        self.secrets: tuple[str, ...] = ()
         self.count_in: int | None = None
         self.counts = True
         self.start_ns = 0

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from lineage.calls import begin, finish, note_yield
+from lineage.calls import begin, error_of, finish, note_yield
 from lineage.tracker import current
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from lineage.sites import Call, Site
 
 _clock = time.perf_counter_ns
-DONE = object()
+
+
+class DONE:
+    """What a step gives when there are no more: a class, since that stays itself when pickled."""
 
 
 class _Tally:
@@ -44,7 +47,7 @@ class _Tally:
         if isinstance(error, GeneratorExit):
             error = None  # the consumer wanted no more
         try:
-            known = None if error is None else call.tracker.error_of(error)
+            known = None if error is None else error_of(call, error)
             finish(call, self._duration, known, self._yielded)
         except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
             call.tracker.lose(problem)

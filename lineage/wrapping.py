@@ -33,7 +33,7 @@ _CALL = """\
     if _lineage_call is None:
         return {wait}_lineage_function({arguments})
     try:
-        _lineage_set(_lineage_call.inside)
+        _lineage_at.set(_lineage_call.inside)
         _lineage_result = {wait}_lineage_function({arguments})
     except _lineage_BaseException as _lineage_error:
         _lineage_fail(_lineage_site, _lineage_call, _lineage_error{again})
@@ -44,9 +44,11 @@ _CALL = """\
     finally:
         {restore}
 """
-_RESTORE = "_lineage_set(_lineage_call.outside)"
+_RESTORE = "_lineage_at.set(_lineage_call.outside)"
 # A coroutine that is dropped ends in whatever context the garbage collector runs in.
-_RESTORE_OWN = "_lineage_get() is _lineage_call.inside and _lineage_set(_lineage_call.outside)"
+_RESTORE_OWN = (
+    "_lineage_at.get() is _lineage_call.inside and _lineage_at.set(_lineage_call.outside)"
+)
 
 # The same for a function of which only the arguments and the result tell what it reads and
 # writes: as long as these are scalars, all is done here, in one frame: what `calls.begin`,
@@ -59,11 +61,11 @@ def tracked({signature}):
     if _lineage_site.scalar_settings is not _lineage_tracker.settings:
         return _lineage_general({arguments})
     try:
-        _lineage_outside = _lineage_get()
+        _lineage_outside = _lineage_at.get()
         _lineage_parent, _lineage_run = _lineage_outside or _lineage_tracker.outermost
         _lineage_parameters = ({scalars})
         _lineage_recorder = _lineage_tracker.recorder
-        _lineage_number = _lineage_next()
+        _lineage_number = _lineage_at.next()
         _lineage_id = f"{{_lineage_recorder.prefix}}{{_lineage_number:x}}"
         _lineage_start_ns, _lineage_started = _lineage_time_ns(), _lineage_clock()
     except _lineage_Exception:  # a frame, most often; left before the function is called
@@ -71,7 +73,7 @@ def tracked({signature}):
     if _lineage_parameters is None:
         return _lineage_general({arguments})
     try:
-        _lineage_set((_lineage_id, _lineage_run))
+        _lineage_at.set((_lineage_id, _lineage_run))
         _lineage_result = _lineage_function({arguments})
     except _lineage_BaseException as _lineage_error:
         _lineage_fail({resumed}, _lineage_error)
@@ -87,14 +89,14 @@ def tracked({signature}):
                 and _lineage_recorder.notify is None
             )
             if _lineage_is_plain:
-                _lineage_payload = _lineage_encode((
+                _lineage_payload = _lineage_at.encode((
                     _lineage_OPERATION, _lineage_plain.number,
                     None if _lineage_run is None else _lineage_run.number, (), (),
                     _lineage_id, _lineage_parent, _lineage_thread(), _lineage_start_ns,
                     _lineage_duration, None, _lineage_parameters, None, None,
                 ))
                 _lineage_segment.write(
-                    _lineage_encode((_lineage_digest(_lineage_payload), _lineage_payload))
+                    _lineage_at.encode((_lineage_digest(_lineage_payload), _lineage_payload))
                 )
                 _lineage_recorder.recorded += 1
         except _lineage_Exception:  # no segment yet, or a full one: the long way opens the next
@@ -106,7 +108,7 @@ def tracked({signature}):
             _lineage_end({resumed}, _lineage_result)
         return _lineage_result
     finally:
-        _lineage_set(_lineage_outside)
+        _lineage_at.set(_lineage_outside)
 """
 _RESUMED = """\
 _lineage_site, _lineage_resume(
@@ -221,7 +223,7 @@ def _source(
     is_generator = inspect.isgeneratorfunction(site.function)
     is_async = is_async_generator or inspect.iscoroutinefunction(site.function)
     values = "".join(f"{parameter.name}, " for parameter in shown)
-    needs_again = not site.writes_only_frames or site.secrets
+    needs_again = not site.writes_only_frames
     return (_STEPS if is_generator or is_async_generator else _CALL).format(
         prefix="async " if is_async else "",
         wait="await " if is_async else "",
@@ -249,8 +251,9 @@ def _is_fast(site: Site, parameters: list[inspect.Parameter]) -> bool:
 def _fast_source(
     site: Site, parameters: list[inspect.Parameter], shown: list[inspect.Parameter]
 ) -> str:
+    shared = "_lineage_at.scope.tracker"
     return _FAST_CALL.format(
-        tracker="_lineage_site.tracker" if site.tracker else "_lineage_scope.tracker",
+        tracker=f"_lineage_site.tracker or {shared}" if site.tracker else shared,
         signature=_signature(parameters),
         arguments=", ".join(map(_argument, parameters)),
         scalars="".join(_SCALAR.format(parameter.name) for parameter in shown),
@@ -299,6 +302,20 @@ def _compile(source: str, site: Site, more: dict[str, Any]) -> Callable[..., Any
     return made
 
 
+class _Here:
+    """What a wrapper takes from the process that it is in, wherever it was pickled."""
+
+    __slots__ = ("encode", "get", "next", "scope", "set")
+
+    def __init__(self) -> None:
+        self.get, self.set = current.get, current.set
+        self.next, self.encode, self.scope = numbers.__next__, encode, scope
+
+    def __reduce__(self) -> str:
+        return "_here"
+
+
+_here = _Here()
 _RUNTIME: dict[str, Any] = {
     "BaseException": BaseException,
     "DONE": DONE,
@@ -306,17 +323,13 @@ _RUNTIME: dict[str, Any] = {
     "Exception": Exception,
     "PLAIN": PLAIN,
     "SCALARS": SCALARS,
+    "at": _here,
     "begin": begin,
     "clock": time.perf_counter_ns,
     "digest": digest,
-    "encode": encode,
     "end": end,
     "fail": fail,
-    "get": current.get,
-    "next": numbers.__next__,
     "resume": resume,
-    "scope": scope,
-    "set": current.set,
     "thread": get_ident,
     "time_ns": time.time_ns,
     "type": type,

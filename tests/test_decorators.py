@@ -387,3 +387,25 @@ def test_texts_that_only_speak_of_secrets_stay():
     text = "select password from users where name='keep'"
     assert Captor().capture(text) == text
     assert Captor().capture({"bypass": 1, "passenger": 2}) == {"bypass": 1, "passenger": 2}
+
+
+def test_secret_arguments_in_the_text_of_an_error(tracker):
+    @track_lineage
+    def fails(password):
+        raise ValueError(f"cannot log in as me with {password}")
+
+    async def fails_late(password):
+        raise ValueError(f"cannot log in as me with {password}")
+
+    def fails_between(password):
+        yield 1
+        raise ValueError(f"cannot log in as me with {password}")
+
+    with pytest.raises(ValueError, match="canary"):
+        fails("canary")
+    with pytest.raises(ValueError, match="canary"):
+        asyncio.run(track_lineage(fails_late)("canary"))
+    with pytest.raises(ValueError, match="canary"):
+        list(track_lineage(fails_between)("canary"))
+    assert len(tracker.operations) == 3
+    assert "canary" not in repr(list(tracker.operations.values()))

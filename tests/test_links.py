@@ -261,3 +261,18 @@ def test_frames_are_not_linked_when_that_is_off():
     set_global_tracker(tracker)
     change(load(lambda: pd.DataFrame({"a": [1]})), lambda given: given * 2)
     assert set(tracker.nodes) == {"file:/data/in"}
+
+
+def test_a_script_is_named_after_its_file(monkeypatch):
+    import types
+
+    main = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setitem(sys.modules, "__mp_main__", main)
+    assert links_module.module_name("package.module") == "package.module"
+    assert links_module.module_name("__main__") == "__main__"
+    main.__file__ = "/some/where/job.py"
+    assert links_module.module_name("__main__") == "job"
+    assert links_module.module_name("__mp_main__") == "job"
+    main.__spec__ = types.SimpleNamespace(name="package.job.__main__")
+    assert links_module.module_name("__main__") == "package.job"

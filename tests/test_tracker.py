@@ -24,7 +24,7 @@ from lineage import (
     track,
     track_lineage,
 )
-from lineage.tracker import LineageTracker, current
+from lineage.tracker import LineageTracker, _at_exit, current
 
 ROOT = Path(__file__).parents[1]
 
@@ -663,3 +663,29 @@ def test_the_journals_of_a_killed_process_are_kept(tmp_path):
         for each in LineageMetadataRepository(tmp_path / "store").load_operations()
     ]
     assert values == list(range(50))
+
+
+class Unsealable(LineageMetadataRepository):
+    def close(self, timeout_s=None):
+        raise RuntimeError("held by\nothers")
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_at_the_end_one_line_says_what_went_wrong(tmp_path, capfd, lost):
+    tracker = LineageTracker(Unsealable(tmp_path / "store"))
+    set_global_tracker(tracker)
+    record(1)
+    for _ in range(lost):
+        tracker.lose(ValueError("mine"))
+    _at_exit()
+    mine = [line for line in capfd.readouterr().err.splitlines() if "held by others" in line]
+    assert len(mine) == 1
+    assert ("2 operations were not recorded: ValueError: mine" in mine[0]) is bool(lost)
+    tracker.recorder.recorded = tracker.recorder.lost = 0
+
+
+def test_a_notebook_shows_the_tracker(tracker):
+    record(1)
+    shown = tracker._repr_mimebundle_()
+    assert "1 operations" in shown["text/plain"]
+    assert all(isinstance(text, str) for text in shown.values())

@@ -5,6 +5,8 @@ import contextlib
 import copy
 import functools
 import inspect
+import io
+import marshal
 import pickle
 import sys
 import types
@@ -188,6 +190,50 @@ def test_a_wrapper_is_pickled_by_its_name(tracker):
         assert pickle.loads(pickle.dumps(at_module_level, protocol)) is at_module_level
     assert copy.copy(at_module_level) is at_module_level
     assert copy.deepcopy(at_module_level) is at_module_level
+
+
+class ByValue(pickle.Pickler):
+    """Pickle functions of this module as libraries do that send them to other processes."""
+
+    def reducer_override(self, value):
+        is_ours = isinstance(value, types.FunctionType) and value.__module__ == __name__
+        if is_ours and value is not build:
+            names = [name for name in value.__code__.co_names if name in value.__globals__]
+            return build, (
+                *(marshal.dumps(value.__code__), value.__name__, value.__defaults__),
+                {name: value.__globals__[name] for name in names},
+            )
+        return NotImplemented
+
+
+def build(code, name, defaults, variables):
+    variables["__builtins__"] = __builtins__
+    return types.FunctionType(marshal.loads(code), variables, name, defaults)
+
+
+def one_by_one(value):
+    yield value
+    yield from (value, value)
+
+
+@pytest.mark.parametrize("function", [at_module_level, track_lineage(one_by_one)])
+def test_a_wrapper_that_is_pickled_by_value_records_where_it_arrives(tracker, function):
+    own = LineageTracker()
+    for source in (function, track_lineage(tracker=own)(function.__wrapped__)):
+        source.__kwdefaults__ = None
+        file = io.BytesIO()
+        ByValue(file).dump(source)
+        again = pickle.loads(file.getvalue())
+        before = len(tracker.operations)
+        results = [again(3), again(3)]
+        if function is not at_module_level:
+            results = [list(each) for each in results]
+        assert results in ([6, 6], [[3, 3, 3]] * 2)
+        assert again is not source
+        # A tracker of its own stays where it is; the global one takes its place.
+        assert len(tracker.operations) - before == 2
+    assert len({each.operation_id for each in tracker.operations.values()}) == 4
+    assert len(own.operations) == 0
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])

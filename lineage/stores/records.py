@@ -26,7 +26,7 @@ import os
 import socket
 import time
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import xxhash
@@ -48,6 +48,8 @@ _decode = msgspec.msgpack.Decoder().decode
 _to_json = msgspec.json.Encoder().encode
 
 _SOURCE = ("node_id", "source_type", "source_id", "location")
+
+_Value = TypeVar("_Value")
 
 Tables = dict[str, list[tuple[Any, ...]]]
 
@@ -83,12 +85,29 @@ class Definition:
         self.fields = fields
         self.token: object = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be another one in another process, whose numbers are its own."""
+        return Definition, (self.tag, *self.fields)
+
 
 def _finite(parameters: dict[str, Any]) -> dict[str, Any]:
     for name, value in parameters.items():
         if type(value) is float and value - value != 0.0:  # JSON has no such number
             parameters[name] = repr(value)
     return parameters
+
+
+class _Defined(dict[int, _Value]):
+    """Definitions by number, and those of the generation before."""
+
+    older: dict[int, _Value]
+
+    def __init__(self, older: dict[int, _Value] | None = None) -> None:
+        super().__init__()
+        self.older = dict(older or {})
+
+    def __missing__(self, number: int) -> _Value:
+        return self.older[number]
 
 
 class RecordDecoder:
@@ -98,10 +117,10 @@ class RecordDecoder:
         self.header: dict[str, Any] = {}
         self._emits = True
         self.tables: Tables = {}
-        self._sites: dict[int, list[Any]] = {}
-        self._sources: dict[int, list[Any]] = {}
-        self._schemas: dict[int, str] = {}
-        self._runs: dict[int, str] = {}
+        self._sites: _Defined[list[Any]] = _Defined()
+        self._sources: _Defined[list[Any]] = _Defined()
+        self._schemas: _Defined[str] = _Defined()
+        self._runs: _Defined[str] = _Defined()
         self._recorded_us = 0
         self._steps: dict[int, Callable[..., None]] = {
             HEADER: self._header,
@@ -126,6 +145,15 @@ class RecordDecoder:
         self._emits = emit
         tag, *fields = _decode(payload)
         self._steps[tag](*fields)
+
+    def forget(self) -> None:
+        """Begin a generation of definitions, and forget the one before the last.
+
+        What is defined again from here on is known; a record under way may still refer to a
+        definition of the last generation.
+        """
+        self._sites, self._sources = _Defined(self._sites), _Defined(self._sources)
+        self._schemas, self._runs = _Defined(self._schemas), _Defined(self._runs)
 
     def _emit(self, kind: str, row: tuple[Any, ...]) -> None:
         if self._emits:
@@ -192,6 +220,11 @@ class RecordDecoder:
 
     def _refs(self, refs: list[list[Any]]) -> list[tuple[Any, ...]]:
         return [
-            (*self._sources[source], version, self._schemas.get(schema), count)
+            (*self._sources[source], version, self._schema_id(schema), count)
             for source, version, schema, count in refs
         ]
+
+    def _schema_id(self, schema: int | None) -> str | None:
+        if schema is None:
+            return None
+        return self._schemas.get(schema) or self._schemas.older.get(schema)

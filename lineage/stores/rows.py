@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lineage.stores.base import Store
 
 
+_MOST_DEFINITIONS = 10_000
 _decode = msgspec.msgpack.Decoder(tuple[bytes, bytes]).decode
 
 
@@ -47,6 +48,7 @@ class RowJournal:
         self._most = max_operations
         self._missed = False
         self.dropped = 0
+        self._defined = 0
         _journals.add(self)
 
     @property
@@ -78,8 +80,13 @@ class RowJournal:
             self.drain()
 
     def define(self, definition: Definition) -> None:
-        """Keep a definition; definitions are never evicted."""
+        """Keep a definition, for as long as records may refer to it."""
         with self.lock:
+            self._defined += 1
+            if self._defined > _MOST_DEFINITIONS:  # those in use are defined again
+                self.drain()
+                self._decoder.forget()
+                self.token, self._defined = object(), 1
             self._decoder.feed(encode((definition.tag, definition.number, *definition.fields)))
         definition.token = self.token
 
