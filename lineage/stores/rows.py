@@ -88,7 +88,7 @@ class RowJournal:
                 self._decoder.forget()
                 self.token, self._defined = object(), 1
             self._decoder.feed(encode((definition.tag, definition.number, *definition.fields)))
-        definition.token = self.token
+            definition.token = self.token  # under the lock: of the generation that it is in
 
     def drain(self) -> None:
         """Hand the rows of all records that waited to the store."""
