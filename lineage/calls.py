@@ -10,12 +10,15 @@ import time
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Raw
+
 from lineage import fingerprint
 from lineage.flows import (
     capture_parameters,
     declared_outputs,
     enter_repository,
     frame_ref,
+    give,
     made_ref,
     name_frames,
     name_inputs,
@@ -25,15 +28,16 @@ from lineage.flows import (
 from lineage.parameters import PLAIN
 from lineage.redact import REDACTED
 from lineage.sites import Call, Site
-from lineage.tracker import Current, LineageTracker, current, scope
+from lineage.tracker import Current, current, scope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from lineage.flows import Where
     from lineage.stores.records import Definition
 
 _time_ns, _clock = time.time_ns, time.perf_counter_ns
 SCALARS = PLAIN | {str, bytes}
+# What the encoder says of an integer of more than 64 bits.
+_UNENCODED = (OverflowError, TypeError, ValueError)
 
 
 def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None:
@@ -55,14 +59,13 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
         if site.secrets:
             found = [values[index] for index in site.secrets]
             call.secrets = tuple(each for each in found if type(each) is str and each)
-        # Where frames come in, the wrapper for scalars would only lose time.
-        site.scalar_settings = None if frames else tracker.settings
+        site.settings = tracker.settings
         if site.repository is not None and not enter_repository(site, call, values, owner):
             return None
         if site.reads_only_frames:
             if frames:
                 call.inputs = refs = [frame_ref(site, call, frame) for frame in frames]
-                call.count_in = refs[0].rows if len(refs) == 1 else sum_rows(refs)
+                call.count_in = sum_rows(refs)
         else:
             name_inputs(site, call, values, frames)
         call.start_ns = _time_ns()
@@ -73,17 +76,41 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
     return call
 
 
-def resume(
-    site: Site,
-    tracker: LineageTracker,
-    identity: tuple[str, int],
-    where: tuple[Current | None, str | None, Definition | None],
-    parameters: Sequence[Any],
-    times: tuple[int, int],
-) -> Call:
+Began = tuple["Current | None", "str | None", "Definition | None", tuple[Any, ...], int, int]
+"""What a wrapper knows of a call that it began by itself: what the caller is in, the parent and the
+run, the parameters, the start in ns since 1970, the duration in ns."""
+
+
+def close(where: Where, began: Began, result: Any) -> None:
+    """Record that a call returned which its wrapper began by itself."""
+    site, tracker, operation_id, _, inputs = where
+    _, parent, run, parameters, start_ns, duration = began
+    try:
+        output = give(result, where)
+        if output is None and not _is_scalar(type(result)):
+            end(site, resume(where, began), result)
+            return
+        outputs, count_out = ((), None) if output is None else ((output,), output[3])
+        count_in = inputs[0][3] if len(inputs) == 1 else sum_rows(inputs)
+        outcome = operation_id, parent, get_ident(), start_ns, duration, None, parameters
+        tracker.recorder.record(site.plain, run, inputs, outputs, (*outcome, count_in, count_out))
+    except _UNENCODED:
+        end(site, resume(where, began), result)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tracker.lose(problem)
+    except BaseException as problem:
+        tracker.lose(problem)
+        raise
+
+
+def resume(where: Where, began: Began) -> Call:
     """Make a call of one that a wrapper began by itself, since its end is not a plain one."""
-    call = Call(site, tracker, identity, where, parameters)
-    call.start_ns, call.started = times
+    site, tracker, operation_id, number, inputs = where
+    outside, parent, run, parameters, start_ns, duration = began
+    call = Call(site, tracker, (operation_id, number), (outside, parent, run), parameters)
+    call.inputs = inputs
+    call.count_in = sum_rows(inputs)
+    call.start_ns, call.started = start_ns, _clock() - duration
     return call
 
 
@@ -151,8 +178,9 @@ def finish(
     outcome = (*identity, call.parameters, *counts)
     try:
         record(*where, call.inputs, call.outputs, outcome)
-    except (OverflowError, TypeError, ValueError):  # an integer of more than 64 bits
-        parameters = [call.tracker.captor.capture(value) for value in call.parameters]
+    except _UNENCODED:
+        capture = call.tracker.captor.capture
+        parameters = [each if type(each) is Raw else capture(each) for each in call.parameters]
         record(*where, call.inputs, call.outputs, (*identity, parameters, *counts))
 
 
@@ -167,4 +195,4 @@ def note_yield(site: Site, call: Call, item: Any) -> int:
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         call.tracker.lose(problem)
         return 0
-    return ref.rows or 0
+    return ref[3] or 0

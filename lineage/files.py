@@ -47,4 +47,4 @@ def ref(path: str) -> links.Ref:
             name = os.path.abspath(path)
         except OSError:  # the working folder is gone
             name = path
-    return links.Ref(links.source("file", name, name), fingerprint.file_version(name))
+    return links.source("file", name, name), fingerprint.file_version(name), None, None

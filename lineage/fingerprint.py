@@ -8,28 +8,34 @@ from __future__ import annotations
 import os
 import stat
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lineage import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Schema:
     """Columns and types that many values share: made once, known by its id.
 
-    `definition` is a place for whoever records schemas to keep what it knows of this one.
+    `definition` and `forms` are places for whoever records schemas and parameters to keep what it
+    knows of this one.
     """
 
-    __slots__ = ("definition", "info", "schema_id")
+    __slots__ = ("definition", "forms", "info", "schema_id")
 
     def __init__(self, info: dict[str, Any]) -> None:
         self.info = info
         self.schema_id = codec.schema_id(info)
         self.definition: Any = None
+        self.forms: dict[Any, Any] = {}
 
 
 # A plain tuple: a named one takes ten times as long to make, on the path of every tracked frame.
 Description = tuple[int | None, tuple[int, ...], Schema | None]
 """What was seen of a frame, table or array: rows, shape, and the schema, which values share."""
+UNKNOWN: Description = (None, (), None)
 
 
 _LIBRARIES = frozenset(("pandas", "polars", "pyarrow", "numpy"))
@@ -37,7 +43,7 @@ _NAMES = frozenset(
     ("DataFrame", "Series", "LazyFrame", "Table", "RecordBatch", "ndarray", "ChunkedArray", "Array")
 )
 _mro = type.__dict__["__mro__"].__get__  # asks no metaclass
-_known_types: dict[type, bool] = {}
+_describers: dict[type, Callable[[Any], Description] | None] = {}
 _CACHE_SIZE = 512
 _Known = tuple["weakref.ref[Any]", list[Any], bytes, int, Schema]
 """The columns object, the types by block, the blocks' places, the width, and their schema."""
@@ -47,21 +53,33 @@ _schemas: dict[Any, Schema] = {}
 
 def is_frame(kind: type) -> bool:
     """Tell whether values of a type are frames, tables or arrays that can be linked weakly."""
+    return describer(kind) is not None
+
+
+def describer(kind: type) -> Callable[[Any], Description] | None:
+    """Give what describes values of a type; None for a type of no frames, tables or arrays.
+
+    What it gives may raise whatever a subclass of a frame does.
+    """
     try:
-        known = _known_types.get(kind)
-        if known is None:
-            known = any(map(_is_frame_class, _mro(kind)))
-            if len(_known_types) < _CACHE_SIZE:  # types made at run time must not pile up here
-                _known_types[kind] = known
+        if kind in _describers:
+            return _describers[kind]
+        found = next(filter(None, map(_describer_of, _mro(kind))), None)
+        if len(_describers) < _CACHE_SIZE:  # types made at run time must not pile up here
+            _describers[kind] = found
     except Exception:  # noqa: BLE001 - a metaclass may make its types unhashable, or raise
-        return False
-    return known
+        return None
+    return found
 
 
-def _is_frame_class(base: type) -> bool:
+def _describer_of(base: type) -> Callable[[Any], Description] | None:
     module = base.__module__
-    is_of_library = type(module) is str and module.partition(".")[0] in _LIBRARIES
-    return is_of_library and base.__name__ in _NAMES
+    library = module.partition(".")[0] if type(module) is str else ""
+    if library not in _LIBRARIES or base.__name__ not in _NAMES:
+        return None
+    if library != "pandas":
+        return _describe
+    return _describe_pandas if base.__name__ == "DataFrame" else _describe_series
 
 
 def describe(value: Any) -> Description:
@@ -71,9 +89,9 @@ def describe(value: Any) -> Description:
     fails to describe itself has neither rows nor shape nor schema.
     """
     try:
-        return _describe_pandas(value) if hasattr(value, "_mgr") else _describe(value)
+        return (describer(type(value)) or _describe)(value)
     except Exception:  # noqa: BLE001 - subclasses of frames may raise anything
-        return None, (), None
+        return UNKNOWN
 
 
 def _describe(value: Any) -> Description:
@@ -93,15 +111,16 @@ def _describe(value: Any) -> Description:
 
 def _describe_pandas(value: Any) -> Description:
     manager = value._mgr  # its parts: `shape` and `dtypes` cost up to 100 times as much
-    *across, index = manager.axes
-    rows = len(index)
-    if not across:
-        return rows, (rows,), _series_schema(value.name, value.dtype)
-    columns, blocks = across[0], manager.blocks
-    # The columns object alone goes stale when a column changes its type.
-    types = [block.values.dtype for block in blocks]
-    places = manager.blknos.tobytes() if len(blocks) > 1 else b""
+    columns, index = manager.axes
+    blocks = manager.blocks
     known = _pandas_schemas.get(id(columns))
+    if len(blocks) == 1:
+        values = blocks[0].values
+        rows, types, places = values.shape[-1], [values.dtype], b""
+    else:
+        # The columns object alone goes stale when a column changes its type.
+        types = [block.values.dtype for block in blocks]
+        rows, places = len(index), manager.blknos.tobytes() if blocks else b""
     if known is not None and known[0]() is columns and known[1] == types and known[2] == places:
         return rows, (rows, known[3]), known[4]
     schema = _columns(None, columns, value.dtypes)
@@ -110,6 +129,11 @@ def _describe_pandas(value: Any) -> Description:
     width = len(columns)
     _pandas_schemas[id(columns)] = (weakref.ref(columns), types, places, width, schema)
     return rows, (rows, width), schema
+
+
+def _describe_series(value: Any) -> Description:
+    rows = len(value._mgr.axes[0])
+    return rows, (rows,), _series_schema(value.name, value.dtype)
 
 
 def _series_schema(name: Any, dtype: Any) -> Schema:

@@ -10,23 +10,92 @@ from typing import TYPE_CHECKING, Any
 
 from lineage import files, fingerprint, links
 from lineage.core import DataSource, OperationType
-from lineage.links import Ref
-from lineage.parameters import MOST_ITEMS, Captor, frame_form
+from lineage.parameters import MOST_ITEMS, Captor, encoded_form
 from lineage.redact import REDACTED
 from lineage.sites import MOST_DEFINITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from lineage.links import Made, Ref
     from lineage.sites import Call, Declared, Site
     from lineage.stores.records import Definition
+    from lineage.tracker import LineageTracker
 
 _MEMORY = "memory"
-# What `Ref(...)` does, without the frame of Python code that a named tuple's `__new__` is.
-_new_ref = tuple.__new__
+_ALONE = ("", 0)  # a frame that is the whole result
 
 _Frame = tuple[str, Any, fingerprint.Description]
 """The name, the value and the description of a frame among the arguments; short-lived."""
+
+Where = tuple["Site", "LineageTracker", str, int, "list[Ref]"]
+"""A call that its wrapper began by itself: the function, the tracker, the id and the number of the
+operation, and the frames that came in."""
+
+
+def take(value: Any, place: int, where: Where) -> Any:
+    """Give the plain form of an argument; the frames in it join the inputs of the call.
+
+    Args:
+        value: The argument; it is not kept.
+        place: Which one it is.
+        where: The call.
+    """
+    kind = type(value)
+    site, tracker, operation_id, number, inputs = where
+    if kind is str:
+        return tracker.captor.text(value)
+    describe = fingerprint.describer(kind)
+    if describe is None:
+        flat = tracker.captor.flat(value) if kind is dict else None
+        return _take_all(value, place, where) if flat is None else flat
+    try:
+        found = describe(value)
+    except Exception:  # noqa: BLE001 - subclasses of frames may raise anything
+        found = fingerprint.UNKNOWN
+    if tracker.settings.track_dataframes:
+        made = links.find(value) or _enter(site, site.names[place], value, (operation_id, number))
+        inputs.append((made[0], made[1], links.schema(found[2]), found[0]))
+    return encoded_form(kind, found)
+
+
+def _take_all(value: Any, place: int, where: Where) -> Any:
+    site, tracker, operation_id, number, inputs = where
+    kind = type(value)
+    is_collection = kind is list or kind is tuple or kind is dict
+    if is_collection and tracker.settings.track_dataframes:
+        for frame in _inner_frames(tracker.captor, site.names[place], value):
+            inputs.append(_came(site, frame, (operation_id, number)))
+    return tracker.captor.capture(value)
+
+
+def _enter(site: Site, name: str, value: Any, origin: tuple[str | None, int]) -> Made:
+    """Name a frame that nothing tracked has made by where it came in."""
+    source = site.taken.get(name)
+    if source is None:
+        source = links.source("dataframe", f"{site.name}({name})", _MEMORY)
+        if len(site.taken) < MOST_DEFINITIONS:
+            site.taken[name] = source
+    made = (source, *origin)
+    links.link(value, made)
+    return made
+
+
+def give(result: Any, where: Where) -> Ref | None:
+    """Refer to a frame that a call returned, and link it; None if it is none, or not to be."""
+    site, tracker, operation_id, number, _ = where
+    describe = fingerprint.describer(type(result))
+    if describe is None or not tracker.settings.track_dataframes:
+        return None
+    try:
+        found = describe(result)
+    except Exception:  # noqa: BLE001 - subclasses of frames may raise anything
+        found = fingerprint.UNKNOWN
+    made = links.find(result)
+    if made is None or made[2] <= number:  # or else an inner call has made it
+        source = site.made.get(_ALONE) or _name_made(site, tracker.captor, _ALONE)
+        links.link(result, made := (source, operation_id, number))
+    return made[0], made[1], links.schema(found[2]), found[0]
 
 
 def capture_parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[_Frame]:
@@ -45,7 +114,7 @@ def capture_parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[
         elif fingerprint.is_frame(kind):
             found = fingerprint.describe(value)
             frames.append((site.names[len(parameters)], value, found))
-            parameters.append(frame_form(kind, found))
+            parameters.append(encoded_form(kind, found))
         else:
             if kind is list or kind is tuple or kind is dict:
                 frames += _inner_frames(captor, site.names[len(parameters)], value)
@@ -113,21 +182,20 @@ def name_inputs(site: Site, call: Call, values: tuple[Any, ...], frames: list[_F
     call.count_in = sum_rows(counted)
     call.inputs = _distinct(inputs)
     if call.outputs and len(counted) == 1:  # a repository is written as its one frame is
-        written = call.outputs[0]
-        call.outputs = [written._replace(schema=counted[0].schema, rows=counted[0].rows)]
+        call.outputs = [(*call.outputs[0][:2], *counted[0][2:])]
     if not call.qualifier and site.operation_type is OperationType.READ and inputs:
-        call.qualifier = f"[{inputs[0].source.fields[1][2]}]"
+        call.qualifier = f"[{inputs[0][0].fields[1][2]}]"
 
 
 def frame_ref(site: Site, call: Call, frame: _Frame) -> Ref:
     """Refer to a frame; one that nothing tracked has made is named by where it came in."""
+    return _came(site, frame, (call.inside[0], call.number))
+
+
+def _came(site: Site, frame: _Frame, origin: tuple[str | None, int]) -> Ref:
     name, value, (rows, _, schema) = frame
-    found = links.find(value)
-    if found is not None:
-        return _new_ref(Ref, (found[1], found[2], links.schema(schema), rows))
-    source, version = links.source("dataframe", f"{site.name}({name})", _MEMORY), call.inside[0]
-    links.link(value, source, version, call.number)
-    return _new_ref(Ref, (source, version, links.schema(schema), rows))
+    made = links.find(value) or _enter(site, name, value, origin)
+    return made[0], made[1], links.schema(schema), rows
 
 
 def _declared_input(
@@ -158,7 +226,7 @@ def _declared_input(
         name = f"{site.name}({site.names[index]})"
         source = links.source("parameter", name, _MEMORY, metadata='{"linked":false}')
         count = len(value) if is_collection or kind is set or kind is frozenset else None
-        yield Ref(source, call.inside[0], None, count)
+        yield source, call.inside[0], None, count
 
 
 def name_outputs(site: Site, call: Call, result: Any, values: tuple[Any, ...]) -> int | None:
@@ -198,7 +266,7 @@ def _distinct(refs: list[Ref]) -> list[Ref]:
 
 def sum_rows(refs: list[Ref]) -> int | None:
     """Add up the known rows; None when none are known."""
-    known = [ref.rows for ref in refs if ref.rows is not None]
+    known = [rows for _, _, _, rows in refs if rows is not None]
     return sum(known) if known else None
 
 
@@ -214,25 +282,25 @@ def _result_frames(result: Any) -> Iterator[tuple[Any, Any]]:
 
 def made_ref(site: Site, call: Call, key: Any, value: Any, declared: Sequence[Ref]) -> Ref:
     """Refer to a frame that a call returned, and link it, unless an inner call already has."""
-    rows, _, described = fingerprint.describe(value)
-    schema = links.schema(described)
-    version = call.inside[0]
-    if declared:
-        source, version = declared[0].source, declared[0].version or version
-    else:
-        found = links.find(value)
-        if found is not None and found[3] > call.number:
-            return Ref(found[1], found[2], schema, rows)
-        source = site.made.get((call.qualifier, key)) or _name_made(site, call, key)
-    links.link(value, source, version, call.number)
-    return _new_ref(Ref, (source, version, schema, rows))
+    rows, _, schema = fingerprint.describe(value)
+    version, place = call.inside[0], (call.qualifier, key)
+    made = None if declared else links.find(value)
+    if made is None or made[2] <= call.number:  # or else an inner call has made it
+        if declared:
+            made = (declared[0][0], declared[0][1] or version, call.number)
+        else:
+            source = site.made.get(place) or _name_made(site, call.tracker.captor, place)
+            made = (source, version, call.number)
+        links.link(value, made)
+    return made[0], made[1], links.schema(schema), rows
 
 
-def _name_made(site: Site, call: Call, key: Any) -> Definition:
-    name = f"{site.name}{call.qualifier}#{_label(call.tracker.captor, key)}"
+def _name_made(site: Site, captor: Captor, place: tuple[str, Any]) -> Definition:
+    qualifier, key = place
+    name = f"{site.name}{qualifier}#{_label(captor, key)}"
     source = links.source("dataframe", name, _MEMORY)
     if len(site.made) < MOST_DEFINITIONS and type(key) in (int, str):
-        site.made[call.qualifier, key] = source
+        site.made[place] = source
     return source
 
 
@@ -249,7 +317,8 @@ def declared_outputs(site: Site, call: Call, values: tuple[Any, ...]) -> list[Re
                 refs.append(files.ref(path))
             else:
                 name = f"{site.name}({site.names[declared.parameter]})"
-                refs.append(Ref(links.source("parameter", name, _MEMORY), call.inside[0]))
+                source = links.source("parameter", name, _MEMORY)
+                refs.append((source, call.inside[0], None, None))
     return refs
 
 

@@ -10,8 +10,7 @@ import os
 import sys
 import time
 import weakref
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from lineage import codec
 from lineage.redact import redact_text
@@ -25,41 +24,50 @@ _sources: dict[tuple[str, str, str | None], Definition] = {}
 _schemas: dict[str, Definition] = {}
 
 
-class Ref(NamedTuple):
-    """A data source as an operation met it: in a version, with a schema and a row count."""
+# A plain tuple: one with names takes twice as long to make, and again to take apart.
+Ref = tuple[Definition, str | None, Definition | None, int | None]
+"""A data source as an operation met it: the source, its version, its schema, its row count."""
 
-    source: Definition
-    version: str | None = None
-    schema: Definition | None = None
-    rows: int | None = None
+Made = tuple[Definition, str | None, int]
+"""What a living object is: a source, in a version, and the number of the operation that made it
+so."""
 
 
-Link = tuple["weakref.ref[Any]", Definition, str | None, int]
-"""What is known of a living object: a weak reference to it, its source, its version, and the
-number of the operation that made it."""
+class Link(weakref.ref[Any]):
+    """A weak reference that carries what is known of its object: one thing to make, not three."""
+
+    __slots__ = ("key", "made")
+
+    key: int
+    made: Made
+
 
 _links: dict[int, Link] = {}
 
 
-def link(value: object, source: Definition, version: str | None, operation: int) -> None:
-    """Say that a living object is a source in a version, if it takes weak references."""
+def link(value: object, made: Made) -> None:
+    """Say what a living object is, if it takes weak references."""
     key = id(value)
-    try:  # `suppress` would take longer than the link
-        _links[key] = (weakref.ref(value, partial(_forget, key)), source, version, operation)
-    except TypeError:
-        return
+    known = _links.get(key)
+    if known is None or known() is not value:
+        try:  # `suppress` would take longer than the link
+            known = Link(value, _forget)
+        except TypeError:
+            return
+        known.key = key
+    known.made = made
+    _links[key] = known
 
 
-def _forget(key: int, weak: weakref.ref[Any]) -> None:
-    found = _links.get(key)
-    if found is not None and found[0] is weak:
-        del _links[key]
+def _forget(link: Link) -> None:
+    if _links.get(link.key) is link:
+        del _links[link.key]
 
 
-def find(value: object) -> Link | None:
-    """Give the link of an object, if it has one."""
+def find(value: object) -> Made | None:
+    """Give what an object is, if it is linked."""
     found = _links.get(id(value))
-    return found if found is not None and found[0]() is value else None
+    return found.made if found is not None and found() is value else None
 
 
 def source(

@@ -17,15 +17,17 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from msgspec import Raw
+
 from lineage import fingerprint
 from lineage.redact import REDACTED, is_secret_name, redact_text
+from lineage.stores.records import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 PLAIN = frozenset((int, float, bool, type(None)))
 """Types whose values are kept as they are; a float that is not finite becomes text when read."""
-_HOLDERS = frozenset((list, tuple, dict))
 _COLLECTIONS = (dict, list, tuple, set, frozenset)
 _MAX_DEPTH = 6
 MOST_ITEMS = 1000
@@ -33,10 +35,7 @@ MOST_ITEMS = 1000
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _TEXTS_SIZE = 4096
 _TEXT_CACHED = 200
-
-
-class NotScalarError(Exception):
-    """A value is a frame, or may hold one."""
+_FORMS_SIZE = 64
 
 
 class Captor:
@@ -50,6 +49,7 @@ class Captor:
     def __init__(self, max_size: int = 1000) -> None:
         self.max_size = max_size
         self._texts: dict[str, str] = {}
+        self._names: dict[str, str] = {}
 
     def capture(self, value: Any) -> Any:
         """Give the plain form of any value; never raises for what the value does.
@@ -58,7 +58,8 @@ class Captor:
         {'day': '2026-01-02', 'password': '<redacted>'}
         """
         try:
-            return self._value(value, _Budget(self.max_size), 0)
+            flat = self.flat(value) if type(value) is dict else None
+            return self._value(value, _Budget(self.max_size), 0) if flat is None else flat
         except Exception:  # noqa: BLE001 - hostile objects may raise anything
             return _name(value)
 
@@ -74,22 +75,42 @@ class Captor:
             self._texts[value] = kept
         return kept
 
-    def scalar(self, value: Any) -> Any:
-        """Capture a value that cannot hold a frame.
+    def flat(self, value: dict[Any, Any]) -> dict[str, Any] | None:
+        """Do what `capture` does, several times faster, for plain values under plain names.
 
-        Raises:
-            NotScalarError: It is a frame, or may hold one.
+        None when there is anything else in it, or more than is kept.
         """
-        kind = type(value)
-        if kind is str:
-            return self.text(value)
-        if kind in _HOLDERS:
-            items = value.values() if kind is dict else value
-            if len(items) <= MOST_ITEMS and any(map(fingerprint.is_frame, map(type, items))):
-                raise NotScalarError
-        elif fingerprint.is_frame(kind):
-            raise NotScalarError
-        return self.capture(value)
+        left = self.max_size - 2 * len(value)
+        flat: dict[str, Any] = {}
+        for key, item in value.items():
+            name = self._names.get(key) if type(key) is str else None
+            if name is None:
+                self._learn(value)
+                return None
+            kind = type(item)
+            if kind is str:
+                left -= len(item)
+                item = self.text(item)  # noqa: PLW2901 - its plain form
+            elif (
+                (kind is int and _INT_MIN <= item <= _INT_MAX)
+                or (kind is float and item - item == 0)
+                or kind is bool
+                or item is None
+            ):
+                left -= 8
+            else:
+                return None
+            left -= len(key)
+            flat[name] = item
+        return flat if left >= 0 else None
+
+    def _learn(self, value: dict[Any, Any]) -> None:
+        """Remember the names in a dictionary, but for those of secrets."""
+        for key in value:
+            if type(key) is str and len(key) <= _TEXT_CACHED and not is_secret_name(key):
+                if len(self._names) >= _TEXTS_SIZE:
+                    self._names.clear()
+                self._names[key] = self.text(key)
 
     def _bounded(self, value: str) -> str:
         # Redact before the cut, or the half of a secret that is left would not be known as one;
@@ -227,6 +248,20 @@ def frame_form(kind: type, found: fingerprint.Description) -> dict[str, Any]:
     if schema is None:
         return {"type": kind.__name__, "shape": shape}
     return {"type": kind.__name__, "shape": shape, "schema": schema.schema_id}
+
+
+def encoded_form(kind: type, found: fingerprint.Description) -> Any:
+    """Give the same as it will be written, made once for each shape of a schema."""
+    _, shape, schema = found
+    if schema is None:
+        return frame_form(kind, found)
+    key = shape, kind.__name__
+    known = schema.forms.get(key)
+    if known is None:
+        if len(schema.forms) >= _FORMS_SIZE:
+            schema.forms.clear()
+        known = schema.forms[key] = Raw(encode(frame_form(kind, found)))
+    return known
 
 
 def _items(value: Any) -> Iterable[Any]:

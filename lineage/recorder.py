@@ -63,7 +63,7 @@ class Recorder:
     def next_id(self) -> tuple[str, int]:
         """Give a new operation id and its number; numbers grow as operations start."""
         number = next(numbers)
-        return f"{self.prefix}{number:x}", number
+        return f"{self.prefix}{number}", number
 
     def record(
         self,
@@ -82,10 +82,7 @@ class Recorder:
         segment = journal.segment or journal.open()
         payload = b""
         try:
-            if site.token is segment.token and run is None and not (inputs or outputs):
-                payload = encode((OPERATION, site.number, None, (), (), *outcome))
-            else:
-                payload = _encode(segment, site, run, inputs, outputs, outcome)
+            payload = _encode(segment, site, run, inputs, outputs, outcome)
             segment.write(encode((digest(payload), payload)))
         except (StoreError, ValueError) as error:
             if type(error) is ValueError:
@@ -139,22 +136,31 @@ def _encode(
         segment.define(site)
     if run is not None and run.token is not token:
         segment.define(run)
-    number = None if run is None else run.number
-    read = _numbered(segment, inputs) if inputs else ()
-    written = _numbered(segment, outputs) if outputs else ()
-    return encode((OPERATION, site.number, number, read, written, *outcome))
+    record = (
+        OPERATION,
+        site.number,
+        None if run is None else run.number,
+        _numbered(segment, token, inputs) if inputs else (),
+        _numbered(segment, token, outputs) if outputs else (),
+    )
+    payload = encode(record + outcome)
+    if segment.token is token:
+        return payload
+    # Meanwhile other threads have made it forget what was defined.
+    return _encode(segment, site, run, inputs, outputs, outcome)
 
 
-def _numbered(segment: RecordSegment, refs: Sequence[Ref]) -> list[tuple[Any, ...]]:
-    numbered: list[tuple[Any, ...]] = []
-    token = segment.token
+def _numbered(segment: RecordSegment, token: object, refs: Sequence[Ref]) -> Sequence[Any]:
+    if len(refs) == 1:  # most often; the loop takes twice the time
+        ((source, version, schema, rows),) = refs
+        if source.token is token and schema is not None and schema.token is token:
+            return ((source.number, version, schema.number, rows),)
+    numbered = []
     for source, version, schema, rows in refs:
         if source.token is not token:
             segment.define(source)
-        if schema is None:
-            numbered.append((source.number, version, None, rows))
-            continue
-        if schema.token is not token:
+        if schema is not None and schema.token is not token:
             segment.define(schema)
-        numbered.append((source.number, version, schema.number, rows))
+        known = None if schema is None else schema.number
+        numbered.append((source.number, version, known, rows))
     return numbered

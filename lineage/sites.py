@@ -66,8 +66,10 @@ class Site:
         self._code = (module, name, code and code.co_filename, code and code.co_firstlineno)
         self.secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
         self.made: dict[tuple[str, Any], Definition] = {}
+        self.taken: dict[str, Definition] = {}
         self._definitions: dict[str, Definition] = {}
-        self.scalar_settings: TrackerSettings | None = None
+        self.settings: TrackerSettings | None = None
+        """Those of the tracker that is known to want the calls of this function."""
         self.plain: Definition
         self.writes_only_frames: bool
         self.reads_only_frames: bool
@@ -80,8 +82,9 @@ class Site:
         """
         kept: dict[str, Any] = {
             "tracker": None,
-            "scalar_settings": None,
+            "settings": None,
             "made": {},
+            "taken": {},
             "_definitions": {},
         }
         return vars(self) | kept

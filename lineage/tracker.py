@@ -330,7 +330,7 @@ class LineageTracker:
             source.source_type, source.source_id, source.location, metadata=metadata
         )
         own = links.clean(source.version) if source.version else version
-        return links.Ref(known, own, schema)
+        return known, own, schema, None
 
     def bounded(self, captor: Captor, value: Mapping[str, Any] | None) -> dict[str, Any]:
         """Give the plain, redacted form of a mapping, or say its size if that is too large."""

@@ -14,7 +14,8 @@ from threading import get_ident
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from lineage.calls import SCALARS, begin, end, fail, resume
+from lineage.calls import SCALARS, begin, close, end, fail, resume
+from lineage.flows import take
 from lineage.parameters import PLAIN
 from lineage.recorder import numbers
 from lineage.sites import Site
@@ -51,24 +52,26 @@ _RESTORE_OWN = (
 )
 
 # The same for a function of which only the arguments and the result tell what it reads and
-# writes: as long as these are scalars, all is done here, in one frame: what `calls.begin`,
-# `calls.end` and `Recorder.record` do takes twice the time in frames of their own.
+# writes. For scalars all is done here, in one frame: what `calls.begin`, `calls.end` and
+# `Recorder.record` do takes twice the time in frames of their own. Frames are taken by
+# `flows.take` as they come in, and by `calls.close` as they go out.
 _FAST_CALL = """\
 def tracked({signature}):
     _lineage_tracker = {tracker}
     if _lineage_tracker is None:
         return _lineage_function({arguments})
-    if _lineage_site.scalar_settings is not _lineage_tracker.settings:
+    if _lineage_site.settings is not _lineage_tracker.settings:
         return _lineage_general({arguments})
     try:
         _lineage_outside = _lineage_at.get()
         _lineage_parent, _lineage_run = _lineage_outside or _lineage_tracker.outermost
-        _lineage_parameters = ({scalars})
         _lineage_recorder = _lineage_tracker.recorder
         _lineage_number = _lineage_at.next()
-        _lineage_id = f"{{_lineage_recorder.prefix}}{{_lineage_number:x}}"
+        _lineage_id = f"{{_lineage_recorder.prefix}}{{_lineage_number}}"
+        _lineage_inputs = []
+        _lineage_parameters = ({taken})
         _lineage_start_ns, _lineage_started = _lineage_time_ns(), _lineage_clock()
-    except _lineage_Exception:  # a frame, most often; left before the function is called
+    except _lineage_Exception:  # left before the function is called
         _lineage_parameters = None
     if _lineage_parameters is None:
         return _lineage_general({arguments})
@@ -76,7 +79,7 @@ def tracked({signature}):
         _lineage_at.set((_lineage_id, _lineage_run))
         _lineage_result = _lineage_function({arguments})
     except _lineage_BaseException as _lineage_error:
-        _lineage_fail({resumed}, _lineage_error)
+        _lineage_fail(_lineage_site, _lineage_resume({where}, {failed}), _lineage_error)
         raise
     else:
         _lineage_duration = _lineage_clock() - _lineage_started
@@ -84,6 +87,7 @@ def tracked({signature}):
             _lineage_segment = _lineage_recorder.journal.segment
             _lineage_is_plain = (
                 _lineage_type(_lineage_result) in _lineage_SCALARS
+                and not _lineage_inputs
                 and _lineage_plain.token is _lineage_segment.token
                 and (_lineage_run is None or _lineage_run.token is _lineage_segment.token)
                 and _lineage_recorder.notify is None
@@ -105,17 +109,18 @@ def tracked({signature}):
             _lineage_tracker.lose(_lineage_error)
             raise
         if not _lineage_is_plain:
-            _lineage_end({resumed}, _lineage_result)
+            _lineage_close({where}, {began}, _lineage_result)
         return _lineage_result
     finally:
         _lineage_at.set(_lineage_outside)
 """
-_RESUMED = """\
-_lineage_site, _lineage_resume(
-            _lineage_site, _lineage_tracker, (_lineage_id, _lineage_number),
-            (_lineage_outside, _lineage_parent, _lineage_run), _lineage_parameters,
-            (_lineage_start_ns, _lineage_started))"""
-_SCALAR = "{0} if _lineage_type({0}) in _lineage_PLAIN else _lineage_tracker.captor.scalar({0}), "
+_WHERE = "(_lineage_site, _lineage_tracker, _lineage_id, _lineage_number, _lineage_inputs)"
+_BEGAN = """\
+(
+                _lineage_outside, _lineage_parent, _lineage_run, _lineage_parameters,
+                _lineage_start_ns, {duration},
+            )"""
+_TAKEN = "{0} if _lineage_type({0}) in _lineage_PLAIN else _lineage_take({0}, {1}, {2}), "
 
 _STEPS = """\
 {prefix}def tracked({signature}):
@@ -256,8 +261,10 @@ def _fast_source(
         tracker=f"_lineage_site.tracker or {shared}" if site.tracker else shared,
         signature=_signature(parameters),
         arguments=", ".join(map(_argument, parameters)),
-        scalars="".join(_SCALAR.format(parameter.name) for parameter in shown),
-        resumed=_RESUMED,
+        taken="".join(_TAKEN.format(each.name, at, _WHERE) for at, each in enumerate(shown)),
+        where=_WHERE,
+        failed=_BEGAN.format(duration="_lineage_clock() - _lineage_started"),
+        began=_BEGAN.format(duration="_lineage_duration"),
     )
 
 
@@ -326,10 +333,12 @@ _RUNTIME: dict[str, Any] = {
     "at": _here,
     "begin": begin,
     "clock": time.perf_counter_ns,
+    "close": close,
     "digest": digest,
     "end": end,
     "fail": fail,
     "resume": resume,
+    "take": take,
     "thread": get_ident,
     "time_ns": time.time_ns,
     "type": type,

@@ -43,19 +43,19 @@ def test_a_file_is_known_by_its_absolute_path_and_its_state(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.csv").write_text("a")
     made = files.ref("x.csv")
-    assert made.source.fields[1] == [
+    assert made[0].fields[1] == [
         *(f"file:{tmp_path}/x.csv", "file"),
         *(f"{tmp_path}/x.csv", f"{tmp_path}/x.csv"),
     ]
-    assert made.version.startswith("stat:1-")
+    assert made[1].startswith("stat:1-")
     (entry,) = os.scandir(tmp_path)
     assert [files.ref(files.path_of(each)) for each in ("./x.csv", entry)] == [made, made]
 
 
 def test_a_url_stays_as_it_is_without_its_secrets():
     made = files.ref("s3://key:canary@bucket/x.csv")
-    assert made.source.fields[1][3] == "s3://<redacted>@bucket/x.csv"
-    assert made.version is None
+    assert made[0].fields[1][3] == "s3://<redacted>@bucket/x.csv"
+    assert made[1] is None
 
 
 def test_a_working_folder_that_is_gone(tmp_path, monkeypatch):
@@ -63,7 +63,7 @@ def test_a_working_folder_that_is_gone(tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert files.ref("x.csv").source.fields[1][3] == "x.csv"
+    assert files.ref("x.csv")[0].fields[1][3] == "x.csv"
 
 
 def test_texts_count_only_when_the_file_is_there(tmp_path):

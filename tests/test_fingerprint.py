@@ -148,7 +148,7 @@ def test_a_frame_that_fails_to_describe_itself():
 def test_types_made_at_run_time_do_not_pile_up():
     for number in range(1000):
         is_frame(type(f"Own{number}", (), {}))
-    assert len(fingerprint._known_types) <= 512
+    assert len(fingerprint._describers) <= 512
 
 
 def test_the_version_of_a_file(tmp_path):

@@ -229,13 +229,13 @@ def test_a_record_that_is_larger_than_a_segment(way, tmp_path):
 
 
 def test_definitions_that_are_larger_than_a_segment(way, tmp_path):
-    from lineage.links import Ref, source
+    from lineage.links import source
 
     journal = Journal(tmp_path, segment_bytes=1000)
     recorder = Recorder(journal)
     site = Definition(SITE, ["read", "m", "f", "f.py", 1, [], "{}"])
     schemas = [Definition(SCHEMA, 0, f"s{n}", "x" * 900_000) for n in range(5)]
-    refs = [Ref(source("file", "a"), None, schema) for schema in schemas]
+    refs = [(source("file", "a"), None, schema, None) for schema in schemas]
     for number in range(3):
         identity, _ = recorder.next_id()
         outcome = (identity, None, 1, number, 0, None, [], None, None)

@@ -199,9 +199,9 @@ def test_links_die_with_their_objects():
     before = len(links_module._links)
     frame = pd.DataFrame({"a": [1]})
     weak = weakref.ref(frame)
-    link(frame, made, "v", 1)
-    link(frame, made, "w", 2)
-    assert find(frame)[2] == "w"
+    link(frame, (made, "v", 1))
+    link(frame, (made, "w", 2))
+    assert find(frame)[1] == "w"
     assert len(links_module._links) == before + 1
     del frame
     gc.collect()
@@ -214,7 +214,7 @@ def test_recycled_ids_never_link():
     for number in range(20_000):
         array = np.empty(1)
         assert find(array) is None
-        link(array, made, str(number), number)
+        link(array, (made, str(number), number))
         del array
     assert find(7) is None
 
@@ -222,7 +222,7 @@ def test_recycled_ids_never_link():
 def test_a_recycled_id_with_a_stale_entry_does_not_link():
     """What guards it: the weak reference has to give this very object."""
     one, two = np.empty(1), np.empty(1)
-    link(one, source("file", "x"), "v", 1)
+    link(one, (source("file", "x"), "v", 1))
     links_module._links[id(two)] = links_module._links[id(one)]
     assert find(two) is None
     del links_module._links[id(two)]
@@ -230,7 +230,7 @@ def test_a_recycled_id_with_a_stale_entry_does_not_link():
 
 
 def test_what_takes_no_weak_reference_has_no_link():
-    link([1], source("file", "x"), "v", 1)
+    link([1], (source("file", "x"), "v", 1))
     assert find([1]) is None
 
 

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.parameters import Captor, NotScalarError
+from lineage import parameters
+from lineage.parameters import Captor
 
 Point = namedtuple("Point", "x y")
 
@@ -154,15 +155,32 @@ def test_frames_are_shape_and_schema():
     assert "1" not in str(kept[0].keys())
 
 
-def test_scalars_and_frames_are_told_apart():
+NAMES = st.one_of(st.text(max_size=12), st.sampled_from(["password", "mode", "api_key", "a" * 300]))
+PLAIN_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(["x" * 300, "password=hunter2", (1, 2), {"token": "t"}, b"bytes"]),
+)
+
+
+@given(st.dictionaries(NAMES, PLAIN_VALUES, max_size=8), st.sampled_from([30, 1000]))
+def test_the_short_way_through_a_dictionary_gives_what_the_long_one_does(value, max_size):
+    captor = Captor(max_size)
+    long = captor._value(value, parameters._Budget(max_size), 0)
+    for _ in range(2):  # the names are learned the first time
+        assert repr(captor.capture(value)) == repr(long)
+        flat = captor.flat(value)
+        assert flat is None or repr(flat) == repr(long)
+
+
+def test_ordinary_options_go_the_short_way():
     captor = Captor()
-    assert captor.scalar("x") == "x"
-    assert captor.scalar(date(2026, 1, 2)) == "2026-01-02"
-    assert captor.scalar([1, 2]) == [1, 2]
-    for value in (pd.DataFrame(), [pd.DataFrame()], (np.zeros(1),), {"a": pl.DataFrame()}):
-        with pytest.raises(NotScalarError):
-            captor.scalar(value)
-    assert captor.scalar([pd.DataFrame()] * 2000) == "<list size=2000>"
+    captor.capture({"mode": "fast", "retry": 3})
+    assert captor.flat({"mode": "slow", "retry": None}) == {"mode": "slow", "retry": None}
+    assert captor.flat({"mode": "fast", "password": "hunter2"}) is None
 
 
 def test_texts_are_remembered_within_bounds():

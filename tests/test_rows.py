@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from lineage.links import Ref, source
+from lineage.links import source
 from lineage.recorder import Recorder
 from lineage.stores.records import SITE, Definition
 from lineage.stores.rows import RowJournal, append_tables
@@ -17,7 +17,7 @@ def site():
 def record(recorder, site, name):
     identity, _ = recorder.next_id()
     outcome = (identity, None, 1, 0, 0, None, [], None, None)
-    recorder.record(site, None, [Ref(source("file", name))], (), outcome)
+    recorder.record(site, None, [(source("file", name), None, None, None)], (), outcome)
     return identity
 
 
