@@ -14,10 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineage import codec
-from lineage.redact import redact_text
+from lineage.redact import hide, redact_text
 from lineage.stores.records import SCHEMA, SOURCE, Definition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lineage.fingerprint import Schema
 
 _INTERNED = 10_000
@@ -83,6 +85,17 @@ def source(
         fields = [f"{names[0]}:{names[1]}", *names]
         known = _sources[key] = Definition(SOURCE, time.time_ns(), fields, metadata)
     return known
+
+
+def hidden(ref: Ref, secrets: Sequence[str]) -> Ref:
+    """Give a reference whose names hold none of these secrets; the same one if they hold none."""
+    _, fields, metadata = ref.source.fields
+    names = [hide(name, secrets) for name in fields[1:]]
+    kept = metadata and hide(metadata, secrets)
+    version = ref.version and hide(ref.version, secrets)
+    if names == fields[1:] and kept == metadata and version == ref.version:
+        return ref
+    return ref._replace(source=source(*names, metadata=kept), version=version)
 
 
 def schema(found: Schema | None) -> Definition | None:

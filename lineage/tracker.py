@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import weakref
 from contextlib import suppress
 from contextvars import ContextVar
@@ -26,14 +27,14 @@ from lineage.errors import OperationError, StoreError
 from lineage.history import History
 from lineage.parameters import Captor
 from lineage.recorder import Recorder
-from lineage.redact import redact_text
+from lineage.redact import hide, redact_text
 from lineage.settings import TrackerSettings
 from lineage.stores.memory import MemoryStore
 from lineage.stores.records import SITE, Definition
 from lineage.stores.rows import RowJournal, append_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
     from lineage.stores.base import RecordJournal, Store
@@ -58,6 +59,7 @@ class _Active:
     operation: DataOperation
     started: int
     run: Definition | None
+    secrets: list[str]
 
 
 class LineageTracker:
@@ -217,12 +219,14 @@ class LineageTracker:
         """Begin an operation whose code is that of a frame, which is not kept."""
         operation_id, _ = self.recorder.next_id()
         parent, run = current.get() or self.outermost
+        secrets: list[str] = []
+        kept = self._kept(parameters, execution_context, secrets)
         operation = DataOperation(
             operation_id=operation_id,
             operation_type=OperationType(operation_type),
             timestamp=datetime.now(UTC),
-            parameters=self.bounded(self.captor, parameters),
-            execution_context=self.bounded(self.wide_captor, execution_context),
+            parameters=kept[0],
+            execution_context=kept[1],
             parent_id=parent,
             code_module=links.module_name(str(frame.f_globals.get("__name__"))),
             code_name=frame.f_code.co_qualname,
@@ -230,8 +234,27 @@ class LineageTracker:
             code_line=frame.f_lineno,
             thread_id=threading.get_ident(),
         )
-        self._active_operations[operation_id] = _Active(operation, time.perf_counter_ns(), run)
+        self._active_operations[operation_id] = _Active(
+            operation, time.perf_counter_ns(), run, secrets
+        )
         return operation_id
+
+    def _kept(
+        self,
+        parameters: Mapping[str, Any] | None,
+        context: Mapping[str, Any] | None,
+        secrets: list[str],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Bound and redact both, and hide the secrets of each in the other."""
+        captors = (self.captor, self.wide_captor)
+        for _ in range(2):
+            known = len(secrets)
+            first = self.bounded(captors[0], parameters, secrets)
+            second = self.bounded(captors[1], context, secrets)
+            if len(secrets) == known:
+                break
+            captors = (self.captor.hiding(secrets), self.wide_captor.hiding(secrets))
+        return first, second
 
     def add_input(self, operation_id: str, data_source: DataSource) -> None:
         """Say that an active operation reads a data source.
@@ -271,21 +294,26 @@ class LineageTracker:
         operation.record_count_in, operation.record_count_out = record_count_in, record_count_out
         if error_info is not None:
             operation.status, operation.error_type = FAILED, error_type
-            operation.error_info = self.error_text(error_info)
+            operation.error_info = self.error_text(error_info, active.secrets)
         if self.settings.allows(operation.operation_type):
             try:
-                self._record(operation, duration_ns, active.run)
+                self._record(operation, duration_ns, active)
             except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
                 self.lose(problem)
         return operation
 
-    def _record(self, operation: DataOperation, duration_ns: int, run: Definition | None) -> None:
+    def _record(self, operation: DataOperation, duration_ns: int, active: _Active) -> None:
         error = (operation.error_type, operation.error_info)
+        inputs = [self.ref(source) for source in operation.inputs]
+        outputs = [self.ref(source, operation.operation_id) for source in operation.outputs]
+        if active.secrets:
+            inputs = [links.hidden(ref, active.secrets) for ref in inputs]
+            outputs = [links.hidden(ref, active.secrets) for ref in outputs]
         self.recorder.record(
             self._site(operation),
-            run,
-            [self.ref(source) for source in operation.inputs],
-            [self.ref(source, version=operation.operation_id) for source in operation.outputs],
+            active.run,
+            inputs,
+            outputs,
             (
                 *(operation.operation_id, operation.parent_id, operation.thread_id),
                 *((codec.to_micros(operation.timestamp) or 0) * 1000, duration_ns),
@@ -332,26 +360,33 @@ class LineageTracker:
         own = links.clean(source.version) if source.version else version
         return links.Ref(known, own, schema)
 
-    def bounded(self, captor: Captor, value: Mapping[str, Any] | None) -> dict[str, Any]:
+    def bounded(
+        self, captor: Captor, value: Mapping[str, Any] | None, found: list[str] | None = None
+    ) -> dict[str, Any]:
         """Give the plain, redacted form of a mapping, or say its size if that is too large."""
-        plain = captor.capture(dict(value)) if value else {}
+        plain = captor.capture(dict(value), found) if value else {}
         return plain if isinstance(plain, dict) else {"truncated": plain}
 
-    def error_of(self, error: BaseException) -> tuple[str, str]:
-        """Give an exception's type and its redacted text, whatever its own methods do."""
+    def error_of(self, error: BaseException, secrets: Sequence[str] = ()) -> tuple[str, str]:
+        """Give an exception's type and its redacted text, whatever its own methods do.
+
+        Args:
+            error: The exception.
+            secrets: Texts that are known to be secret, in whatever form they are in its text.
+        """
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ not in ("builtins", "__main__"):
             name = f"{kind.__module__}.{name}"
         try:
-            return name, self.error_text(str(error))
+            return name, self.error_text(str(error), secrets)
         except Exception:  # noqa: BLE001 - the text of a hostile exception
             return name, "<no text: the exception failed to give one>"
 
-    def error_text(self, text: str) -> str:
+    def error_text(self, text: str, secrets: Sequence[str] = ()) -> str:
         """Give the redacted and bounded form of an error's text."""
         most = self.settings.max_metadata_size
-        kept = redact_text(text[: 4 * most])[:most]
+        kept = redact_text(hide(text[: 4 * most], secrets))[:most]
         return kept.encode("utf-8", "backslashreplace").decode()
 
     def lose(self, problem: BaseException) -> None:
@@ -405,8 +440,9 @@ class LineageTracker:
         for callback in self._subscribers.get(event, ()):
             try:
                 callback(subject)
-            except Exception:
-                logger.exception("a subscriber to %s failed", event)
+            except Exception:  # noqa: BLE001 - told, but not with the secrets in its text
+                trace = redact_text(traceback.format_exc())
+                logger.error("a subscriber to %s failed\n%s", event, trace)
 
     def _notify(self, operation_id: str, failed: bool) -> None:  # noqa: FBT001 - the recorder's call
         event = "operation.failed" if failed else "operation.completed"
