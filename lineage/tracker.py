@@ -13,7 +13,6 @@ import os
 import sys
 import threading
 import time
-import traceback
 import weakref
 from contextlib import suppress
 from contextvars import ContextVar
@@ -32,6 +31,7 @@ from lineage.settings import TrackerSettings
 from lineage.stores.memory import MemoryStore
 from lineage.stores.records import SITE, Definition
 from lineage.stores.rows import RowJournal, append_tables
+from lineage.subscribers import EVENTS, Subscribers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +43,6 @@ logger = logging.getLogger("lineage")
 # Without a handler of its own, logging would print to a program that has set none up.
 logger.addHandler(logging.NullHandler())
 
-EVENTS = ("operation.completed", "operation.failed", "run.started", "run.ended")
 _SITES = 1000
 
 Current = tuple[str | None, Definition | None]
@@ -89,7 +88,7 @@ class LineageTracker:
         self.wide_captor = Captor(self.settings.max_metadata_size)
         self._active_operations: dict[str, _Active] = {}
         self._sites: dict[tuple[Any, ...], Definition] = {}
-        self._subscribers: dict[str, tuple[Callable[[Any], object], ...]] = {}
+        self._subscribers = Subscribers()
         self._runs: list[Definition] = []
         self.outermost: Current = (None, None)
         _trackers.add(self)
@@ -115,6 +114,11 @@ class LineageTracker:
     def lost(self) -> int:
         """How many operations could not be recorded."""
         return self.recorder.lost
+
+    @property
+    def undelivered(self) -> int:
+        """How often a subscriber was not told of an operation, or failed when it was."""
+        return self._subscribers.undelivered
 
     @property
     def last_error(self) -> str | None:
@@ -413,7 +417,9 @@ class LineageTracker:
     def subscribe(self, event: str, callback: Callable[[Any], object]) -> Callable[[], None]:
         """Call back with each operation (or run) as it finishes; gives a function that stops it.
 
-        A callback that raises is logged and does not reach the tracked program.
+        It is called on the thread of the tracked call, once for each operation, so let it be
+        quick. What it raises is logged, does not reach the tracked program, and is counted in
+        `undelivered`; so is what it records itself, of which nobody is told.
 
         Args:
             event: `operation.completed`, `operation.failed`, `run.started` or `run.ended`.
@@ -424,30 +430,20 @@ class LineageTracker:
         """
         if event not in EVENTS:
             raise ValueError(f"no event {event!r}; the events are {', '.join(EVENTS)}")
-        self._subscribers[event] = (*self._subscribers.get(event, ()), callback)
-        self.recorder.notify = self._notify
+        with self._subscribers.changing:
+            token = self._subscribers.add(event, callback)
+            self.recorder.notify = self._subscribers.tell
 
         def unsubscribe() -> None:
-            kept = tuple(known for known in self._subscribers[event] if known is not callback)
-            self._subscribers[event] = kept
-            if not any(self._subscribers.values()):
-                self.recorder.notify = None
+            with self._subscribers.changing:
+                if not self._subscribers.remove(event, token):
+                    self.recorder.notify = None
 
         return unsubscribe
 
     def publish(self, event: str, subject: Any) -> None:
         """Call those who subscribed to an event."""
-        for callback in self._subscribers.get(event, ()):
-            try:
-                callback(subject)
-            except Exception:  # noqa: BLE001 - told, but not with the secrets in its text
-                trace = redact_text(traceback.format_exc())
-                logger.error("a subscriber to %s failed\n%s", event, trace)
-
-    def _notify(self, operation_id: str, failed: bool) -> None:  # noqa: FBT001 - the recorder's call
-        event = "operation.failed" if failed else "operation.completed"
-        if self._subscribers.get(event):
-            self.publish(event, self._history[operation_id])
+        self._subscribers.publish(event, subject)
 
     # Its end
 
@@ -529,6 +525,7 @@ def _after_fork_in_child() -> None:
     for tracker in list(_trackers):
         tracker.recorder.renew()
         tracker._history.renew()
+        tracker._subscribers.renew()
 
 
 def _at_exit() -> None:
