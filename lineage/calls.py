@@ -19,14 +19,15 @@ from lineage.flows import (
     enter_repository,
     frame_ref,
     give,
+    hide_sources,
     made_ref,
     name_frames,
     name_inputs,
     name_outputs,
     sum_rows,
 )
+from lineage.links import hidden
 from lineage.parameters import PLAIN
-from lineage.redact import REDACTED
 from lineage.sites import Call, Site
 from lineage.tracker import Current, current, scope
 
@@ -56,9 +57,6 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
         where = (outside, *(outside or tracker.outermost))
         call = Call(site, tracker, tracker.recorder.next_id(), where)
         frames = capture_parameters(site, call, values)
-        if site.secrets:
-            found = [values[index] for index in site.secrets]
-            call.secrets = tuple(each for each in found if type(each) is str and each)
         site.settings = tracker.settings
         if site.repository is not None and not enter_repository(site, call, values, owner):
             return None
@@ -68,6 +66,8 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
                 call.count_in = sum_rows(refs)
         else:
             name_inputs(site, call, values, frames)
+        if call.secrets:
+            hide_sources(site, call)
         call.start_ns = _time_ns()
         call.started = _clock()
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
@@ -155,10 +155,7 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
 
 def error_of(call: Call, error: BaseException) -> tuple[str, str]:
     """Describe an error, without the secret arguments that its text may repeat."""
-    name, text = call.tracker.error_of(error)
-    for secret in call.secrets:
-        text = text.replace(secret, REDACTED)
-    return name, text
+    return call.tracker.error_of(error, call.secrets)
 
 
 def _is_scalar(kind: type) -> bool:
@@ -172,6 +169,8 @@ def finish(
     call: Call, duration_ns: int, error: tuple[str, str] | None, count_out: int | None
 ) -> None:
     """Write the record of a call."""
+    if call.secrets:
+        call.outputs = [hidden(ref, call.secrets) for ref in call.outputs]
     identity = (call.inside[0], call.parent, get_ident(), call.start_ns, duration_ns, error)
     counts = (call.count_in, count_out) if call.counts else (None, None)
     record, where = call.tracker.recorder.record, (call.definition, call.run)

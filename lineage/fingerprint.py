@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from lineage import codec
+from lineage.redact import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +160,7 @@ def _columns(key: Any, names: Any, types: Any) -> Schema:
 
 
 def _text(value: Any) -> str:
-    return str(value).encode("utf-8", "backslashreplace").decode()
+    return redact_text(str(value)).encode("utf-8", "backslashreplace").decode()
 
 
 def _remember(key: Any, schema: Schema) -> Schema:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lineage import files, fingerprint, links
 from lineage.core import DataSource, OperationType
-from lineage.parameters import MOST_ITEMS, Captor, encoded_form
-from lineage.redact import REDACTED
+from lineage.parameters import MOST_ITEMS, TEXT_CACHED, Captor, encoded_form, secret_texts
+from lineage.redact import REDACTED, hide
 from lineage.sites import MOST_DEFINITIONS
 
 if TYPE_CHECKING:
@@ -40,11 +40,16 @@ def take(value: Any, place: int, where: Where) -> Any:
         value: The argument; it is not kept.
         place: Which one it is.
         where: The call.
+
+    Raises:
+        HoldsSecretError: There is a secret in it.
     """
     kind = type(value)
     site, tracker, operation_id, number, inputs = where
     if kind is str:
-        return tracker.captor.text(value)
+        captor = tracker.captor
+        known = captor.texts.get(value) if len(value) <= TEXT_CACHED else None
+        return captor.innocent(value) if known is None else known
     describe = fingerprint.describer(kind)
     if describe is None:
         flat = tracker.captor.flat(value) if kind is dict else None
@@ -61,12 +66,20 @@ def take(value: Any, place: int, where: Where) -> Any:
 
 def _take_all(value: Any, place: int, where: Where) -> Any:
     site, tracker, operation_id, number, inputs = where
+    plain = tracker.captor.innocent(value)
     kind = type(value)
     is_collection = kind is list or kind is tuple or kind is dict
     if is_collection and tracker.settings.track_dataframes:
         for frame in _inner_frames(tracker.captor, site.names[place], value):
             inputs.append(_came(site, frame, (operation_id, number)))
-    return tracker.captor.capture(value)
+    return plain
+
+
+def leave(where: Where) -> None:
+    """Undo what `take` did, for a call that is begun anew under another id."""
+    _, _, operation_id, _, inputs = where
+    if any(version == operation_id for _, version, _, _ in inputs):
+        links.unlink(operation_id)
 
 
 def _enter(site: Site, name: str, value: Any, origin: tuple[str | None, int]) -> Made:
@@ -104,13 +117,14 @@ def capture_parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[
     parameters: list[Any] = []
     call.parameters = parameters
     frames: list[_Frame] = []
+    told: list[str] = []
     for value in values:
         kind = type(value)
         # Not `kind in PLAIN`: a type need not be hashable.
         if kind is int or kind is float or kind is bool or value is None:
             parameters.append(value)
         elif kind is str:
-            parameters.append(captor.text(value))
+            parameters.append(captor.text(value, told))
         elif fingerprint.is_frame(kind):
             found = fingerprint.describe(value)
             frames.append((site.names[len(parameters)], value, found))
@@ -118,10 +132,30 @@ def capture_parameters(site: Site, call: Call, values: tuple[Any, ...]) -> list[
         else:
             if kind is list or kind is tuple or kind is dict:
                 frames += _inner_frames(captor, site.names[len(parameters)], value)
-            parameters.append(captor.capture(value))
-    for index in site.secrets:
-        parameters[index] = REDACTED
+            parameters.append(captor.capture(value, told))
+    if site.secrets or told:
+        _hide_parameters(site, call, values, told)
     return frames if call.tracker.settings.track_dataframes else []
+
+
+def _hide_parameters(site: Site, call: Call, values: tuple[Any, ...], told: list[str]) -> None:
+    """Keep no secret argument, and nowhere in the others what was told to be a secret."""
+    for index in site.secrets:
+        told += secret_texts(values[index])
+    call.secrets = tuple(dict.fromkeys(told))
+    hiding = call.tracker.captor.hiding(call.secrets)
+    call.parameters = [
+        REDACTED if index in site.secrets else hiding.capture(value)
+        for index, value in enumerate(values)
+    ]
+
+
+def hide_sources(site: Site, call: Call) -> None:
+    """Take the secrets of the call's parameters out of the names that it has given so far."""
+    call.inputs = [links.hidden(ref, call.secrets) for ref in call.inputs]
+    call.outputs = [links.hidden(ref, call.secrets) for ref in call.outputs]
+    call.qualifier = hide(call.qualifier, call.secrets)
+    call.definition = site.definition_of(hide(call.definition.fields[0][-1], call.secrets))
 
 
 def _inner_frames(captor: Captor, name: str, value: Any) -> Iterator[_Frame]:
@@ -235,6 +269,8 @@ def name_outputs(site: Site, call: Call, result: Any, values: tuple[Any, ...]) -
     if site.extract_outputs is not None:
         extracted = site.extract_outputs(site.function, *_arguments(site, values), result)
         declared += [_extracted(call, item, call.inside[0]) for item in extracted]
+    if call.secrets:
+        declared = [links.hidden(ref, call.secrets) for ref in declared]
     if site.operation_type is OperationType.WRITE:
         if site.output_sources is None and site.repository is None:
             declared += _files(call, values)

@@ -13,10 +13,12 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from lineage import codec
-from lineage.redact import redact_text
+from lineage.redact import hide, redact_text
 from lineage.stores.records import SCHEMA, SOURCE, Definition
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lineage.fingerprint import Schema
 
 _INTERNED = 10_000
@@ -59,6 +61,13 @@ def link(value: object, made: Made) -> None:
     _links[key] = known
 
 
+def unlink(version: str) -> None:
+    """Forget the links that were made in an operation."""
+    for key, known in list(_links.items()):
+        if known.made[1] == version:
+            _links.pop(key, None)
+
+
 def _forget(link: Link) -> None:
     if _links.get(link.key) is link:
         del _links[link.key]
@@ -91,6 +100,17 @@ def source(
         fields = [f"{names[0]}:{names[1]}", *names]
         known = _sources[key] = Definition(SOURCE, time.time_ns(), fields, metadata)
     return known
+
+
+def hidden(ref: Ref, secrets: Sequence[str]) -> Ref:
+    """Give a reference whose names hold none of these secrets; the same one if they hold none."""
+    _, fields, metadata = ref[0].fields
+    names = [hide(name, secrets) for name in fields[1:]]
+    kept = metadata and hide(metadata, secrets)
+    version = ref[1] and hide(ref[1], secrets)
+    if names == fields[1:] and kept == metadata and version == ref[1]:
+        return ref
+    return source(*names, metadata=kept), version, *ref[2:]
 
 
 def schema(found: Schema | None) -> Definition | None:

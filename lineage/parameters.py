@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -20,22 +21,30 @@ from uuid import UUID
 from msgspec import Raw
 
 from lineage import fingerprint
-from lineage.redact import REDACTED, is_secret_name, redact_text
+from lineage.redact import REDACTED, hide, is_secret_name, redact_text
 from lineage.stores.records import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 PLAIN = frozenset((int, float, bool, type(None)))
 """Types whose values are kept as they are; a float that is not finite becomes text when read."""
+_HOLDERS = frozenset((list, tuple, dict))
 _COLLECTIONS = (dict, list, tuple, set, frozenset)
+_NAMING = ("name", "key", "header", "Name", "Key")
+_NO_KEY = object()
+_LEAST_SECRET = 1000
 _MAX_DEPTH = 6
 MOST_ITEMS = 1000
 """Frames are looked for in collections of up to so many items."""
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _TEXTS_SIZE = 4096
-_TEXT_CACHED = 200
+TEXT_CACHED = 200
 _FORMS_SIZE = 64
+
+
+class HoldsSecretError(Exception):
+    """A value holds a secret, which has to be looked for in the rest of the record."""
 
 
 class Captor:
@@ -44,43 +53,78 @@ class Captor:
     Args:
         max_size: Most characters of a text, and most characters of a list or dictionary as a
             whole; a longer text is cut, a larger collection becomes `<list size=n>`.
+        secrets: Texts to hide wherever they stand.
     """
 
-    def __init__(self, max_size: int = 1000) -> None:
+    def __init__(self, max_size: int = 1000, secrets: Sequence[str] = ()) -> None:
         self.max_size = max_size
-        self._texts: dict[str, str] = {}
+        self._secrets = secrets
+        self.texts: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._telling: dict[str, tuple[str, list[str]]] = {}
 
-    def capture(self, value: Any) -> Any:
+    def hiding(self, secrets: Sequence[str]) -> Captor:
+        """Give a captor of the same size that hides these texts, too."""
+        return Captor(self.max_size, [*self._secrets, *secrets])
+
+    def capture(self, value: Any, found: list[str] | None = None) -> Any:
         """Give the plain form of any value; never raises for what the value does.
+
+        Args:
+            value: Anything.
+            found: Takes the secrets that were in it, when given.
 
         >>> Captor().capture({"day": date(2026, 1, 2), "password": "x"})
         {'day': '2026-01-02', 'password': '<redacted>'}
         """
         try:
             flat = self.flat(value) if type(value) is dict else None
-            return self._value(value, _Budget(self.max_size), 0) if flat is None else flat
+            return self._value(value, _Budget(self.max_size, found), 0) if flat is None else flat
         except Exception:  # noqa: BLE001 - hostile objects may raise anything
             return _name(value)
 
-    def text(self, value: str) -> str:
+    def text(self, value: str, found: list[str] | None = None) -> str:
         """Bound and redact an exact `str`, remembering short ones."""
-        if len(value) > _TEXT_CACHED:
-            return self._bounded(value)  # unlooked for: its hash takes as long as it is
-        kept = self._texts.get(value)
-        if kept is None:
-            kept = self._bounded(value)
-            if len(self._texts) >= _TEXTS_SIZE:
-                self._texts.clear()
-            self._texts[value] = kept
+        if len(value) > TEXT_CACHED:  # unlooked for: its hash takes as long as it is
+            return self._bounded(value, found)
+        kept = self.texts.get(value)
+        return self._new_text(value, found) if kept is None else kept
+
+    def _new_text(self, value: str, found: list[str] | None) -> str:
+        known = self._telling.get(value)
+        if known is None:
+            told: list[str] = []
+            known = self._bounded(value, told), told
+            if len(self.texts) + len(self._telling) >= _TEXTS_SIZE:
+                self.texts.clear()
+                self._telling.clear()
+            if told:
+                self._telling[value] = known
+            else:
+                self.texts[value] = known[0]
+        if found is not None:
+            found += known[1]
+        return known[0]
+
+    def innocent(self, value: Any) -> Any:
+        """Capture a value that holds no secret.
+
+        Raises:
+            HoldsSecretError: It holds one.
+        """
+        found: list[str] = []
+        kept = self.capture(value, found)
+        if found:
+            raise HoldsSecretError
         return kept
 
     def flat(self, value: dict[Any, Any]) -> dict[str, Any] | None:
         """Do what `capture` does, several times faster, for plain values under plain names.
 
-        None when there is anything else in it, or more than is kept.
+        None when there is anything else in it, or a secret, or more than is kept.
         """
         left = self.max_size - 2 * len(value)
+        texts, told = self.texts, list[str]()
         flat: dict[str, Any] = {}
         for key, item in value.items():
             name = self._names.get(key) if type(key) is str else None
@@ -90,7 +134,8 @@ class Captor:
             kind = type(item)
             if kind is str:
                 left -= len(item)
-                item = self.text(item)  # noqa: PLW2901 - its plain form
+                known = texts.get(item) if len(item) <= TEXT_CACHED else None
+                item = self.text(item, told) if known is None else known  # noqa: PLW2901 - its plain form
             elif (
                 (kind is int and _INT_MIN <= item <= _INT_MAX)
                 or (kind is float and item - item == 0)
@@ -102,20 +147,24 @@ class Captor:
                 return None
             left -= len(key)
             flat[name] = item
-        return flat if left >= 0 else None
+        return flat if left >= 0 and not told else None
 
     def _learn(self, value: dict[Any, Any]) -> None:
-        """Remember the names in a dictionary, but for those of secrets."""
+        """Remember the names in a dictionary, but for those of secrets and of their names."""
         for key in value:
-            if type(key) is str and len(key) <= _TEXT_CACHED and not is_secret_name(key):
+            if type(key) is not str or len(key) > TEXT_CACHED or key in _NAMING:
+                continue
+            if not is_secret_name(key):
                 if len(self._names) >= _TEXTS_SIZE:
                     self._names.clear()
                 self._names[key] = self.text(key)
 
-    def _bounded(self, value: str) -> str:
+    def _bounded(self, value: str, found: list[str] | None = None) -> str:
         # Redact before the cut, or the half of a secret that is left would not be known as one;
         # look some way past the cut, but not through a text of any length.
-        text = redact_text(value[: 4 * self.max_size])
+        text = redact_text(value[: 4 * self.max_size], found)
+        if self._secrets:
+            text = hide(text, self._secrets)
         if len(value) > self.max_size:
             text = f"{text[: self.max_size]}… <{len(value)} characters>"
         return text.encode("utf-8", "backslashreplace").decode()
@@ -127,7 +176,7 @@ class Captor:
             return _number(value)
         if kind is str:
             budget.spend(min(len(value), self.max_size))
-            return self.text(value)
+            return self.text(value, budget.found)
         if fingerprint.is_frame(kind):
             return frame(value)
         if issubclass(kind, _COLLECTIONS):
@@ -144,15 +193,29 @@ class Captor:
                 raise _OverBudgetError
             budget.spend(2 * size)
             if issubclass(type(value), dict):
+                secret_key = _key_of_secret(value)
                 return {
-                    self._key(key): self._item(key, item, budget, depth)
+                    self._key(key): self._hidden(item, budget)
+                    if key is secret_key
+                    else self._item(key, item, budget, depth)
                     for key, item in dict.items(value)
                 }
-            return [self._value(item, budget, depth + 1) for item in _items(value)]
+            secret = _secret_places(value, depth) if size > 1 else ()
+            return [
+                self._hidden(item, budget)
+                if place in secret
+                else self._value(item, budget, depth + 1)
+                for place, item in enumerate(_items(value))
+            ]
         except _OverBudgetError:
             if depth:
                 raise
             return f"<{type(value).__name__} size={size}>"
+
+    def _hidden(self, value: Any, budget: _Budget) -> str:
+        if budget.found is not None:
+            budget.found += secret_texts(value)
+        return REDACTED
 
     def _key(self, key: Any) -> str:
         if type(key) is str:
@@ -164,7 +227,7 @@ class Captor:
         name = _key_text(key)
         budget.spend(len(name))
         if is_secret_name(name):
-            return REDACTED
+            return self._hidden(item, budget)
         return self._value(item, budget, depth + 1)
 
     def _scalar(self, value: Any, kind: type) -> Any:
@@ -184,7 +247,58 @@ def _key_text(key: Any) -> str:
         return str(key)
     if issubclass(kind, str):  # its own methods may say anything
         return "".join(str.__iter__(key))
+    if kind is tuple:  # the part that names a secret, or none
+        return next(filter(is_secret_name, map(_key_text, key)), "")
     return bytes(key).decode("latin-1") if kind is bytes else ""
+
+
+def secret_texts(value: Any, depth: int = 0) -> list[str]:
+    """Give the texts of a secret, by which it can be known elsewhere."""
+    kind = type(value)
+    if kind is str:
+        return [value] if value else []
+    if kind is bytes:
+        return [value.decode("utf-8", "replace")]
+    if kind is int and abs(value) >= _LEAST_SECRET:
+        return [str(value)]
+    if kind in _HOLDERS and depth < _MAX_DEPTH and len(value) <= MOST_ITEMS:
+        items = value.values() if kind is dict else value
+        return [text for item in items for text in secret_texts(item, depth + 1)]
+    return []
+
+
+def _key_of_secret(value: Any) -> Any:
+    """Give the key of the secret in {"name": "password", "value": "x"}; no key when it is none."""
+    for key in ("value", "Value"):
+        if dict.__contains__(value, key):
+            names = [dict.get(value, name) for name in _NAMING]
+            is_secret = any(type(name) is str and is_secret_name(name) for name in names)
+            return next(known for known in value if known == key) if is_secret else _NO_KEY
+    return _NO_KEY
+
+
+def _secret_places(value: Any, depth: int) -> Collection[int]:
+    """Give the places of secrets in ("password", "x") and in ["tool", "--password", "x"]."""
+    kind = type(value)
+    if kind is not tuple and kind is not list:
+        return ()
+    first = value[0]
+    if len(value) == 2 and (kind is tuple or depth) and is_secret_name(_key_text(first)):
+        return (1,)
+    if type(first) is not str or len(value) > MOST_ITEMS:
+        return ()
+    return [
+        place + 1
+        for place, (option, text) in enumerate(pairwise(value))
+        if type(option) is str and option[:1] == "-" and _is_secret_option(first, option, text)
+    ]
+
+
+def _is_secret_option(program: str, option: str, text: Any) -> bool:
+    if type(text) is not str or text[:1] == "-" or "=" in option:
+        return False
+    kept = redact_text(f"{program} {option} {text}")
+    return kept.endswith(REDACTED) and text not in kept
 
 
 def _number(value: Any) -> Any:
@@ -226,10 +340,11 @@ class _OverBudgetError(Exception):
 
 
 class _Budget:
-    __slots__ = ("left",)
+    __slots__ = ("found", "left")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, found: list[str] | None = None) -> None:
         self.left = size
+        self.found = found
 
     def spend(self, size: int) -> None:
         self.left -= size

@@ -37,12 +37,12 @@ class Recorder:
     Args:
         journal: Where records go.
 
-    `notify`, when set, is called with (operation id, whether it failed) after each one.
+    `notify`, when set, is called with (site, run, (inputs, outputs), outcome) after each one.
     """
 
     def __init__(self, journal: RecordJournal) -> None:
         self.journal = journal
-        self.notify: Callable[[str, bool], None] | None = None
+        self.notify: Callable[..., None] | None = None
         self.prefixes: list[str] = []
         self.renew()
 
@@ -94,7 +94,7 @@ class Recorder:
         self.recorded += 1
         if self.notify is not None:
             try:
-                self.notify(outcome[0], outcome[5] is not None)
+                self.notify(site, run, (inputs, outputs), outcome)
             except Exception:
                 # Not to the caller: the record is written, and must not be written again.
                 logger.exception("telling the subscribers of an operation failed")

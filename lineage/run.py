@@ -116,7 +116,13 @@ class Run:
         self.name = name
         self.run_id = uuid4().hex
         self.status = RUNNING
-        self.parameters = tracker.bounded(tracker.captor, parameters)
+        self._secrets: list[str] = []
+        first = tracker.bounded(tracker.captor, parameters, self._secrets)
+        self.parameters = (
+            tracker.bounded(tracker.captor.hiding(self._secrets), parameters)
+            if self._secrets
+            else first
+        )
         self._definition = Definition(RUN, self.run_id)
         self._outside = current.get()
         self._row: codec.Row = {}
@@ -128,7 +134,7 @@ class Run:
         process = process_header()
         self._row = {
             "run_id": self.run_id,
-            "name": self.tracker.captor.text(self.name),
+            "name": self.tracker.captor.hiding(self._secrets).text(self.name),
             "parameters": codec.to_json(self.parameters),
             "status": RUNNING,
             "parent_run_id": None if parent is None else parent.fields[0],
@@ -153,7 +159,9 @@ class Run:
         self.status = SUCCESS if error is None else FAILED
         self._row |= {"status": self.status, "ended_at": time.time_ns() // 1000}
         if error is not None:
-            self._row["error_type"], self._row["error_info"] = self.tracker.error_of(error)
+            self._row["error_type"], self._row["error_info"] = self.tracker.error_of(
+                error, self._secrets
+            )
         self.tracker.close_run(self._definition)
         current.set(self._outside)
         self._keep()
@@ -190,7 +198,7 @@ class Run:
         try:
             yield step
         except BaseException as error:
-            name, text = self.tracker.error_of(error)
+            name, text = self.tracker.error_of(error, self._secrets)
             self.tracker.complete_operation(operation_id, error_info=text, error_type=name)
             raise
         else:

@@ -92,12 +92,16 @@ class Site:
     def definition(self, context: Mapping[str, Any]) -> Definition:
         """Give the definition of this code in a context; the same one for an equal context."""
         text = codec.to_json(self.context | dict(context) if context else self.context)
-        known = self._definitions.get(text)
+        return self.definition_of(text)
+
+    def definition_of(self, context: str) -> Definition:
+        """Give the definition of this code in a context that is JSON already."""
+        known = self._definitions.get(context)
         if known is None:
             if len(self._definitions) >= MOST_DEFINITIONS:
                 self._definitions.clear()
-            fields = [str(self.operation_type), *self._code, list(self.names), text]
-            known = self._definitions[text] = Definition(SITE, fields)
+            fields = [str(self.operation_type), *self._code, list(self.names), context]
+            known = self._definitions[context] = Definition(SITE, fields)
         return known
 
     def settle(self) -> None:

@@ -26,14 +26,15 @@ from lineage.errors import OperationError, StoreError
 from lineage.history import History
 from lineage.parameters import Captor
 from lineage.recorder import Recorder
-from lineage.redact import redact_text
+from lineage.redact import hide, redact_text
 from lineage.settings import TrackerSettings
 from lineage.stores.memory import MemoryStore
 from lineage.stores.records import SITE, Definition
 from lineage.stores.rows import RowJournal, append_tables
+from lineage.subscribers import EVENTS, Subscribers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
     from lineage.stores.base import RecordJournal, Store
@@ -42,7 +43,6 @@ logger = logging.getLogger("lineage")
 # Without a handler of its own, logging would print to a program that has set none up.
 logger.addHandler(logging.NullHandler())
 
-EVENTS = ("operation.completed", "operation.failed", "run.started", "run.ended")
 _SITES = 1000
 
 Current = tuple[str | None, Definition | None]
@@ -58,6 +58,7 @@ class _Active:
     operation: DataOperation
     started: int
     run: Definition | None
+    secrets: list[str]
 
 
 class LineageTracker:
@@ -87,7 +88,7 @@ class LineageTracker:
         self.wide_captor = Captor(self.settings.max_metadata_size)
         self._active_operations: dict[str, _Active] = {}
         self._sites: dict[tuple[Any, ...], Definition] = {}
-        self._subscribers: dict[str, tuple[Callable[[Any], object], ...]] = {}
+        self._subscribers = Subscribers()
         self._runs: list[Definition] = []
         self.outermost: Current = (None, None)
         _trackers.add(self)
@@ -113,6 +114,11 @@ class LineageTracker:
     def lost(self) -> int:
         """How many operations could not be recorded."""
         return self.recorder.lost
+
+    @property
+    def undelivered(self) -> int:
+        """How often a subscriber was not told of an operation, or failed when it was."""
+        return self._subscribers.undelivered
 
     @property
     def last_error(self) -> str | None:
@@ -217,12 +223,14 @@ class LineageTracker:
         """Begin an operation whose code is that of a frame, which is not kept."""
         operation_id, _ = self.recorder.next_id()
         parent, run = current.get() or self.outermost
+        secrets: list[str] = []
+        kept = self._kept(parameters, execution_context, secrets)
         operation = DataOperation(
             operation_id=operation_id,
             operation_type=OperationType(operation_type),
             timestamp=datetime.now(UTC),
-            parameters=self.bounded(self.captor, parameters),
-            execution_context=self.bounded(self.wide_captor, execution_context),
+            parameters=kept[0],
+            execution_context=kept[1],
             parent_id=parent,
             code_module=links.module_name(str(frame.f_globals.get("__name__"))),
             code_name=frame.f_code.co_qualname,
@@ -230,8 +238,27 @@ class LineageTracker:
             code_line=frame.f_lineno,
             thread_id=threading.get_ident(),
         )
-        self._active_operations[operation_id] = _Active(operation, time.perf_counter_ns(), run)
+        self._active_operations[operation_id] = _Active(
+            operation, time.perf_counter_ns(), run, secrets
+        )
         return operation_id
+
+    def _kept(
+        self,
+        parameters: Mapping[str, Any] | None,
+        context: Mapping[str, Any] | None,
+        secrets: list[str],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Bound and redact both, and hide the secrets of each in the other."""
+        captors = (self.captor, self.wide_captor)
+        for _ in range(2):
+            known = len(secrets)
+            first = self.bounded(captors[0], parameters, secrets)
+            second = self.bounded(captors[1], context, secrets)
+            if len(secrets) == known:
+                break
+            captors = (self.captor.hiding(secrets), self.wide_captor.hiding(secrets))
+        return first, second
 
     def add_input(self, operation_id: str, data_source: DataSource) -> None:
         """Say that an active operation reads a data source.
@@ -271,21 +298,26 @@ class LineageTracker:
         operation.record_count_in, operation.record_count_out = record_count_in, record_count_out
         if error_info is not None:
             operation.status, operation.error_type = FAILED, error_type
-            operation.error_info = self.error_text(error_info)
+            operation.error_info = self.error_text(error_info, active.secrets)
         if self.settings.allows(operation.operation_type):
             try:
-                self._record(operation, duration_ns, active.run)
+                self._record(operation, duration_ns, active)
             except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
                 self.lose(problem)
         return operation
 
-    def _record(self, operation: DataOperation, duration_ns: int, run: Definition | None) -> None:
+    def _record(self, operation: DataOperation, duration_ns: int, active: _Active) -> None:
         error = (operation.error_type, operation.error_info)
+        inputs = [self.ref(source) for source in operation.inputs]
+        outputs = [self.ref(source, operation.operation_id) for source in operation.outputs]
+        if active.secrets:
+            inputs = [links.hidden(ref, active.secrets) for ref in inputs]
+            outputs = [links.hidden(ref, active.secrets) for ref in outputs]
         self.recorder.record(
             self._site(operation),
-            run,
-            [self.ref(source) for source in operation.inputs],
-            [self.ref(source, version=operation.operation_id) for source in operation.outputs],
+            active.run,
+            inputs,
+            outputs,
             (
                 *(operation.operation_id, operation.parent_id, operation.thread_id),
                 *((codec.to_micros(operation.timestamp) or 0) * 1000, duration_ns),
@@ -332,26 +364,33 @@ class LineageTracker:
         own = links.clean(source.version) if source.version else version
         return known, own, schema, None
 
-    def bounded(self, captor: Captor, value: Mapping[str, Any] | None) -> dict[str, Any]:
+    def bounded(
+        self, captor: Captor, value: Mapping[str, Any] | None, found: list[str] | None = None
+    ) -> dict[str, Any]:
         """Give the plain, redacted form of a mapping, or say its size if that is too large."""
-        plain = captor.capture(dict(value)) if value else {}
+        plain = captor.capture(dict(value), found) if value else {}
         return plain if isinstance(plain, dict) else {"truncated": plain}
 
-    def error_of(self, error: BaseException) -> tuple[str, str]:
-        """Give an exception's type and its redacted text, whatever its own methods do."""
+    def error_of(self, error: BaseException, secrets: Sequence[str] = ()) -> tuple[str, str]:
+        """Give an exception's type and its redacted text, whatever its own methods do.
+
+        Args:
+            error: The exception.
+            secrets: Texts that are known to be secret, in whatever form they are in its text.
+        """
         kind = type(error)
         name = kind.__qualname__
         if kind.__module__ not in ("builtins", "__main__"):
             name = f"{kind.__module__}.{name}"
         try:
-            return name, self.error_text(str(error))
+            return name, self.error_text(str(error), secrets)
         except Exception:  # noqa: BLE001 - the text of a hostile exception
             return name, "<no text: the exception failed to give one>"
 
-    def error_text(self, text: str) -> str:
+    def error_text(self, text: str, secrets: Sequence[str] = ()) -> str:
         """Give the redacted and bounded form of an error's text."""
         most = self.settings.max_metadata_size
-        kept = redact_text(text[: 4 * most])[:most]
+        kept = redact_text(hide(text[: 4 * most], secrets))[:most]
         return kept.encode("utf-8", "backslashreplace").decode()
 
     def lose(self, problem: BaseException) -> None:
@@ -378,7 +417,9 @@ class LineageTracker:
     def subscribe(self, event: str, callback: Callable[[Any], object]) -> Callable[[], None]:
         """Call back with each operation (or run) as it finishes; gives a function that stops it.
 
-        A callback that raises is logged and does not reach the tracked program.
+        It is called on the thread of the tracked call, once for each operation, so let it be
+        quick. What it raises is logged, does not reach the tracked program, and is counted in
+        `undelivered`; so is what it records itself, of which nobody is told.
 
         Args:
             event: `operation.completed`, `operation.failed`, `run.started` or `run.ended`.
@@ -389,29 +430,20 @@ class LineageTracker:
         """
         if event not in EVENTS:
             raise ValueError(f"no event {event!r}; the events are {', '.join(EVENTS)}")
-        self._subscribers[event] = (*self._subscribers.get(event, ()), callback)
-        self.recorder.notify = self._notify
+        with self._subscribers.changing:
+            token = self._subscribers.add(event, callback)
+            self.recorder.notify = self._subscribers.tell
 
         def unsubscribe() -> None:
-            kept = tuple(known for known in self._subscribers[event] if known is not callback)
-            self._subscribers[event] = kept
-            if not any(self._subscribers.values()):
-                self.recorder.notify = None
+            with self._subscribers.changing:
+                if not self._subscribers.remove(event, token):
+                    self.recorder.notify = None
 
         return unsubscribe
 
     def publish(self, event: str, subject: Any) -> None:
         """Call those who subscribed to an event."""
-        for callback in self._subscribers.get(event, ()):
-            try:
-                callback(subject)
-            except Exception:
-                logger.exception("a subscriber to %s failed", event)
-
-    def _notify(self, operation_id: str, failed: bool) -> None:  # noqa: FBT001 - the recorder's call
-        event = "operation.failed" if failed else "operation.completed"
-        if self._subscribers.get(event):
-            self.publish(event, self._history[operation_id])
+        self._subscribers.publish(event, subject)
 
     # Its end
 
@@ -493,6 +525,7 @@ def _after_fork_in_child() -> None:
     for tracker in list(_trackers):
         tracker.recorder.renew()
         tracker._history.renew()
+        tracker._subscribers.renew()
 
 
 def _at_exit() -> None:

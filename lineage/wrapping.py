@@ -15,7 +15,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from lineage.calls import SCALARS, begin, close, end, fail, resume
-from lineage.flows import take
+from lineage.flows import leave, take
 from lineage.parameters import PLAIN
 from lineage.recorder import numbers
 from lineage.sites import Site
@@ -62,18 +62,20 @@ def tracked({signature}):
         return _lineage_function({arguments})
     if _lineage_site.settings is not _lineage_tracker.settings:
         return _lineage_general({arguments})
+    _lineage_id = _lineage_number = None
+    _lineage_inputs = []
     try:
         _lineage_outside = _lineage_at.get()
         _lineage_parent, _lineage_run = _lineage_outside or _lineage_tracker.outermost
         _lineage_recorder = _lineage_tracker.recorder
         _lineage_number = _lineage_at.next()
         _lineage_id = f"{{_lineage_recorder.prefix}}{{_lineage_number}}"
-        _lineage_inputs = []
         _lineage_parameters = ({taken})
         _lineage_start_ns, _lineage_started = _lineage_time_ns(), _lineage_clock()
-    except _lineage_Exception:  # left before the function is called
+    except _lineage_Exception:  # a secret, most often; left before the function is called
         _lineage_parameters = None
     if _lineage_parameters is None:
+        _lineage_leave({where})
         return _lineage_general({arguments})
     try:
         _lineage_at.set((_lineage_id, _lineage_run))
@@ -337,6 +339,7 @@ _RUNTIME: dict[str, Any] = {
     "digest": digest,
     "end": end,
     "fail": fail,
+    "leave": leave,
     "resume": resume,
     "take": take,
     "thread": get_ident,

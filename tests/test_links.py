@@ -276,3 +276,32 @@ def test_a_script_is_named_after_its_file(monkeypatch):
     assert links_module.module_name("__mp_main__") == "job"
     main.__spec__ = types.SimpleNamespace(name="package.job.__main__")
     assert links_module.module_name("__main__") == "package.job"
+
+
+def test_a_frame_beside_a_secret_is_of_the_operation_that_was_recorded(tracker):
+    @track_lineage
+    def ask(frame, query):
+        return None
+
+    ask(pd.DataFrame({"a": [1]}), "plain")  # from here on the wrapper takes frames by itself
+    frame = pd.DataFrame({"a": [1]})
+    ask(frame, "host=db password=hunter2")
+    save(frame)
+    _, asked, written = operations(tracker)
+    assert asked.inputs[0].version == asked.operation_id
+    assert written.inputs[0].version == asked.operation_id
+
+
+def test_the_list_of_frames_goes_the_short_way_too(tracker):
+    @track_lineage
+    def join(frames, how):
+        return pd.concat(frames)
+
+    made = [load(lambda: pd.DataFrame({"a": [1]})) for _ in range(2)]
+    for _ in range(2):
+        join([*made, pd.DataFrame({"a": [1]})], "outer")
+    *_, joined = operations(tracker)
+    assert joined.record_count_in == 3
+    assert ids(joined.inputs)[:2] == ["dataframe:tests.test_links.load[/data/in]#0"] * 2
+    new = [each for each in joined.inputs if each.source_id.endswith("(frames[2])")]
+    assert [each.version for each in new] == [joined.operation_id]

@@ -188,8 +188,8 @@ def test_texts_are_remembered_within_bounds():
     for number in range(5000):
         captor.text(f"text {number}")
         captor.text("x" * 300 + str(number))
-    assert len(captor._texts) <= 4096
-    assert max(map(len, captor._texts)) <= 200
+    assert len(captor.texts) <= 4096
+    assert max(map(len, captor.texts)) <= 200
 
 
 def test_a_long_text_is_not_hashed():

@@ -28,6 +28,7 @@ from lineage.codec import (
     schema_row,
 )
 from lineage.errors import CorruptStoreError
+from lineage.redact import redact_row
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
 from lineage.stores.journal import Journal, lost_in, segment_paths
@@ -94,7 +95,7 @@ class LineageMetadataRepository:
         Raises:
             StoreError: The store cannot be written.
         """
-        rows = operation_rows(operation)
+        rows = redact_row(operation_rows(operation))
         self._save_schemas(rows.pop("schemas", []))
         self.append("nodes", rows.pop("nodes", []))
         self.append("operations", rows["operations"])
@@ -104,7 +105,7 @@ class LineageMetadataRepository:
 
         What its saved operations say of it is known already, so that saving both counts once.
         """
-        row = node_row(node)
+        row = redact_row(node_row(node))
         where = Filter(equal={"node_id": (node.node_id,)})
         for known in merge_nodes(self._tuples("nodes", where)):
             stored = dict(zip(TABLES["nodes"], known, strict=True))
@@ -112,12 +113,12 @@ class LineageMetadataRepository:
                 row[count] = max(0, row[count] - (stored[count] or 0))
         source = node.data_source
         if source.schema_info:
-            self._save_schemas([schema_row(source.schema_info, row["timestamp"])])
+            self._save_schemas(redact_row([schema_row(source.schema_info, row["timestamp"])]))
         self.append("nodes", [row])
 
     def save_relationships(self, node: LineageNode, operation_id: str | None = None) -> None:
         """Save a node's dependencies and dependents."""
-        self.append("relationships", relationship_rows(node, operation_id))
+        self.append("relationships", redact_row(relationship_rows(node, operation_id)))
 
     def load_operations(
         self,
