@@ -15,6 +15,7 @@ from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import Merged, NodeFacts, merge, source_types
 from lineage.analysis.operations import OperationTable
 from lineage.analysis.tables import iso_time, since
+from lineage.answers import shown
 from lineage.codec import from_json
 from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lineage.graph import LineageGraph
+    from lineage.render.drawing import Drawing
     from lineage.stores.base import Store
 
 Direction = Literal["upstream", "downstream", "both"]
@@ -111,13 +113,13 @@ class LineageQueryEngine:
     @property
     def operations(self) -> Sequence[DataOperation]:
         """All operations, the newest last, each made when looked at."""
-        return self._current().operations.operations
+        return shown(self._current().operations.operations, "operations")
 
     def operations_between(
         self, start: datetime | None = None, end: datetime | None = None
     ) -> Sequence[DataOperation]:
         """Give the operations that began from `start` to `end`, both included, newest last."""
-        return self._current().operations.between(start, end)
+        return shown(self._current().operations.between(start, end), "operations")
 
     def last_writes(self, node_ids: Iterable[str]) -> dict[str, DataOperation]:
         """Give, by node, the newest operation that wrote it or failed to; unknown ids are left out.
@@ -134,12 +136,13 @@ class LineageQueryEngine:
     ) -> list[LineageNode]:
         """List the nodes of a type, or whose location contains a text, or both."""
         nodes = self._current().merged.nodes
-        return [
+        found = [
             nodes[facts.node_id]
             for facts in nodes.facts()
             if (not source_type or facts.source_type == source_type)
             and (not location_pattern or location_pattern in facts.location)
         ]
+        return shown(found, "nodes")
 
     def upstream(self, node: str | LineageNode, max_depth: int | None = None) -> set[str]:
         """Give the ids of all nodes that a node was made from; see `LineageGraph.upstream`."""
@@ -185,14 +188,16 @@ class LineageQueryEngine:
                 ("downstream", graph.downstream_levels),
             )
         )
-        return {
+        touching = LazySequence(
+            lambda: view.operations.touching([root, *above, *below]), view.decode
+        )
+        answer: DataLineage = {
             "root_node": nodes[root],
-            "upstream_dependencies": LazySequence(lambda: above, nodes.some),
-            "downstream_dependents": LazySequence(lambda: below, nodes.some),
-            "related_operations": LazySequence(
-                lambda: view.operations.touching([root, *above, *below]), view.decode
-            ),
+            "upstream_dependencies": shown(LazySequence(lambda: above, nodes.some), "nodes"),
+            "downstream_dependents": shown(LazySequence(lambda: below, nodes.some), "nodes"),
+            "related_operations": shown(touching, "operations"),
         }
+        return shown(answer, "lineage", lambda: _picture(graph, root, [*above, *below]))
 
     def trace_data_flow(
         self, source_node_id: str | LineageNode, target_node_id: str | LineageNode
@@ -211,7 +216,8 @@ class LineageQueryEngine:
         view = self._current()
         path = view.merged.graph.path(source, target)
         if not path:
-            return {"path_found": False, "message": f"No path found from {source} to {target}"}
+            message = f"No path found from {source} to {target}"
+            return shown(DataFlow(path_found=False, message=message), "flow")
         carried = view.operations.along(path)
 
         def make(keys: NDArray[np.int64]) -> list[Transformation]:
@@ -222,13 +228,14 @@ class LineageQueryEngine:
                 for operation, at in zip(operations, places, strict=True)
             ]
 
-        return {
+        answer: DataFlow = {
             "path_found": True,
             "path_length": len(path),
             "path_nodes": path,
             "transformation_operations": LazySequence(lambda: carried, make),
             "total_transformations": len(carried),
         }
+        return shown(answer, "flow", lambda: _picture(view.merged.graph, source, path))
 
     def analyze_impact(self, node_id: str | LineageNode) -> Impact:
         """Find all that is affected when a node changes; see `analysis.impact.impact`."""
@@ -239,7 +246,8 @@ class LineageQueryEngine:
             lambda: view.operations.reading([root, *graph.downstream(root)]),
             lambda rows: _affected(view.operations.table.take(rows)),
         )
-        return impact(graph, root, nodes=view.merged.nodes, operations=affected)
+        answer = impact(graph, root, nodes=view.merged.nodes, operations=affected)
+        return shown(answer, "impact", lambda: _picture(graph, root, graph.downstream(root)))
 
     def analyze_data_freshness(
         self,
@@ -254,7 +262,7 @@ class LineageQueryEngine:
         See `analysis.freshness.freshness`.
         """
         merged = self._current().merged
-        return freshness.freshness(
+        answer = freshness.freshness(
             merged.graph,
             _id(node_id),
             nodes=merged.nodes,
@@ -262,6 +270,7 @@ class LineageQueryEngine:
             hours_threshold=hours_threshold,
             limits=limits,
         )
+        return shown(answer, "freshness")
 
     def find_stale_data(
         self,
@@ -275,13 +284,14 @@ class LineageQueryEngine:
 
         See `analysis.freshness.find_stale`.
         """
-        return freshness.find_stale(
+        found = freshness.find_stale(
             self._current().merged.nodes,
             now=now or _now(),
             hours_threshold=hours_threshold,
             limits=limits,
             include_in_memory=include_in_memory,
         )
+        return shown(found, "stale")
 
     def analyze_data_volume_flow(
         self, time_window_hours: float | None = 24.0, *, now: datetime | None = None
@@ -292,9 +302,10 @@ class LineageQueryEngine:
         """
         view, now = self._current(), now or _now()
         table = view.columns((), start=volume.window_start(now, time_window_hours))
-        return volume.volume(
+        answer = volume.volume(
             table, now=now, time_window_hours=time_window_hours, schemas=view.schemas
         )
+        return shown(answer, "volume")
 
     def get_operation_performance_stats(
         self, operation_type: OperationType | str | None = None
@@ -304,19 +315,20 @@ class LineageQueryEngine:
         See `analysis.performance.performance`.
         """
         table = self._current().columns(performance.COLUMNS)
-        return performance.performance(table, operation_type=operation_type)
+        return shown(performance.performance(table, operation_type=operation_type), "performance")
 
     def build_lineage_summary(self, *, now: datetime | None = None) -> activity.Summary:
         """Sum up the whole: totals, the graph's shape, the best connected nodes, the last day."""
         view = self._current()
         statistics: dict[str, Any] = getattr(self._source, "get_statistics", dict)()
-        return activity.summary(
+        answer = activity.summary(
             view.merged.graph,
             operations=view.columns(activity.COLUMNS),
             nodes=view.merged.nodes,
             now=now or _now(),
             active_operations=statistics.get("active_operations", 0),
         )
+        return shown(answer, "summary")
 
     def get_recent_activity_summary(
         self, hours: float = 24.0, *, now: datetime | None = None
@@ -324,7 +336,8 @@ class LineageQueryEngine:
         """Count the operations that began and the nodes that were read within some hours."""
         view, now = self._current(), now or _now()
         table = view.columns(activity.COLUMNS, start=volume.window_start(now, hours))
-        return activity.recent_activity(table, nodes=view.merged.nodes, now=now, hours=hours)
+        answer = activity.recent_activity(table, nodes=view.merged.nodes, now=now, hours=hours)
+        return shown(answer, "activity")
 
     def get_timeline(
         self, hours_back: float = 24.0, *, now: datetime | None = None
@@ -333,7 +346,7 @@ class LineageQueryEngine:
         view, now = self._current(), now or _now()
         start = volume.window_start(now, hours_back)
         table = view.columns(activity.TIMELINE_COLUMNS, start=start)
-        return activity.timeline(table, now=now, hours_back=hours_back)
+        return shown(activity.timeline(table, now=now, hours_back=hours_back), "timeline")
 
     def run_analysis(self, name: str, **options: Any) -> Any:
         """Run a custom analysis: a function of this engine that another package registers.
@@ -483,6 +496,13 @@ def _store_of(source: Any) -> Store:
 
 def _id(node: str | LineageNode) -> str:
     return node.node_id if isinstance(node, LineageNode) else node
+
+
+def _picture(graph: LineageGraph, root: str, around: Iterable[str]) -> Drawing:
+    """Draw a node and some around it, cut to what can be read."""
+    from lineage.render.sketch import sketch
+
+    return sketch(graph.among({root, *around}), root=root, title="")
 
 
 def _now() -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +62,13 @@ class LazySequence(Sequence[T_co]):
         )
 
     __hash__ = None  # type: ignore[assignment]  # as any sequence that compares by its items
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # How to make the items cannot be pickled; the items can.
+        return list, (list(self),)
 
     def __repr__(self) -> str:
         return f"<{len(self)} items, made on access>"
