@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineage.analysis.graph_data import graph_data
+from lineage.analysis.lazy import counted
 from lineage.codec import json_default
 from lineage.errors import ConfigError, LineageError, MissingDependencyError
 from lineage.query import LineageQueryEngine
@@ -19,7 +20,7 @@ from lineage.render.sketch import READABLE, part_of
 from lineage.render.steps import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lineage.analysis.activity import Timeline
     from lineage.analysis.graph_data import GraphData
@@ -49,6 +50,7 @@ class LineageVisualizer:
             note. Graph data are never cut.
         max_graph_depth: How many steps from its root a drawing goes at most, unless it is asked
             for another depth; None for no limit.
+        progress: Called with how many operations graph data have described, and of how many.
 
     Raises:
         ConfigError: A limit is out of range, or the source is none of these.
@@ -70,7 +72,12 @@ class LineageVisualizer:
     """
 
     def __init__(
-        self, source: Any, *, max_graph_nodes: int = 1000, max_graph_depth: int | None = None
+        self,
+        source: Any,
+        *,
+        max_graph_nodes: int = 1000,
+        max_graph_depth: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         if max_graph_nodes < 1:
             raise ConfigError(f"max_graph_nodes is {max_graph_nodes}; it must be at least 1")
@@ -82,6 +89,7 @@ class LineageVisualizer:
         self.engine = source if is_engine else LineageQueryEngine(source)
         self.max_graph_nodes = max_graph_nodes
         self.max_graph_depth = max_graph_depth
+        self._progress = progress or _tell_nobody
 
     # Data
 
@@ -104,11 +112,12 @@ class LineageVisualizer:
         engine = self.engine
         graph, nodes = engine.graph, engine.nodes
         part = graph if node_id is None else graph.subgraph(node_id, max_depth)
+        found = self._operations(node_id, max_depth) if include_operations else None
         data = graph_data(
             part,
             nodes=nodes,
             relationships=engine.to_arrow("relationships"),
-            operations=self._operations(node_id, max_depth) if include_operations else None,
+            operations=None if found is None else counted(found, self._progress),
             root=node_id,
         )
         if node_id is not None:
@@ -389,6 +398,10 @@ class LineageVisualizer:
             for node_id in part.node_ids
         ]
         return boxes, [Arrow(*edge) for edge in part.edges]
+
+
+def _tell_nobody(_done: int, _total: int) -> None:
+    return None
 
 
 def _image(dot: str, form: str) -> bytes:

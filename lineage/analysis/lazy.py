@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _PAGE = 512
+
+
+def counted(items: Sequence[T], tell: Callable[[int, int], None]) -> Iterator[T]:
+    """Yield items, and say now and then how many were taken, and of how many."""
+    total = len(items)
+    for number, item in enumerate(items):
+        if number % _PAGE == 0:
+            tell(number, total)
+        yield item
+    tell(total, total)
 
 
 class LazySequence(Sequence[T_co]):
