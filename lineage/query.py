@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cached_property
-from html import escape
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, get_args
+from typing import TYPE_CHECKING, Any
 
 from lineage.analysis import activity, freshness, performance, volume
-from lineage.analysis.impact import AffectedOperation, Impact, impact
+from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
-from lineage.analysis.nodes import Merged, NodeFacts, merge, source_types
-from lineage.analysis.operations import OperationTable
-from lineage.analysis.tables import iso_time, since
+from lineage.analysis.nodes import source_types
+from lineage.analysis.tracing import DataFlow, DataLineage, Direction, Transformation, around
 from lineage.answers import shown
-from lineage.codec import from_json
 from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
+from lineage.view import View, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,41 +25,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from lineage.analysis.nodes import NodeFacts
     from lineage.graph import LineageGraph
     from lineage.render.drawing import Drawing
-    from lineage.stores.base import Store
 
-Direction = Literal["upstream", "downstream", "both"]
 ANALYSES = "lineage.analyses"
 """The entry-point group of custom analyses: functions `(engine, **options) -> answer`."""
-
-
-class DataLineage(TypedDict):
-    """A node with all up and down stream of it, the nearest first, and what touched them."""
-
-    root_node: LineageNode
-    upstream_dependencies: Sequence[LineageNode]
-    downstream_dependents: Sequence[LineageNode]
-    related_operations: Sequence[DataOperation]
-
-
-class Transformation(TypedDict):
-    """One operation that carried data along one edge of a path."""
-
-    operation: DataOperation
-    from_node: str
-    to_node: str
-
-
-class DataFlow(TypedDict):
-    """A shortest path between two nodes, or the message that there is none."""
-
-    path_found: bool
-    message: NotRequired[str]
-    path_length: NotRequired[int]
-    path_nodes: NotRequired[list[str]]
-    transformation_operations: NotRequired[Sequence[Transformation]]
-    total_transformations: NotRequired[int]
 
 
 class LineageQueryEngine:
@@ -93,12 +60,12 @@ class LineageQueryEngine:
 
     def __init__(self, source: Any) -> None:
         self._source = source
-        self._store = _store_of(source)
-        self._view = _View(self._store, self._revision())
+        self._store = store_of(source)
+        self._view = View(self._store, self._revision())
 
     def refresh(self) -> None:
         """Forget what was read; the next question reads the store again."""
-        self._view = _View(self._store, self._revision())
+        self._view = View(self._store, self._revision())
 
     @property
     def graph(self) -> LineageGraph:
@@ -173,21 +140,9 @@ class LineageQueryEngine:
             NodeNotFoundError: No such node; the message names the near ones.
             ConfigError: No such direction.
         """
-        if direction not in get_args(Direction):
-            allowed = ", ".join(map(repr, get_args(Direction)))
-            raise ConfigError(f"direction is {direction!r}; it must be one of {allowed}")
         view, root = self._current(), _id(node_id)
         graph, nodes = view.merged.graph, view.merged.nodes
-        graph.number(root)
-        above, below = (
-            [name for level in levels(root, max_depth) for name in level]
-            if direction in (way, "both")
-            else []
-            for way, levels in (
-                ("upstream", graph.upstream_levels),
-                ("downstream", graph.downstream_levels),
-            )
-        )
+        above, below = around(graph, root, direction=direction, max_depth=max_depth)
         touching = LazySequence(
             lambda: view.operations.touching([root, *above, *below]), view.decode
         )
@@ -244,7 +199,7 @@ class LineageQueryEngine:
 
         affected = LazySequence(
             lambda: view.operations.reading([root, *graph.downstream(root)]),
-            lambda rows: _affected(view.operations.table.take(rows)),
+            lambda rows: affected_of(view.operations.table.take(rows)),
         )
         answer = impact(graph, root, nodes=view.merged.nodes, operations=affected)
         return shown(answer, "impact", lambda: _picture(graph, root, graph.downstream(root)))
@@ -409,89 +364,26 @@ class LineageQueryEngine:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show a small table and the graph in a notebook, cut to what can be read there."""
         from lineage.render.notebook import mimebundle
+        from lineage.render.report import section_to_html
         from lineage.render.sketch import sketch
 
         graph = self.graph
-        rows = {
+        figures = {
             "nodes": len(graph),
             "relationships": graph.edge_count,
             "roots": len(graph.roots()),
             "leaves": len(graph.leaves()),
             **{f"{kind} nodes": count for kind, count in source_types(graph.node_ids).items()},
         }
-        cells = "".join(
-            f"<tr><th>{escape(name)}</th><td>{count:,}</td></tr>" for name, count in rows.items()
-        )
-        table = f"<table><caption>Lineage</caption>{cells}</table>"
-        return mimebundle(repr(self), sketch(graph), above=table)
+        return mimebundle(repr(self), sketch(graph), above=section_to_html("Lineage", figures))
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))
 
-    def _current(self) -> _View:
+    def _current(self) -> View:
         if self._revision() != self._view.revision:
             self.refresh()
         return self._view
-
-
-class _View:
-    """What was read of a store, each kind at its first need."""
-
-    def __init__(self, store: Store, revision: Any) -> None:
-        self._store = store
-        self.revision = revision
-
-    @cached_property
-    def merged(self) -> Merged:
-        return merge(self.read("nodes"), self.read("relationships"), lambda: self.schemas)
-
-    @cached_property
-    def schemas(self) -> dict[str, Any]:
-        table = self.read("schemas")
-        texts = dict(zip(table["schema_id"].to_pylist(), table["schema_info"], strict=True))
-        return {name: from_json(text.as_py()) for name, text in texts.items()}
-
-    @cached_property
-    def operations(self) -> OperationTable:
-        return OperationTable(self.read("operations"), self.merged.graph, lambda: self.schemas)
-
-    def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
-        return self.operations.make(rows)
-
-    def columns(self, names: tuple[str, ...], *, start: datetime | None = None) -> pa.Table:
-        """Read some columns of the operations that began from `start` on; () for all columns."""
-        if "operations" in self.__dict__:
-            return since(self.operations.source, start)
-        return self.read("operations", start=start, columns=names)
-
-    def read(self, kind: str, **where: Any) -> pa.Table:
-        """Read the rows of a kind, with every column asked for."""
-        import pyarrow as pa
-
-        from lineage.stores.base import KINDS, Filter
-        from lineage.stores.tables import arrow_schema
-
-        if kind not in KINDS:
-            raise ConfigError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-        names = list(where.get("columns") or arrow_schema(kind).names)
-        empty = arrow_schema(kind).empty_table().select(names)
-        tables = [empty, *self._store.scan(kind, Filter(**where))]
-        return pa.concat_tables(tables, promote_options="default").select(names)
-
-
-def _store_of(source: Any) -> Store:
-    if isinstance(source, str | Path):
-        from lineage.stores.base import open_store
-
-        return open_store(source)
-    store = getattr(source, "store", source)
-    if not hasattr(store, "scan"):
-        raise ConfigError(
-            f"cannot ask {type(source).__name__!r} for lineage; give a tracker, a store, "
-            "or the path or URL of a store"
-        )
-    found: Store = store
-    return found
 
 
 def _id(node: str | LineageNode) -> str:
@@ -507,17 +399,6 @@ def _picture(graph: LineageGraph, root: str, around: Iterable[str]) -> Drawing:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _affected(operations: pa.Table) -> list[AffectedOperation]:
-    return [
-        {
-            "operation_id": row["operation_id"],
-            "operation_type": row["operation_type"],
-            "timestamp": iso_time(row["timestamp"]),
-        }
-        for row in operations.select(list(AffectedOperation.__annotations__)).to_pylist()
-    ]
 
 
 def _attributes(facts: NodeFacts) -> dict[str, Any]:
