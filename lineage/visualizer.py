@@ -18,6 +18,7 @@ from lineage.render.drawing import Arrow, Box, Drawing
 from lineage.render.labels import short_labels
 from lineage.render.sketch import READABLE, part_of
 from lineage.render.steps import Steps
+from lineage.render.text import visible_json
 from lineage.reports import report_content
 
 if TYPE_CHECKING:
@@ -387,4 +388,4 @@ def _write(path: str | Path, content: str | bytes) -> Path:
 
 
 def _json(value: Any, indent: int | None = 2) -> str:
-    return json.dumps(value, default=json_default, indent=indent, ensure_ascii=False)
+    return visible_json(json.dumps(value, default=json_default, indent=indent, ensure_ascii=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -543,6 +544,30 @@ def test_nothing_in_the_data_steers_a_terminal(store, monkeypatch):
     # The control: without the escapes, the same question lets the sequence through.
     monkeypatch.setattr(output, "printable", lambda text, **_: text)
     assert "\x1b" in run("log", "--store", store).stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["log"], ["sources"], ["timeline"], ["stale"], ["volume"], ["stats"], ["graph"]),
+        *(["graph", "--format", form] for form in ("dot", "svg", "html", "mermaid", "json")),
+        *(["report"], ["report", "--format", "md"], ["report", "--format", "json"]),
+        *(["export", "--format", form] for form in ("dot", "json")),
+        *(["show", "{}"], ["impact", "{}"], ["path", "{}", "{}"]),
+    ],
+    ids=" ".join,
+)
+def test_no_name_turns_or_steers_what_is_written(command, tmp_path):
+    name = "file:a\u202eb\x9b31m\u2066\x1b[31m.csv"
+    with contextlib.closing(LineageMetadataRepository(tmp_path)) as repository:
+        operation = DataOperation.create(
+            "read", inputs=[DataSource.parse(name)], outputs=[DataSource.parse(f"{name}2")]
+        )
+        repository.save_operation(operation)
+    words = [each.format(name if at == 1 else f"{name}2") for at, each in enumerate(command)]
+    done = CliRunner().invoke(app, [*words, "--store", str(tmp_path)])
+    assert done.exit_code in (0, 1)
+    assert not {*"\u202e\u2066\x9b\x1b"} & {*done.stdout}
 
 
 def test_a_pipe_gets_every_row_on_one_whole_line(store):
