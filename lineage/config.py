@@ -15,12 +15,8 @@ folders share one store. Nothing is cached: `get_config()` reads again on every 
 
 from __future__ import annotations
 
-import json
-import os
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from difflib import get_close_matches
-from importlib.metadata import entry_points
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -28,23 +24,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from lineage.checks import near, path_issues, url_issues, variable_issues
 from lineage.core import OperationType
-from lineage.documents import read_document, toml_text, write_document, write_text
+from lineage.documents import toml_text, write_document, write_text
 from lineage.errors import ConfigError
+from lineage.layers import (
+    CONFIG_VARIABLE,
+    PREFIX,
+    Layer,
+    from_environment,
+    from_file,
+    from_found_file,
+    variables,
+)
 from lineage.redact import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-PREFIX = "LINEAGE_"
-CONFIG_VARIABLE = "LINEAGE_CONFIG"
-FILE_NAMES = ("lineage.toml", "lineage.yaml", "lineage.yml", "lineage.json")
-SHORT_VARIABLES = {
-    "LINEAGE_TRACK_REPOS": "track_repository_operations",
-    "LINEAGE_TRACK_DATAFRAMES": "track_dataframe_operations",
-    "LINEAGE_TRACK_FILES": "track_file_operations",
-    "LINEAGE_MAX_PARAM_SIZE": "max_parameter_size",
-}
 _TOML_HEAD = """\
 # Every setting at its default. This file is read when it is called lineage.toml and lies where the
 # program runs; the same lines may stand under [tool.lineage] in pyproject.toml. Keep what differs.
@@ -164,11 +161,11 @@ class LineageConfig(BaseSettings):
     ] = {}
 
     def __init__(self, **settings: Any) -> None:
-        with _explained(lambda: [_arguments(settings), _environment(), _discovered_file()]):
+        with _explained(lambda: [Layer(settings), _environment(), from_found_file()]):
             super().__init__(**settings)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        with _explained(lambda: [_arguments({name: value})]):
+        with _explained(lambda: [Layer({name: value})]):
             super().__setattr__(name, value)
 
     @classmethod
@@ -184,7 +181,7 @@ class LineageConfig(BaseSettings):
         return (
             init_settings,
             _LayerSource(settings_cls, _environment),
-            _LayerSource(settings_cls, _discovered_file),
+            _LayerSource(settings_cls, from_found_file),
         )
 
     @classmethod
@@ -194,7 +191,7 @@ class LineageConfig(BaseSettings):
         Raises:
             ConfigError: The file cannot be read or parsed, or a setting in it is wrong.
         """
-        return cls._of_layer(_file(Path(path)))
+        return cls._of_layer(from_file(Path(path)))
 
     @classmethod
     def from_env(cls) -> Self:
@@ -202,7 +199,7 @@ class LineageConfig(BaseSettings):
         return cls._of_layer(_environment())
 
     @classmethod
-    def _of_layer(cls, layer: _Layer) -> Self:
+    def _of_layer(cls, layer: Layer) -> Self:
         config = cls.__new__(cls)
         with _explained(lambda: [layer]):
             BaseModel.__init__(config, **layer.values)
@@ -260,26 +257,30 @@ class LineageConfig(BaseSettings):
         so it may be a slip or meant), and at unknown `LINEAGE_…` variables. A store in a folder is
         not opened and nothing is created.
         """
-        return [*self._store_issues(), *self._type_issues(), *_variable_issues()]
+        return [*self._store_issues(), *self._type_issues(), *self._variable_issues()]
 
     def _store_issues(self) -> Iterator[str]:
         scheme, separator, rest = self.store_url.partition("://")
         if not separator:
-            yield from _path_issues("store" if self.store else "base_path", Path(self.store_url))
+            yield from path_issues("store" if self.store else "base_path", Path(self.store_url))
         elif scheme in {"file", "parquet"}:
-            yield from _path_issues("store", Path(rest))
+            yield from path_issues("store", Path(rest))
         else:
-            yield from _url_issues(scheme, self.store_url)
+            yield from url_issues(scheme, self.store_url)
 
     def _type_issues(self) -> Iterator[str]:
         known = [member.value for member in OperationType]
         for name in self.enabled_operation_types or ():
             if name not in known:
-                hint = _near(name, known) or f"the usual ones are {', '.join(known)}"
+                hint = near(name, known) or f"the usual ones are {', '.join(known)}"
                 yield (
                     f"enabled_operation_types: {name!r} is not one of the seven types; {hint} "
                     "(any text is allowed, if it is meant)"
                 )
+
+    def _variable_issues(self) -> Iterator[str]:
+        known = {*variables(type(self).model_fields), CONFIG_VARIABLE}
+        return variable_issues(known, prefix=PREFIX)
 
 
 def get_config() -> LineageConfig:
@@ -322,22 +323,10 @@ def _commented_toml() -> str:
     return "\n".join(blocks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Settings from one place, and how that place calls them in an error."""
-
-    values: Mapping[str, Any] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)
-    hint: str = ""
-
-    def name(self, key: str) -> str:
-        return self.names.get(key, key)
-
-
 class _LayerSource(PydanticBaseSettingsSource):
     """A layer as pydantic-settings wants it."""
 
-    def __init__(self, settings_cls: type[BaseSettings], read: Callable[[], _Layer]) -> None:
+    def __init__(self, settings_cls: type[BaseSettings], read: Callable[[], Layer]) -> None:
         super().__init__(settings_cls)
         self._read = read
 
@@ -348,79 +337,12 @@ class _LayerSource(PydanticBaseSettingsSource):
         return dict(self._read().values)
 
 
-def _arguments(settings: Mapping[str, Any]) -> _Layer:
-    return _Layer(settings)
-
-
-def _variables() -> dict[str, str]:
-    """Map the variables that are read to their settings; a full name wins over its short one."""
-    full = {PREFIX + name.upper(): name for name in LineageConfig.model_fields}
-    return SHORT_VARIABLES | full
-
-
-def _environment() -> _Layer:
-    values: dict[str, Any] = {}
-    names: dict[str, str] = {}
-    for variable, name in _variables().items():
-        text = os.environ.get(variable, "")
-        if text.strip():
-            values[name], names[name] = _parsed(name, text.strip()), variable
-    return _Layer(values, names)
-
-
-def _parsed(name: str, text: str) -> Any:
-    """Read the text of a variable that holds a list or a table; leave any other as it is."""
-    if name == "enabled_operation_types" and not text.startswith("["):
-        return [part.strip() for part in text.split(",") if part.strip()]
-    if text[0] in "[{":
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
-
-
-def _discovered_file() -> _Layer:
-    """Read the file that `LINEAGE_CONFIG` names, else the first that is found."""
-    named = os.environ.get(CONFIG_VARIABLE, "").strip()
-    if named:
-        return _file(Path(named), named_by=CONFIG_VARIABLE)
-    for name in FILE_NAMES:
-        if Path(name).is_file():
-            return _file(Path(name))
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file():
-            return _file(folder / "pyproject.toml")
-    return _Layer()
-
-
-def _file(path: Path, *, named_by: str = "") -> _Layer:
-    content = read_document(path, named_by=named_by)
-    where, hint = str(path), ""
-    if path.name == "pyproject.toml":
-        content = _project_table(content, path)
-        where = f"{path} [tool.lineage]"
-    elif path.name in FILE_NAMES and not named_by:
-        hint = f" ({path.name} is read as a configuration; if it is not one, rename it)"
-    content.pop("$schema", None)
-    return _Layer(content, {key: f"{key} in {where}" for key in content}, hint)
-
-
-def _project_table(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Give `[tool.lineage]`; its relative paths start at the folder of the file."""
-    table = content.get("tool", {}).get("lineage", {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: [tool.lineage] must be a table of settings, not {table!r}")
-    for key in ("base_path", "store"):
-        value = table.get(key)
-        if isinstance(value, str) and "://" not in value:
-            table[key] = str(path.parent / value)
-    return table
+def _environment() -> Layer:
+    return from_environment(LineageConfig.model_fields)
 
 
 @contextmanager
-def _explained(layers: Callable[[], list[_Layer]]) -> Iterator[None]:
+def _explained(layers: Callable[[], list[Layer]]) -> Iterator[None]:
     """Turn pydantic's error into one that names the place, the value and what is allowed."""
     try:
         yield
@@ -430,56 +352,13 @@ def _explained(layers: Callable[[], list[_Layer]]) -> Iterator[None]:
         raise ConfigError("; ".join(dict.fromkeys(problems))) from None
 
 
-def _problem(detail: Mapping[str, Any], layers: list[_Layer]) -> str:
+def _problem(detail: Mapping[str, Any], layers: list[Layer]) -> str:
     key = str(detail["loc"][0]) if detail["loc"] else ""
-    layer = next((layer for layer in layers if key in layer.values), _Layer())
+    layer = next((layer for layer in layers if key in layer.values), Layer())
     known = LineageConfig.model_fields.get(key)
     if known is None:
-        hint = _near(key, LineageConfig.model_fields) or "no setting has a similar name"
+        hint = near(key, LineageConfig.model_fields) or "no setting has a similar name"
         return f"unknown setting {layer.name(key)}; {hint}{layer.hint}"
     value = redact_text(repr(layer.values.get(key, detail["input"])))
     allowed = next(item.text for item in known.metadata if isinstance(item, _Allowed))
     return f"{layer.name(key)} has the value {value}; allowed is {allowed}"
-
-
-def _near(name: str, known: Any) -> str:
-    near = get_close_matches(name, list(known), n=3, cutoff=0.6)
-    return f"did you mean {', '.join(near)}?" if near else ""
-
-
-def _path_issues(name: str, path: Path) -> Iterator[str]:
-    """Look at the path, or at the folder in which it would be made."""
-    existing = path.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        yield f"{name}: {path} cannot be a folder, since {existing} is a file"
-    elif not os.access(existing, os.W_OK | os.X_OK):
-        yield f"{name}: {path} cannot be written, since {existing} is not writable"
-
-
-def _url_issues(scheme: str, url: str) -> Iterator[str]:
-    """Open and close the store that is registered for the scheme, by its name."""
-    openers = {found.name: found for found in entry_points(group="lineage.stores")}
-    shown = redact_text(url)
-    if scheme not in openers:
-        schemes = ", ".join(sorted({*openers, "file", "parquet"}))
-        yield f"store: {shown} has the unknown scheme {scheme!r}; known are {schemes}"
-        return
-    try:
-        openers[scheme].load()(url).close()
-    except Exception as error:  # noqa: BLE001 - stores of others may raise anything; it is the answer
-        reason = redact_text(f"{type(error).__name__}: {error}")
-        yield f"store: {shown} cannot be reached: {reason}"
-
-
-def _variable_issues() -> Iterator[str]:
-    known = {*_variables(), CONFIG_VARIABLE}
-    for variable in sorted(os.environ):
-        if variable.startswith(PREFIX) and variable not in known:
-            # The prefix is alike in all of them, and would make any two names similar.
-            rests = {name.removeprefix(PREFIX): name for name in known}
-            near = get_close_matches(variable.removeprefix(PREFIX), rests, n=3)
-            hint = ", ".join(rests[rest] for rest in near)
-            told = f"did you mean {hint}?" if hint else "no setting has a similar name"
-            yield f"environment variable {variable} is not read; {told}"

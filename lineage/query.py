@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cached_property
-from html import escape
 from importlib.metadata import entry_points
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict, get_args
+from typing import TYPE_CHECKING, Any
 
 from lineage.analysis import activity, freshness, performance, volume
-from lineage.analysis.impact import AffectedOperation, Impact, impact
+from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
-from lineage.analysis.nodes import Merged, NodeFacts, merge, source_types
-from lineage.analysis.operations import OperationTable
-from lineage.analysis.tables import iso_time, since
-from lineage.codec import from_json
+from lineage.analysis.nodes import source_types
+from lineage.analysis.tracing import DataFlow, DataLineage, Direction, Transformation, around
+from lineage.answers import shown
 from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
+from lineage.view import View, store_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,40 +25,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from lineage.analysis.nodes import NodeFacts
     from lineage.graph import LineageGraph
-    from lineage.stores.base import Store
+    from lineage.render.drawing import Drawing
 
-Direction = Literal["upstream", "downstream", "both"]
 ANALYSES = "lineage.analyses"
 """The entry-point group of custom analyses: functions `(engine, **options) -> answer`."""
-
-
-class DataLineage(TypedDict):
-    """A node with all up and down stream of it, the nearest first, and what touched them."""
-
-    root_node: LineageNode
-    upstream_dependencies: Sequence[LineageNode]
-    downstream_dependents: Sequence[LineageNode]
-    related_operations: Sequence[DataOperation]
-
-
-class Transformation(TypedDict):
-    """One operation that carried data along one edge of a path."""
-
-    operation: DataOperation
-    from_node: str
-    to_node: str
-
-
-class DataFlow(TypedDict):
-    """A shortest path between two nodes, or the message that there is none."""
-
-    path_found: bool
-    message: NotRequired[str]
-    path_length: NotRequired[int]
-    path_nodes: NotRequired[list[str]]
-    transformation_operations: NotRequired[Sequence[Transformation]]
-    total_transformations: NotRequired[int]
 
 
 class LineageQueryEngine:
@@ -91,12 +60,12 @@ class LineageQueryEngine:
 
     def __init__(self, source: Any) -> None:
         self._source = source
-        self._store = _store_of(source)
-        self._view = _View(self._store, self._revision())
+        self._store = store_of(source)
+        self._view = View(self._store, self._revision())
 
     def refresh(self) -> None:
         """Forget what was read; the next question reads the store again."""
-        self._view = _View(self._store, self._revision())
+        self._view = View(self._store, self._revision())
 
     @property
     def graph(self) -> LineageGraph:
@@ -111,13 +80,13 @@ class LineageQueryEngine:
     @property
     def operations(self) -> Sequence[DataOperation]:
         """All operations, the newest last, each made when looked at."""
-        return self._current().operations.operations
+        return shown(self._current().operations.operations, "operations")
 
     def operations_between(
         self, start: datetime | None = None, end: datetime | None = None
     ) -> Sequence[DataOperation]:
         """Give the operations that began from `start` to `end`, both included, newest last."""
-        return self._current().operations.between(start, end)
+        return shown(self._current().operations.between(start, end), "operations")
 
     def last_writes(self, node_ids: Iterable[str]) -> dict[str, DataOperation]:
         """Give, by node, the newest operation that wrote it or failed to; unknown ids are left out.
@@ -134,12 +103,13 @@ class LineageQueryEngine:
     ) -> list[LineageNode]:
         """List the nodes of a type, or whose location contains a text, or both."""
         nodes = self._current().merged.nodes
-        return [
+        found = [
             nodes[facts.node_id]
             for facts in nodes.facts()
             if (not source_type or facts.source_type == source_type)
             and (not location_pattern or location_pattern in facts.location)
         ]
+        return shown(found, "nodes")
 
     def upstream(self, node: str | LineageNode, max_depth: int | None = None) -> set[str]:
         """Give the ids of all nodes that a node was made from; see `LineageGraph.upstream`."""
@@ -170,29 +140,19 @@ class LineageQueryEngine:
             NodeNotFoundError: No such node; the message names the near ones.
             ConfigError: No such direction.
         """
-        if direction not in get_args(Direction):
-            allowed = ", ".join(map(repr, get_args(Direction)))
-            raise ConfigError(f"direction is {direction!r}; it must be one of {allowed}")
         view, root = self._current(), _id(node_id)
         graph, nodes = view.merged.graph, view.merged.nodes
-        graph.number(root)
-        above, below = (
-            [name for level in levels(root, max_depth) for name in level]
-            if direction in (way, "both")
-            else []
-            for way, levels in (
-                ("upstream", graph.upstream_levels),
-                ("downstream", graph.downstream_levels),
-            )
+        above, below = around(graph, root, direction=direction, max_depth=max_depth)
+        touching = LazySequence(
+            lambda: view.operations.touching([root, *above, *below]), view.decode
         )
-        return {
+        answer: DataLineage = {
             "root_node": nodes[root],
-            "upstream_dependencies": LazySequence(lambda: above, nodes.some),
-            "downstream_dependents": LazySequence(lambda: below, nodes.some),
-            "related_operations": LazySequence(
-                lambda: view.operations.touching([root, *above, *below]), view.decode
-            ),
+            "upstream_dependencies": shown(LazySequence(lambda: above, nodes.some), "nodes"),
+            "downstream_dependents": shown(LazySequence(lambda: below, nodes.some), "nodes"),
+            "related_operations": shown(touching, "operations"),
         }
+        return shown(answer, "lineage", lambda: _picture(graph, root, [*above, *below]))
 
     def trace_data_flow(
         self, source_node_id: str | LineageNode, target_node_id: str | LineageNode
@@ -211,7 +171,8 @@ class LineageQueryEngine:
         view = self._current()
         path = view.merged.graph.path(source, target)
         if not path:
-            return {"path_found": False, "message": f"No path found from {source} to {target}"}
+            message = f"No path found from {source} to {target}"
+            return shown(DataFlow(path_found=False, message=message), "flow")
         carried = view.operations.along(path)
 
         def make(keys: NDArray[np.int64]) -> list[Transformation]:
@@ -222,13 +183,14 @@ class LineageQueryEngine:
                 for operation, at in zip(operations, places, strict=True)
             ]
 
-        return {
+        answer: DataFlow = {
             "path_found": True,
             "path_length": len(path),
             "path_nodes": path,
             "transformation_operations": LazySequence(lambda: carried, make),
             "total_transformations": len(carried),
         }
+        return shown(answer, "flow", lambda: _picture(view.merged.graph, source, path))
 
     def analyze_impact(self, node_id: str | LineageNode) -> Impact:
         """Find all that is affected when a node changes; see `analysis.impact.impact`."""
@@ -237,9 +199,10 @@ class LineageQueryEngine:
 
         affected = LazySequence(
             lambda: view.operations.reading([root, *graph.downstream(root)]),
-            lambda rows: _affected(view.operations.table.take(rows)),
+            lambda rows: affected_of(view.operations.table.take(rows)),
         )
-        return impact(graph, root, nodes=view.merged.nodes, operations=affected)
+        answer = impact(graph, root, nodes=view.merged.nodes, operations=affected)
+        return shown(answer, "impact", lambda: _picture(graph, root, graph.downstream(root)))
 
     def analyze_data_freshness(
         self,
@@ -254,7 +217,7 @@ class LineageQueryEngine:
         See `analysis.freshness.freshness`.
         """
         merged = self._current().merged
-        return freshness.freshness(
+        answer = freshness.freshness(
             merged.graph,
             _id(node_id),
             nodes=merged.nodes,
@@ -262,6 +225,7 @@ class LineageQueryEngine:
             hours_threshold=hours_threshold,
             limits=limits,
         )
+        return shown(answer, "freshness")
 
     def find_stale_data(
         self,
@@ -275,13 +239,14 @@ class LineageQueryEngine:
 
         See `analysis.freshness.find_stale`.
         """
-        return freshness.find_stale(
+        found = freshness.find_stale(
             self._current().merged.nodes,
             now=now or _now(),
             hours_threshold=hours_threshold,
             limits=limits,
             include_in_memory=include_in_memory,
         )
+        return shown(found, "stale")
 
     def analyze_data_volume_flow(
         self, time_window_hours: float | None = 24.0, *, now: datetime | None = None
@@ -292,9 +257,10 @@ class LineageQueryEngine:
         """
         view, now = self._current(), now or _now()
         table = view.columns((), start=volume.window_start(now, time_window_hours))
-        return volume.volume(
+        answer = volume.volume(
             table, now=now, time_window_hours=time_window_hours, schemas=view.schemas
         )
+        return shown(answer, "volume")
 
     def get_operation_performance_stats(
         self, operation_type: OperationType | str | None = None
@@ -304,19 +270,20 @@ class LineageQueryEngine:
         See `analysis.performance.performance`.
         """
         table = self._current().columns(performance.COLUMNS)
-        return performance.performance(table, operation_type=operation_type)
+        return shown(performance.performance(table, operation_type=operation_type), "performance")
 
     def build_lineage_summary(self, *, now: datetime | None = None) -> activity.Summary:
         """Sum up the whole: totals, the graph's shape, the best connected nodes, the last day."""
         view = self._current()
         statistics: dict[str, Any] = getattr(self._source, "get_statistics", dict)()
-        return activity.summary(
+        answer = activity.summary(
             view.merged.graph,
             operations=view.columns(activity.COLUMNS),
             nodes=view.merged.nodes,
             now=now or _now(),
             active_operations=statistics.get("active_operations", 0),
         )
+        return shown(answer, "summary")
 
     def get_recent_activity_summary(
         self, hours: float = 24.0, *, now: datetime | None = None
@@ -324,7 +291,8 @@ class LineageQueryEngine:
         """Count the operations that began and the nodes that were read within some hours."""
         view, now = self._current(), now or _now()
         table = view.columns(activity.COLUMNS, start=volume.window_start(now, hours))
-        return activity.recent_activity(table, nodes=view.merged.nodes, now=now, hours=hours)
+        answer = activity.recent_activity(table, nodes=view.merged.nodes, now=now, hours=hours)
+        return shown(answer, "activity")
 
     def get_timeline(
         self, hours_back: float = 24.0, *, now: datetime | None = None
@@ -333,7 +301,7 @@ class LineageQueryEngine:
         view, now = self._current(), now or _now()
         start = volume.window_start(now, hours_back)
         table = view.columns(activity.TIMELINE_COLUMNS, start=start)
-        return activity.timeline(table, now=now, hours_back=hours_back)
+        return shown(activity.timeline(table, now=now, hours_back=hours_back), "timeline")
 
     def run_analysis(self, name: str, **options: Any) -> Any:
         """Run a custom analysis: a function of this engine that another package registers.
@@ -396,108 +364,41 @@ class LineageQueryEngine:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show a small table and the graph in a notebook, cut to what can be read there."""
         from lineage.render.notebook import mimebundle
+        from lineage.render.report import section_to_html
         from lineage.render.sketch import sketch
 
         graph = self.graph
-        rows = {
+        figures = {
             "nodes": len(graph),
             "relationships": graph.edge_count,
             "roots": len(graph.roots()),
             "leaves": len(graph.leaves()),
             **{f"{kind} nodes": count for kind, count in source_types(graph.node_ids).items()},
         }
-        cells = "".join(
-            f"<tr><th>{escape(name)}</th><td>{count:,}</td></tr>" for name, count in rows.items()
-        )
-        table = f"<table><caption>Lineage</caption>{cells}</table>"
-        return mimebundle(repr(self), sketch(graph), above=table)
+        return mimebundle(repr(self), sketch(graph), above=section_to_html("Lineage", figures))
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))
 
-    def _current(self) -> _View:
+    def _current(self) -> View:
         if self._revision() != self._view.revision:
             self.refresh()
         return self._view
-
-
-class _View:
-    """What was read of a store, each kind at its first need."""
-
-    def __init__(self, store: Store, revision: Any) -> None:
-        self._store = store
-        self.revision = revision
-
-    @cached_property
-    def merged(self) -> Merged:
-        return merge(self.read("nodes"), self.read("relationships"), lambda: self.schemas)
-
-    @cached_property
-    def schemas(self) -> dict[str, Any]:
-        table = self.read("schemas")
-        texts = dict(zip(table["schema_id"].to_pylist(), table["schema_info"], strict=True))
-        return {name: from_json(text.as_py()) for name, text in texts.items()}
-
-    @cached_property
-    def operations(self) -> OperationTable:
-        return OperationTable(self.read("operations"), self.merged.graph, lambda: self.schemas)
-
-    def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
-        return self.operations.make(rows)
-
-    def columns(self, names: tuple[str, ...], *, start: datetime | None = None) -> pa.Table:
-        """Read some columns of the operations that began from `start` on; () for all columns."""
-        if "operations" in self.__dict__:
-            return since(self.operations.source, start)
-        return self.read("operations", start=start, columns=names)
-
-    def read(self, kind: str, **where: Any) -> pa.Table:
-        """Read the rows of a kind, with every column asked for."""
-        import pyarrow as pa
-
-        from lineage.stores.base import KINDS, Filter
-        from lineage.stores.tables import arrow_schema
-
-        if kind not in KINDS:
-            raise ConfigError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-        names = list(where.get("columns") or arrow_schema(kind).names)
-        empty = arrow_schema(kind).empty_table().select(names)
-        tables = [empty, *self._store.scan(kind, Filter(**where))]
-        return pa.concat_tables(tables, promote_options="default").select(names)
-
-
-def _store_of(source: Any) -> Store:
-    if isinstance(source, str | Path):
-        from lineage.stores.base import open_store
-
-        return open_store(source)
-    store = getattr(source, "store", source)
-    if not hasattr(store, "scan"):
-        raise ConfigError(
-            f"cannot ask {type(source).__name__!r} for lineage; give a tracker, a store, "
-            "or the path or URL of a store"
-        )
-    found: Store = store
-    return found
 
 
 def _id(node: str | LineageNode) -> str:
     return node.node_id if isinstance(node, LineageNode) else node
 
 
+def _picture(graph: LineageGraph, root: str, around: Iterable[str]) -> Drawing:
+    """Draw a node and some around it, cut to what can be read."""
+    from lineage.render.sketch import sketch
+
+    return sketch(graph.among({root, *around}), root=root, title="")
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _affected(operations: pa.Table) -> list[AffectedOperation]:
-    return [
-        {
-            "operation_id": row["operation_id"],
-            "operation_type": row["operation_type"],
-            "timestamp": iso_time(row["timestamp"]),
-        }
-        for row in operations.select(list(AffectedOperation.__annotations__)).to_pylist()
-    ]
 
 
 def _attributes(facts: NodeFacts) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lineage.core import DataSource, OperationType
@@ -13,19 +14,21 @@ if TYPE_CHECKING:
 
 __all__ = ["TrackedRepository", "track_repository_operation"]
 
-_PREFIXES = {
+_KINDS = {
     "save": OperationType.WRITE,
     "write": OperationType.WRITE,
     "load": OperationType.READ,
     "read": OperationType.READ,
 }
+_FIRST_WORD = re.compile("[a-z]+")
 
 
 class TrackedRepository:
-    """Track every method of a subclass whose name begins with save, write, load or read.
+    """Track every method of a subclass whose first word is save, write, load or read.
 
-    The methods need no edit; one that calls another makes one operation, its own, and the inner
-    call is recorded below it.
+    Such are `save`, `save_all`, `saveAll` and `load2`; `ready` and `reader` are not. The methods
+    need no edit; one that calls another makes one operation, its own, and the inner call is
+    recorded below it.
 
     A class attribute `lineage_key` names parameters whose values tell data sets apart: with
     `lineage_key = ("table",)`, `save(df, table="flights")` writes `repository:<name>/flights`.
@@ -44,7 +47,7 @@ class TrackedRepository:
         """Wrap the methods that the subclass defines."""
         super().__init_subclass__(**options)
         for name, member in list(vars(cls).items()):
-            kind = _PREFIXES.get(name.partition("_")[0])
+            kind = _KINDS.get(_first_word(name))
             if kind is None or not inspect.isfunction(member) or hasattr(member, TRACKED):
                 continue
             setattr(cls, name, track_repository_operation(kind, source=_source_of)(member))
@@ -62,6 +65,12 @@ class TrackedRepository:
         if not keys:
             return place
         return DataSource(place.source_type, "/".join([place.source_id, *keys]), place.location)
+
+
+def _first_word(name: str) -> str:
+    """Give the word that a name in snake_case or camelCase begins with."""
+    word = _FIRST_WORD.match(name)
+    return word[0] if word else ""
 
 
 def _source_of(owner: Any, arguments: Mapping[str, Any]) -> DataSource:

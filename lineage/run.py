@@ -219,8 +219,11 @@ class Run:
         product = DataSource(
             "product", name, version=version, metadata={"version": version, **(metadata or {})}
         )
-        with self.operation(OperationType.WRITE, outputs=[product], name=name, version=version):
-            return product.node_id
+        kept = {"name": name, "version": version}
+        operation_id = self.tracker.begin(OperationType.WRITE, kept, None, frame=sys._getframe(1))
+        self.tracker.add_output(operation_id, product)
+        self.tracker.complete_operation(operation_id)
+        return product.node_id
 
     @property
     def started_at(self) -> datetime | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineage.analysis.graph_data import graph_data
+from lineage.analysis.lazy import counted
 from lineage.codec import json_default
-from lineage.errors import ConfigError, LineageError, MissingDependencyError
+from lineage.errors import ConfigError
+from lineage.images import IMAGES, to_image
 from lineage.query import LineageQueryEngine
 from lineage.render import renderer
 from lineage.render.boxes import node_box
@@ -17,9 +18,11 @@ from lineage.render.drawing import Arrow, Box, Drawing
 from lineage.render.labels import short_labels
 from lineage.render.sketch import READABLE, part_of
 from lineage.render.steps import Steps
+from lineage.render.text import visible_json
+from lineage.reports import report_content
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lineage.analysis.activity import Timeline
     from lineage.analysis.graph_data import GraphData
@@ -27,17 +30,9 @@ if TYPE_CHECKING:
     from lineage.core import DataOperation
     from lineage.render.sketch import Part
 
-IMAGES = ("png", "pdf")
 REPORTS = ("text", "md", "html", "json")
 _BY_SUFFIX = {"gv": "dot", "htm": "html", "markdown": "md", "mmd": "mermaid"}
 _REPORT_SUFFIXES = {"md": "md", "txt": "text"}
-_HOURS = 24.0
-_LISTED = 20
-_OF_STALE = ("node_id", "reason", "location")
-_OF_VOLUME = (
-    *("total_operations", "total_records_in", "total_records_out"),
-    *("operations_by_type", "repository_volumes"),
-)
 
 
 class LineageVisualizer:
@@ -49,18 +44,20 @@ class LineageVisualizer:
             note. Graph data are never cut.
         max_graph_depth: How many steps from its root a drawing goes at most, unless it is asked
             for another depth; None for no limit.
+        progress: Called with how many operations graph data have described, and of how many.
 
     Raises:
         ConfigError: A limit is out of range, or the source is none of these.
         StoreError: The store cannot be opened.
 
-    >>> from lineage.core import DataSource
-    >>> from lineage.tracker import LineageTracker
+    >>> from lineage.run import track
+    >>> from lineage.tracker import LineageTracker, set_global_tracker
     >>> tracker = LineageTracker()
-    >>> step = tracker.start_operation("transform")
-    >>> tracker.add_input(step, DataSource("file", "orders", "/data/orders.csv"))
-    >>> tracker.add_output(step, DataSource("file", "report", "/data/report.csv"))
-    >>> done = tracker.complete_operation(step)
+    >>> set_global_tracker(tracker)
+    >>> with track("nightly") as run:
+    ...     with run.operation("transform", inputs=["file:orders"], outputs=["file:report"]):
+    ...         pass
+    >>> set_global_tracker(None)
     >>> print(LineageVisualizer(tracker).export_to_text())
     Data lineage
     <BLANKLINE>
@@ -70,7 +67,12 @@ class LineageVisualizer:
     """
 
     def __init__(
-        self, source: Any, *, max_graph_nodes: int = 1000, max_graph_depth: int | None = None
+        self,
+        source: Any,
+        *,
+        max_graph_nodes: int = 1000,
+        max_graph_depth: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         if max_graph_nodes < 1:
             raise ConfigError(f"max_graph_nodes is {max_graph_nodes}; it must be at least 1")
@@ -82,6 +84,7 @@ class LineageVisualizer:
         self.engine = source if is_engine else LineageQueryEngine(source)
         self.max_graph_nodes = max_graph_nodes
         self.max_graph_depth = max_graph_depth
+        self._progress = progress or _tell_nobody
 
     # Data
 
@@ -104,11 +107,12 @@ class LineageVisualizer:
         engine = self.engine
         graph, nodes = engine.graph, engine.nodes
         part = graph if node_id is None else graph.subgraph(node_id, max_depth)
+        found = self._operations(node_id, max_depth) if include_operations else None
         data = graph_data(
             part,
             nodes=nodes,
             relationships=engine.to_arrow("relationships"),
-            operations=self._operations(node_id, max_depth) if include_operations else None,
+            operations=None if found is None else counted(found, self._progress),
             root=node_id,
         )
         if node_id is not None:
@@ -140,7 +144,7 @@ class LineageVisualizer:
             raise ConfigError(f"no report in the format {format!r}; known are {', '.join(REPORTS)}")
         from lineage.render import report
 
-        content = self._summary()
+        content = report_content(self.engine)
         if format == "json":
             return _json(content)
         if format == "html":
@@ -275,9 +279,7 @@ class LineageVisualizer:
             ConfigError: The format is neither `png` nor `pdf`.
             LineageError: `dot` failed; the message has its words.
         """
-        if format not in IMAGES:
-            raise ConfigError(f"no image in the format {format!r}; known are {', '.join(IMAGES)}")
-        return _image(self.export_to_dot(node_id, max_depth, **options), format)
+        return to_image(self.export_to_dot(node_id, max_depth, **options), format)
 
     def export_to_png(
         self,
@@ -345,23 +347,6 @@ class LineageVisualizer:
 
         return mimebundle(repr(self), self._small().to_drawing())
 
-    def _summary(self) -> dict[str, Any]:
-        engine = self.engine
-        stale, flow = engine.find_stale_data(), engine.analyze_data_volume_flow(_HOURS)
-        return {
-            **engine.build_lineage_summary(),
-            "freshness": {
-                "stale_sources": len(stale),
-                "longest_at_rest": [
-                    {name: value for name, value in each.items() if name in _OF_STALE}
-                    for each in islice(stale, _LISTED)
-                ],
-            },
-            "performance": engine.get_operation_performance_stats(),
-            "volume": {"time_window_hours": _HOURS}
-            | {name: value for name, value in flow.items() if name in _OF_VOLUME},
-        }
-
     def _small(self) -> LineageVisualizer:
         """Give a visualizer of the same that draws no more than can be read on a page."""
         return LineageVisualizer(
@@ -391,25 +376,8 @@ class LineageVisualizer:
         return boxes, [Arrow(*edge) for edge in part.edges]
 
 
-def _image(dot: str, form: str) -> bytes:
-    try:
-        import graphviz
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"a {form.upper()} needs the package graphviz: pip install graphviz; "
-            "SVG and HTML need nothing"
-        ) from error
-    try:
-        image: bytes = graphviz.Source(dot).pipe(format=form, quiet=True)
-    except graphviz.ExecutableNotFound as error:
-        raise MissingDependencyError(
-            f"a {form.upper()} needs the program 'dot' of Graphviz on the PATH: "
-            "`apt install graphviz`, `brew install graphviz`, `conda install graphviz` or "
-            "https://graphviz.org/download; SVG and HTML need nothing"
-        ) from error
-    except graphviz.CalledProcessError as error:
-        raise LineageError(f"'dot' could not make the {form.upper()}: {error}") from error
-    return image
+def _tell_nobody(_done: int, _total: int) -> None:
+    return None
 
 
 def _write(path: str | Path, content: str | bytes) -> Path:
@@ -420,4 +388,4 @@ def _write(path: str | Path, content: str | bytes) -> Path:
 
 
 def _json(value: Any, indent: int | None = 2) -> str:
-    return json.dumps(value, default=json_default, indent=indent, ensure_ascii=False)
+    return visible_json(json.dumps(value, default=json_default, indent=indent, ensure_ascii=False))

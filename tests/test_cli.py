@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -20,7 +21,8 @@ from typer.testing import CliRunner
 import lineage
 from lineage.cli import app, main, output
 from lineage.cli.history import moment
-from lineage.cli.session import working
+from lineage.cli.progress import Bar, working
+from lineage.cli.session import Session
 from lineage.core import DataOperation, DataSource
 from lineage.stores.parquet import LineageMetadataRepository
 
@@ -544,6 +546,30 @@ def test_nothing_in_the_data_steers_a_terminal(store, monkeypatch):
     assert "\x1b" in run("log", "--store", store).stdout
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["log"], ["sources"], ["timeline"], ["stale"], ["volume"], ["stats"], ["graph"]),
+        *(["graph", "--format", form] for form in ("dot", "svg", "html", "mermaid", "json")),
+        *(["report"], ["report", "--format", "md"], ["report", "--format", "json"]),
+        *(["export", "--format", form] for form in ("dot", "json")),
+        *(["show", "{}"], ["impact", "{}"], ["path", "{}", "{}"]),
+    ],
+    ids=" ".join,
+)
+def test_no_name_turns_or_steers_what_is_written(command, tmp_path):
+    name = "file:a\u202eb\x9b31m\u2066\x1b[31m.csv"
+    with contextlib.closing(LineageMetadataRepository(tmp_path)) as repository:
+        operation = DataOperation.create(
+            "read", inputs=[DataSource.parse(name)], outputs=[DataSource.parse(f"{name}2")]
+        )
+        repository.save_operation(operation)
+    words = [each.format(name if at == 1 else f"{name}2") for at, each in enumerate(command)]
+    done = CliRunner().invoke(app, [*words, "--store", str(tmp_path)])
+    assert done.exit_code in (0, 1)
+    assert not {*"\u202e\u2066\x9b\x1b"} & {*done.stdout}
+
+
 def test_a_pipe_gets_every_row_on_one_whole_line(store):
     for row in lines("log", "--store", store):
         assert len(row) == 9
@@ -588,7 +614,7 @@ def test_a_terminal_gets_a_table(store):
 
 def test_progress_shows_on_a_terminal_after_a_second():
     code = (
-        "import time\nfrom lineage.cli.session import working\n"
+        "import time\nfrom lineage.cli.progress import working\n"
         "with working('counting'): time.sleep({})\n"
     )
     shown = []
@@ -623,7 +649,7 @@ def test_a_table_is_drawn_for_a_terminal_only(monkeypatch):
 
 
 def test_progress_ends_with_the_work(monkeypatch):
-    monkeypatch.setattr("lineage.cli.session.PROGRESS_AFTER_S", 0.0)
+    monkeypatch.setattr("lineage.cli.progress.PROGRESS_AFTER_S", 0.0)
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("TERM", "xterm")
     with working("counting"):
@@ -632,6 +658,47 @@ def test_progress_ends_with_the_work(monkeypatch):
     assert "counting" in shown
     time.sleep(0.3)
     assert sys.stderr.getvalue() == shown
+
+
+def test_a_bar_counts_and_ends_with_the_work(monkeypatch):
+    monkeypatch.setattr("lineage.cli.progress.PROGRESS_AFTER_S", 0.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with working("waiting") as bar:
+        read, written = bar.counting("reading", "bytes"), bar.counting("writing", "operations")
+        for count in range(1, 6):
+            read(count * 1_000_000, 10_000_000)
+            time.sleep(0.1)
+        written(1_500, 3_000)
+        time.sleep(0.3)
+    shown = sys.stderr.getvalue()
+    assert "5.0 MB of 10.0 MB" in shown
+    assert "0:00:0" in shown
+    assert "1,500 of 3,000 operations" in shown
+    assert shown.endswith("\x1b[2K")  # the line is taken away again
+
+
+@pytest.mark.parametrize("quiet", ["json", "pipe", "dumb"])
+def test_a_bar_is_for_a_person_at_a_terminal_only(quiet, monkeypatch):
+    monkeypatch.setattr("lineage.cli.progress.PROGRESS_AFTER_S", 0.0)
+    monkeypatch.setattr(sys, "stderr", io.StringIO() if quiet == "pipe" else Terminal())
+    monkeypatch.setenv("TERM", "dumb" if quiet == "dumb" else "xterm")
+    with Session("log", None, as_json=quiet == "json").working("waiting") as bar:
+        bar.counting("reading", "bytes")(1, 2)
+        time.sleep(0.2)
+    assert sys.stderr.getvalue() == ""
+
+
+def test_export_counts_operations(store, monkeypatch):
+    told = []
+    monkeypatch.setattr(Bar, "counting", lambda _, *what: lambda *now: told.append((*what, *now)))
+    for form in ("csv", "parquet", "json"):
+        told.clear()
+        run("export", "--format", form, "--store", store)
+        assert told[-1] == ("writing", "operations", 5, 5)
+        (read,) = {each[0] for each in told} - {"writing"}
+        assert read == "reading the store"
 
 
 def test_main_runs_with_the_arguments_of_the_process(monkeypatch, capsys):

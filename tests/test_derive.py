@@ -1,5 +1,4 @@
 import random
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +16,7 @@ from lineage.stores.derive import (
     with_derived,
     with_ref_tuples,
 )
+from tests.work import growth
 
 DAY = 86_400_000_000
 
@@ -243,16 +243,18 @@ def test_references_become_tuples():
     assert with_ref_tuples({}) == {"inputs": [], "outputs": []}
 
 
-def test_the_time_grows_with_the_operations_and_no_faster():
+def test_the_work_grows_with_the_operations_and_no_faster():
     ops = [
-        operation(n, inputs=[ref(str(n % 1000))], outputs=[ref(str(n * 7 % 1300))])
-        for n in range(40_000)
+        operation(n, inputs=[ref(str(n % 100))], outputs=[ref(str(n * 7 % 130))])
+        for n in range(4_000)
     ]
-    few, many = (min(_seconds(derive, part) for _ in range(3)) for part in (ops[:4000], ops))
-    assert many < 30 * few
+    assert growth(derive, ops[:400], ops) < 15
 
 
-def _seconds(call, *arguments):
-    start = time.perf_counter()
-    call(*arguments)
-    return time.perf_counter() - start
+def test_the_growth_of_a_look_at_every_pair_would_be_seen():
+    def pairs(ops):
+        for one in ops:
+            for other in ops:
+                max(one, other)
+
+    assert growth(pairs, [()] * 40, [()] * 400) > 50

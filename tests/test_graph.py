@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import lineage.graph
+import lineage.adjacency
+from lineage.adjacency import Adjacency
 from lineage.errors import NodeNotFoundError
-from lineage.graph import Adjacency, LineageGraph
+from lineage.graph import LineageGraph
 
 # The first call of a test may load a heavy library; time says nothing here.
 settings.register_profile("untimed", deadline=None)
@@ -35,8 +36,8 @@ def build(pairs):
 def step(request, monkeypatch):
     """Walk every graph both ways: in plain integers, and level by level in numpy."""
     if request.param == "wide":
-        monkeypatch.setattr(lineage.graph, "_NARROW", 1)
-        monkeypatch.setattr(lineage.graph, "_LISTED", 0)
+        monkeypatch.setattr(lineage.adjacency, "_NARROW", 1)
+        monkeypatch.setattr(lineage.adjacency, "_LISTED", 0)
 
 
 def within(graph, start, depth):

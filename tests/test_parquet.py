@@ -1037,3 +1037,41 @@ def test_a_part_removed_while_it_is_scanned_is_no_problem(repository, tmp_path):
     repository.cleanup(0, now=NOW)
     assert [table for table in scan if table.num_rows] == []
     assert reader.problems == []
+
+
+class TestProgress:
+    """Who waits is told how far a read or a seal has come."""
+
+    @pytest.fixture
+    def told(self):
+        return []
+
+    @pytest.fixture
+    def repository(self, tmp_path, told):
+        repository = LineageMetadataRepository(tmp_path, segment_bytes=4096)
+        for _ in range(100):
+            repository.save_operation(DataOperation.create("read"))
+        repository.progress = lambda done, total: told.append((done, total))
+        return repository
+
+    def test_a_read_tells_bytes_of_the_journal_and_of_the_parts(self, repository, told):
+        pending = sum(path.stat().st_size for path in repository.journal.folder.glob("*"))
+        assert len(repository.load_operations()) == 100
+        assert told[-1] == (pending, pending)
+        repository.seal()
+        told.clear()
+        again = LineageMetadataRepository(repository.base_path)
+        again.progress = repository.progress
+        assert len(again.load_operations()) == 100
+        sealed = again.get_storage_stats()["operations_total_size"]
+        assert told[-1][0] == told[-1][1] >= sealed
+        assert told == sorted(told)
+
+    def test_a_seal_tells_two_steps_a_segment(self, repository, told):
+        count = len(list(repository.journal.folder.glob("*")))
+        assert count > 1
+        repository.seal()
+        assert told[: count + 1] == [
+            *((done, 2 * count) for done in range(1, count + 1)),
+            (2 * count, 2 * count),
+        ]

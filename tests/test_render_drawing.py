@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import unicodedata
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -10,7 +12,17 @@ import lineage.render
 from lineage.errors import ConfigError
 from lineage.render import RENDERERS, renderer
 from lineage.render.drawing import FAILED, OTHER, PALETTE, Arrow, Box, Drawing
-from lineage.render.text import is_measured, one_line, shortened, text_width, visible
+from lineage.render.report import to_html, to_markdown, to_text
+from lineage.render.text import (
+    is_measured,
+    one_line,
+    shortened,
+    text_width,
+    visible,
+    visible_json,
+)
+
+BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 _CSS = {
     "lightblue": (0xAD, 0xD8, 0xE6),
@@ -79,12 +91,41 @@ def test_a_drawing_keeps_lists_as_tuples():
 
 
 @given(st.text(st.characters(codec=None, categories=None), max_size=30))
-def test_visible_text_can_be_encoded_and_keeps_its_length(text):
+def test_visible_text_can_be_encoded_and_loses_no_character(text):
     shown = visible(text)
     shown.encode("utf-8")
-    assert len(shown) == len(text)
+    assert len(shown) >= len(text)
+    assert visible(shown) == shown
+    assert not any(unicodedata.bidirectional(c) in BIDI for c in shown)
+    assert json.loads(visible_json(json.dumps(text, ensure_ascii=False))) == text
     assert not any(ord(c) < 32 and c not in "\t\n\r" for c in shown)
     assert "\n" not in one_line(text)
+
+
+TURNED = "file:annual\u202evsc.exe\u2066\u200b\x9b"
+
+
+@pytest.mark.parametrize("name", [*RENDERERS, "report text", "report md", "report html"])
+def test_no_character_turns_the_direction_of_what_is_drawn(name):
+    content = {"volume": {"repository_volumes": {TURNED: 1}}}
+    reports = {"report text": to_text, "report md": to_markdown, "report html": to_html}
+    if name in reports:
+        shown = reports[name](content)
+    else:
+        boxes = (Box(TURNED, TURNED, group=TURNED, details={TURNED: TURNED}), Box("b", "b"))
+        arrows = (Arrow(TURNED, "b", label=TURNED),)
+        shown = renderer(name)(Drawing(TURNED, boxes, arrows, note=TURNED))
+    assert "202e" in shown
+    assert not set(TURNED[11:]) & {*"\u202e\u2066\u200b\x9b"} & set(shown)
+
+
+def test_letters_written_from_the_right_and_joined_emoji_stay():
+    for text in (
+        "\u05e9\u05dc\u05d5\u05dd",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\U0001f468\u200d\U0001f469",
+    ):
+        assert visible(text) == text
 
 
 @given(st.text(max_size=200), st.floats(40, 400))

@@ -259,3 +259,18 @@ def test_an_owner_that_fails_to_tell_is_counted(tracker):
     assert Own().load() == 7
     assert len(operations(tracker)) + tracker.lost == 1
     tracker.recorder.lost = 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("save", "write"), ("save_all", "write"), ("saveAll", "write"), ("write2", "write")),
+        *(("load", "read"), ("loadBars", "read"), ("read_csv", "read")),
+        *(("ready", None), ("reader", None), ("loads", None), ("_load", None), ("reload", None)),
+    ],
+)
+def test_the_first_word_says_whether_a_method_is_tracked(tracker, name, kind):
+    known = {"TrackedRepository": TrackedRepository}
+    exec(f"class Kept(TrackedRepository):\n    def {name}(self): return 7", known)
+    assert getattr(known["Kept"](), name)() == 7
+    assert [str(each.operation_type) for each in operations(tracker)] == ([kind] if kind else [])

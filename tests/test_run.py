@@ -1,6 +1,7 @@
 """Runs: stretches of work that operations belong to."""
 
 import asyncio
+import sys
 import threading
 
 import pytest
@@ -130,6 +131,17 @@ def test_data_products(tracker):
     assert operation.outputs[0].version == "v2"
     metadata = tracker.get_node(node_id).data_source.metadata
     assert metadata == {"version": "v2", "rows": 5, "token": "<redacted>"}
+
+
+def test_a_data_product_is_recorded_where_the_program_says_so(tracker):
+    with track("work") as run:
+        line = sys._getframe().f_lineno + 1
+        run.register_data_product("prices", "v2")
+    (operation,) = operations(tracker)
+    assert operation.code_name == "test_a_data_product_is_recorded_where_the_program_says_so"
+    assert operation.code_file.endswith("test_run.py")
+    assert operation.code_line == line
+    assert operation.run_id == run.run_id
 
 
 def test_one_open_run_takes_in_threads_two_do_not(tracker):

@@ -10,10 +10,13 @@ import numpy as np
 
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import access_counts, facts_of, split_id
+from lineage.analysis.tables import iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
+
+    import pyarrow as pa
 
     from lineage.core import LineageNode
     from lineage.graph import LineageGraph
@@ -116,6 +119,18 @@ def impact(
         "affected_operations": operations,
         "impact_summary": _summary(access_counts(nodes, chain.from_iterable(levels))),
     }
+
+
+def affected_of(operations: pa.Table) -> list[AffectedOperation]:
+    """Describe rows of `operations` whose times are microseconds since 1970."""
+    return [
+        {
+            "operation_id": row["operation_id"],
+            "operation_type": row["operation_type"],
+            "timestamp": iso_time(row["timestamp"]),
+        }
+        for row in operations.select(list(AffectedOperation.__annotations__)).to_pylist()
+    ]
 
 
 def _summary(accesses: Iterable[int]) -> ImpactSummary:

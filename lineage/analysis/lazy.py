@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _PAGE = 512
+
+
+def counted(items: Sequence[T], tell: Callable[[int, int], None]) -> Iterator[T]:
+    """Yield items, and say now and then how many were taken, and of how many."""
+    total = len(items)
+    for number, item in enumerate(items):
+        if number % _PAGE == 0:
+            tell(number, total)
+        yield item
+    tell(total, total)
 
 
 class LazySequence(Sequence[T_co]):
@@ -62,6 +73,13 @@ class LazySequence(Sequence[T_co]):
         )
 
     __hash__ = None  # type: ignore[assignment]  # as any sequence that compares by its items
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # How to make the items cannot be pickled; the items can.
+        return list, (list(self),)
 
     def __repr__(self) -> str:
         return f"<{len(self)} items, made on access>"

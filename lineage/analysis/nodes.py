@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lineage.adjacency import Adjacency
 from lineage.analysis.tables import NEVER, encode, integers, is_known
 from lineage.codec import from_json, node_from_row, to_json, to_micros
 from lineage.core import DataSource, LineageNode
-from lineage.graph import Adjacency, LineageGraph
+from lineage.graph import LineageGraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

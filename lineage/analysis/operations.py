@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lineage.adjacency import Adjacency
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.tables import NEVER, flatten, index_in, integers, is_failed, times_as_integers
 from lineage.codec import operation_from_row, to_micros
-from lineage.graph import Adjacency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -13,9 +13,14 @@ from lineage.cli.graph import Output  # noqa: TC001 - typer reads the annotation
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import pyarrow as pa
 
+    from lineage.cli.progress import Bar
     from lineage.query import LineageQueryEngine
+
+_ROWS = 32_768
 
 
 class Report(StrEnum):
@@ -79,43 +84,65 @@ def export(
     """
     chosen = format_for(session, form, output=output, formats=Export, default=Export.JSON)
 
-    def write(engine: LineageQueryEngine) -> Any:
+    def write(engine: LineageQueryEngine, bar: Bar) -> Any:
+        tell = bar.counting("writing", "operations")
         if chosen is Export.CSV:
-            return _csv(engine.to_arrow("operations"))
+            return _csv(engine.to_arrow("operations"), tell)
         if chosen is Export.PARQUET:
-            return _parquet(engine.to_arrow("operations"))
+            return _parquet(engine.to_arrow("operations"), tell)
         from lineage.visualizer import LineageVisualizer
 
-        visualizer = LineageVisualizer(engine)
+        visualizer = LineageVisualizer(engine, progress=tell)
         if session.as_json and output is None:
             return visualizer.generate_graph_data()
         return getattr(visualizer, f"export_to_{chosen}")()
 
-    deliver(session, session.ask(write), form=chosen, output=output)
+    deliver(session, session.ask_counting(write), form=chosen, output=output)
 
 
-def _csv(table: pa.Table) -> bytes:
+def _csv(table: pa.Table, tell: Callable[[int, int], None]) -> bytes:
     """Write operations as CSV; inputs and outputs become the ids of their nodes as JSON."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    sink, writer = pa.BufferOutputStream(), None
+    for slice_ in _slices(table, tell):
+        flat = _with_ids(slice_)
+        writer = writer or csv.CSVWriter(sink, flat.schema)
+        writer.write_table(flat)
+    if writer is not None:
+        writer.close()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _with_ids(table: pa.Table) -> pa.Table:
     import json
 
     import pyarrow as pa
-    from pyarrow import csv
 
     for side in ("inputs", "outputs"):
         lists = table[side].to_pylist()
         ids = [json.dumps([ref["node_id"] for ref in refs or ()]) for refs in lists]
-        table = table.set_column(table.schema.get_field_index(side), side, pa.array(ids))
-    sink = pa.BufferOutputStream()
-    csv.write_csv(table, sink)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+        at = table.schema.get_field_index(side)
+        table = table.set_column(at, side, pa.array(ids, pa.string()))
+    return table
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table, tell: Callable[[int, int], None]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    with pq.ParquetWriter(sink, table.schema) as writer:
+        for slice_ in _slices(table, tell):
+            writer.write_table(slice_)
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def _slices(table: pa.Table, tell: Callable[[int, int], None]) -> Iterator[pa.Table]:
+    """Yield a table in pieces, one even when it is empty, and say when each is done with."""
+    for first in range(0, max(len(table), 1), _ROWS):
+        yield table.slice(first, _ROWS)
+        tell(min(first + _ROWS, len(table)), len(table))

@@ -10,7 +10,7 @@ import typer
 
 from lineage.cli.command import NOT_FOUND, command
 from lineage.cli.files import deliver, format_for
-from lineage.cli.output import Table
+from lineage.cli.output import Table, printable
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def path(
     ]
     columns = ("from", "to", "type", "operation", "function", "time")
     nodes = answer.get("path_nodes", [])
-    shown: list[str | Table] = [" -> ".join(nodes)] if nodes else []
+    shown: list[str | Table] = [printable(" -> ".join(nodes))] if nodes else []
     nothing = "" if len(nodes) > 1 else answer.get("message", f"{source} is {target}")
     session.show(answer, *shown, Table(columns, steps, empty=nothing or "no operation is known"))
     if not answer["path_found"]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineage.cli.output import Table, note, write_document, write_part
+from lineage.cli.progress import working
 from lineage.errors import StoreError
 from lineage.redact import redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from lineage.cli.progress import Bar
     from lineage.config import LineageConfig
     from lineage.query import LineageQueryEngine
     from lineage.stores.base import Store
 
 T = TypeVar("T")
-PROGRESS_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +77,22 @@ class Session:
             )
         return open_store(self.url)
 
+    def working(self, what: str) -> AbstractContextManager[Bar]:
+        """Show what is going on to a person who waits at a terminal, and to nobody else."""
+        return working(what, is_quiet=self.as_json)
+
     def ask(self, question: Callable[[LineageQueryEngine], T]) -> T:
         """Answer a question about the store, and say on stderr what of it could not be read."""
+        return self.ask_counting(lambda engine, _: question(engine))
+
+    def ask_counting(self, question: Callable[[LineageQueryEngine, Bar], T]) -> T:
+        """Answer a question that tells the bar how far it has come; see `ask`."""
         from lineage.query import LineageQueryEngine
 
         store = self.open()
-        with working("asking the store"):
-            answer = question(LineageQueryEngine(store))
+        with self.working("asking the store") as bar:
+            show_progress(store, bar.counting("reading the store", "bytes"))
+            answer = question(LineageQueryEngine(store), bar)
         self.warn_of(store)
         return answer
 
@@ -102,21 +110,7 @@ class Session:
             write_part(part, is_first=number == 0)
 
 
-@contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show on a terminal that something is going on, when it takes more than a second."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-
-    status = Console(stderr=True).status(what)
-    timer = threading.Timer(PROGRESS_AFTER_S, status.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
-        status.stop()
+def show_progress(store: Store, tell: Callable[[int, int], None]) -> None:
+    """Let a store say how much of it has been read, if it can."""
+    if hasattr(store, "progress"):
+        store.progress = tell

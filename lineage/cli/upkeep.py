@@ -10,7 +10,7 @@ import typer
 
 from lineage.cli.command import FINDING, STORE_BROKEN, command
 from lineage.cli.output import Table, note, package_version
-from lineage.cli.session import Session, working
+from lineage.cli.session import Session, show_progress
 from lineage.codec import json_default
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.redact import redact_text
@@ -46,7 +46,8 @@ def seal(session: Session) -> None:
     if not hasattr(store, "seal"):
         session.show({}, Table(("kind", "rows"), [], empty="this store has nothing to seal"))
         return
-    with working("sealing"):
+    with session.working("sealing") as bar:
+        show_progress(store, bar.counting("sealing", "steps"))
         done = store.seal()
     session.warn_of(store)
     data = json_default(done)
@@ -64,7 +65,8 @@ def doctor(session: Session) -> None:
     facts: dict[str, Any] = {"store": redact_text(session.url), "is_usable": True}
     try:
         store = session.open()
-        with working("checking the store"):
+        with session.working("checking the store") as bar:
+            show_progress(store, bar.counting("reading the store", "bytes"))
             facts |= _facts(store, session.folder())
             findings += _findings(store, facts)
     except (StoreError, OSError) as error:

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 _HIGHEST = 640
 
 
-def mimebundle(text: str, drawing: Drawing, *, above: str = "") -> dict[str, str]:
+def mimebundle(text: str, drawing: Drawing | None, *, above: str = "") -> dict[str, str]:
     """Give what IPython's `_repr_mimebundle_` returns.
 
     Args:
         text: The plain form.
-        drawing: The picture; the caller keeps it readable.
+        drawing: The picture, if there is one; the caller keeps it readable.
         above: HTML to show above the picture.
     """
-    if not drawing.boxes:
+    if drawing is None or not drawing.boxes:
         return {"text/plain": text, **({"text/html": above} if above else {})}
     svg = to_svg(drawing)
     # Below a picture that has to be scrolled the note would not be seen.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple, TypeGuard
 
 from lineage.render.scene import escaped
-from lineage.render.text import one_line
+from lineage.render.text import ELLIPSIS, one_line
 
 TITLE = "Data lineage summary report"
 _ACRONYMS = {"id": "ID", "ms": "(ms)", "p50": "P50", "p90": "P90", "p95": "P95"}
@@ -22,6 +23,8 @@ _HEADINGS = {
     "volume": "Volume",
 }
 _MOST_ROWS = 20
+_LONGEST = 300
+_LEFT = ' style="text-align: left"'  # notebooks set texts to the right
 _NUMBER = re.compile(r"[-\d,.]*")
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -83,15 +86,28 @@ def to_text(report: Mapping[str, Any]) -> str:
     rule = "=" * len(TITLE)
     lines = [rule, TITLE.upper(), rule, ""]
     for section in _sections(report):
-        lines.append(f"{section.heading.upper()}:")
-        lines += [f"  {name}: {value}" for name, value in section.figures]
-        for table in section.tables:
-            lines += [f"  {table.title}:"] if table.title else []
-            lines += [f"    {row}" for row in _aligned(table)]
-            if table.left_out:
-                lines.append(f"    and {table.left_out:,} more")
-        lines.append("")
+        lines += [f"{section.heading.upper()}:", *_text_lines(section), ""]
     return "\n".join(lines)
+
+
+def section_to_text(heading: str, content: Mapping[str, Any]) -> str:
+    """Write figures and tables under a heading as plain text, the first rows of each table.
+
+    >>> print(section_to_text("Nodes", {"total": 1200, "nodes": [{"node_id": "file:a"}]}))
+    Nodes
+      Total: 1,200
+      Nodes:
+        Node ID
+        file:a
+    """
+    section = _section(one_line(heading), content)
+    return "\n".join([section.heading, *_text_lines(section)])
+
+
+def section_to_html(heading: str, content: Mapping[str, Any]) -> str:
+    """Write figures and tables under a heading as HTML; all names are shown as text."""
+    section = _section(one_line(heading), content)
+    return "\n".join([f"<h4>{escaped(section.heading)}</h4>", *_html_lines(section, "h5", _LEFT)])
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
@@ -127,24 +143,38 @@ def to_html(report: Mapping[str, Any], *, picture: str = "") -> str:
     """
     lines = [f"<h1>{TITLE}</h1>", f'<div class="picture">{picture}</div>' if picture else ""]
     for section in _sections(report):
-        lines.append(f"<h2>{escaped(section.heading)}</h2>")
-        lines.append(_html_table([], [list(pair) for pair in section.figures]))
-        for table in section.tables:
-            lines += [f"<h3>{escaped(table.title)}</h3>", _html_table(table.columns, table.rows)]
-            lines += [f"<p>and {table.left_out:,} more</p>"] if table.left_out else []
+        lines += [f"<h2>{escaped(section.heading)}</h2>", *_html_lines(section, "h3")]
     return _PAGE.format(title=TITLE, body="\n".join(filter(None, lines)))
 
 
-def _html_table(columns: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{escaped(name)}</th>" for name in columns) if any(columns) else ""
-    lines = [f"<tr>{head}</tr>"] if head else []
-    lines += ["<tr>" + "".join(map(_html_cell, row)) + "</tr>" for row in rows]
+def _text_lines(section: _Section) -> list[str]:
+    lines = [f"  {name}: {value}" for name, value in section.figures]
+    for table in section.tables:
+        lines += [f"  {table.title}:"] if table.title else []
+        lines += [f"    {row}" for row in _aligned(table)]
+        lines += [f"    and {table.left_out:,} more"] if table.left_out else []
+    return lines
+
+
+def _html_lines(section: _Section, level: str, style: str = "") -> list[str]:
+    lines = [_html_table([], [list(pair) for pair in section.figures], style)]
+    for table in section.tables:
+        lines += [f"<{level}>{escaped(table.title)}</{level}>"] if table.title else []
+        lines.append(_html_table(table.columns, table.rows, style))
+        lines += [f"<p>and {table.left_out:,} more</p>"] if table.left_out else []
+    return list(filter(None, lines))
+
+
+def _html_table(columns: list[str], rows: list[list[str]], style: str = "") -> str:
+    names = "".join(f"<th{style}>{escaped(name)}</th>" for name in columns)
+    lines = [f"<tr>{names}</tr>"] if any(columns) else []
+    lines += ["<tr>" + "".join(_html_cell(text, style) for text in row) + "</tr>" for row in rows]
     return "<table>\n" + "\n".join(lines) + "\n</table>" if lines else ""
 
 
-def _html_cell(text: str) -> str:
-    number = ' class="number"' if _NUMBER.fullmatch(text) else ""
-    return f"<td{number}>{escaped(text)}</td>"
+def _html_cell(text: str, style: str) -> str:
+    kind = ' class="number"' if _NUMBER.fullmatch(text) else style
+    return f"<td{kind}>{escaped(text)}</td>"
 
 
 def _sections(report: Mapping[str, Any]) -> list[_Section]:
@@ -167,18 +197,27 @@ def _section(heading: str, content: object) -> _Section:
             if table.rows:
                 tables.append(table)
         else:
-            figures.append((_words(str(key)), _value(value)))
+            figures.append((_words(str(key)), _bounded(_value(value))))
     return _Section(heading, figures, tables)
 
 
 def _table(title: str, content: Mapping[str, Any] | Collection[Any]) -> _Table:
     if isinstance(content, Mapping):
-        rows = [{"": key, **_columns(value)} for key, value in content.items()]
+        pairs = islice(content.items(), _MOST_ROWS)
+        rows = [{"": key, **_columns(value)} for key, value in pairs]
     else:
-        rows = [_columns(value) for value in content]
+        # A slice, where there is one: a lazy sequence makes no more than that.
+        first = content[:_MOST_ROWS] if isinstance(content, Sequence) else content
+        rows = [_columns(value) for value in islice(first, _MOST_ROWS)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    cells = [[_value(row.get(name, "")) for name in columns] for row in rows[:_MOST_ROWS]]
-    return _Table(title, [_words(name) for name in columns], cells, len(rows) - len(cells))
+    cells = [[_bounded(_value(row.get(name, ""))) for name in columns] for row in rows]
+    return _Table(title, [_words(name) for name in columns], cells, len(content) - len(cells))
+
+
+def _bounded(text: str) -> str:
+    """Leave out the middle of a text that would fill the page."""
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}{ELLIPSIS}{text[-half:]}"
 
 
 def _columns(value: object) -> dict[str, Any]:

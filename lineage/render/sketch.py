@@ -82,18 +82,26 @@ def part_of(
     return _part(graph, kept, _beyond(graph, root, max_depth, len(kept)))
 
 
-def sketch(graph: Graph, *, title: str = "Data lineage", limit: int = READABLE) -> Drawing:
-    """Draw a graph of which only the ids are known.
+def sketch(
+    graph: Graph, *, root: str | None = None, title: str = "Data lineage", limit: int = READABLE
+) -> Drawing:
+    """Draw a graph of which only the ids are known; a root is marked, and what is near it stays.
 
     >>> from lineage.graph import LineageGraph
     >>> drawing = sketch(LineageGraph.from_edges([("file:a.csv", "table:a")]))
     >>> [box.label for box in drawing.boxes], len(drawing.arrows)
     (['a.csv', 'a'], 1)
     """
-    part = part_of(graph, limit=limit)
+    part = part_of(graph, root, limit=limit)
     labels = short_labels(part.node_ids)
     boxes = [
-        Box(node_id, labels[node_id], group=node_id.partition(":")[0]) for node_id in part.node_ids
+        Box(
+            node_id,
+            labels[node_id],
+            group=node_id.partition(":")[0],
+            is_root=node_id == root,
+        )
+        for node_id in part.node_ids
     ]
     return Drawing(title, tuple(boxes), tuple(Arrow(*edge) for edge in part.edges), part.note)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from json import dumps
 
 # Hundredths of an em for the characters 32 to 126: the wider of DejaVu Sans and Liberation Sans
 # (which has Arial's widths), as Chromium measures them. Segoe UI, Roboto and Inter are narrower.
@@ -18,6 +19,14 @@ _WIDTHS = tuple(map(int, _TABLE.split()))
 _UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
+# What steers the direction of text or has no look of its own, so that one name passes for another:
+# UAX #9 (bidirectional text) and the invisible characters of UTS #39. The joiners of emoji and of
+# Arabic and Indic scripts stay.
+_HIDDEN = re.compile(
+    "[\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_UNSEEN = re.compile(f"{_HIDDEN.pattern}|[\x7f-\x9f]")
 _BREAKS = re.compile("[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
 ELLIPSIS = "\u2026"
 
@@ -26,12 +35,25 @@ def visible(text: str) -> str:
     r"""Replace what no XML document or font can show, keeping tabs and line breaks.
 
     A control character becomes its picture from the Unicode block Control Pictures; a lone
-    surrogate or a non-character becomes the replacement character.
+    surrogate or a non-character becomes the replacement character. What turns the direction of
+    text or is invisible becomes its escape.
 
     >>> visible("a\x00b")
     'a␀b'
+    >>> visible("a\u202etxt.csv")
+    'a\\u202etxt.csv'
     """
-    return _UNSHOWABLE.sub(lambda match: _picture(match[0]), text)
+    shown = _UNSHOWABLE.sub(lambda match: _picture(match[0]), text)
+    return _HIDDEN.sub(lambda match: _escape(match[0]), shown)
+
+
+def visible_json(document: str) -> str:
+    r"""Escape what cannot be seen in the strings of a JSON document; its data stay the same.
+
+    >>> visible_json('["a\u202eb"]')
+    '["a\\u202eb"]'
+    """
+    return _UNSEEN.sub(lambda match: dumps(match[0])[1:-1], document)
 
 
 def one_line(text: str) -> str:
@@ -68,6 +90,10 @@ def shortened(text: str, max_width: float, size: float) -> str:
     room = (max_width * 100 / size - _character_width(ELLIPSIS)) / 2
     head = _fitting(text, room)
     return f"{text[:head]}{ELLIPSIS}{_tail(text[head:], room)}"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def _picture(character: str) -> str:

@@ -89,6 +89,15 @@ class LineageMetadataRepository:
         """What could not be read so far: a text per problem that names the file."""
         return list(self._reader.problems)
 
+    @property
+    def progress(self) -> Callable[[int, int], None] | None:
+        """Called with what is done and what there is: bytes when reading, steps when sealing."""
+        return self._reader.progress
+
+    @progress.setter
+    def progress(self, tell: Callable[[int, int], None] | None) -> None:
+        self._reader.progress = tell
+
     def save_operation(self, operation: DataOperation) -> None:
         """Save an operation, with the schemas and details of its sources.
 
@@ -211,6 +220,7 @@ class LineageMetadataRepository:
             CorruptStoreError: Something is damaged, missing or newer: names every file.
         """
         reader = StoreReader(self.base_path)
+        reader.progress = self.progress
         for kind in KINDS:
             for _ in reader.scan(kind):
                 pass
@@ -225,7 +235,7 @@ class LineageMetadataRepository:
         """
         from lineage.stores.sealing import seal_store
 
-        return self._told(seal_store(self.base_path))
+        return self._told(seal_store(self.base_path, progress=self.progress))
 
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.

@@ -24,7 +24,7 @@ from lineage.stores.manifest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -45,12 +45,15 @@ class StoreReader:
 
     Attributes:
         problems: What could not be read so far, a text per problem that names the file.
+        progress: Called with the bytes read so far, and those known to be read in all.
     """
 
     def __init__(self, store: Path) -> None:
         self.store = store
         self.journal = store / JOURNAL
         self.problems: dict[str, object] = {}
+        self.progress: Callable[[int, int], None] | None = None
+        self._read_bytes = self._known_bytes = 0
         self._verified: dict[str, tuple[int, int]] = {}
         self._manifest: tuple[bytes | None, Manifest] = (None, Manifest())
         self._followed: dict[str, _Followed] = {}
@@ -61,9 +64,11 @@ class StoreReader:
 
         manifest, tails = self.snapshot()
         yield matching(kind, arrow_schema(kind).empty_table(), where)
-        for part in manifest.parts:
-            if part.kind == kind:
-                yield from self._part_tables(part, where)
+        parts = [part for part in manifest.parts if part.kind == kind]
+        self._expect(sum(part.size_bytes for part in parts))
+        for part in parts:
+            yield from self._part_tables(part, where)
+            self._advance(part.size_bytes)
         for tail in tails:
             table = matching(kind, tail.table(kind), where)
             if table.num_rows:
@@ -142,7 +147,9 @@ class StoreReader:
     def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
         followed: dict[str, _Followed] = {}
         tails: list[Tail] = []
-        for path in segment_paths(self.journal):
+        waiting = {path: self._unread(path) for path in segment_paths(self.journal)}
+        self._expect(sum(waiting.values()))
+        for path, size in waiting.items():
             try:
                 segment = self._follow(path, manifest.sealed.get(path.name, 0))
             except FileNotFoundError:  # sealed and deleted since it was listed
@@ -150,10 +157,27 @@ class StoreReader:
             except (StoreError, OSError) as error:
                 self.note(f"{path}: {error}")
                 continue
+            finally:
+                self._advance(size)
             followed[path.name] = segment
             tails += segment.tails
         self._followed = followed
         return tails
+
+    def _unread(self, path: Path) -> int:
+        known = self._followed.get(path.name)
+        try:
+            return max(0, path.stat().st_size - (known.reader.end if known else 0))
+        except OSError:  # it is read, or found to be gone, in its turn
+            return 0
+
+    def _expect(self, size: int) -> None:
+        self._known_bytes += size
+
+    def _advance(self, size: int) -> None:
+        self._read_bytes += size
+        if self.progress is not None:
+            self.progress(self._read_bytes, self._known_bytes)
 
     def _follow(self, path: Path, start: int) -> _Followed:
         # Taken out, so that no other thread reads on with it; that one begins anew.

@@ -125,6 +125,7 @@ def seal_store(
     now: datetime | None = None,
     wait_s: float | None = None,
     step: Callable[[str], None] = _no_step,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Sealed:
     """Put the journal's records into parts.
 
@@ -135,6 +136,8 @@ def seal_store(
         now: The time it is.
         wait_s: Most seconds to wait for the store's lock; half a minute when None.
         step: Called with the name of each step that is about to be done; for fault tests.
+        progress: Called with what is done and what there is: two for each segment, when it has
+            been read and when its records are parts.
 
     Raises:
         StoreError: The store cannot be written, or its lock was not free in time.
@@ -145,17 +148,34 @@ def seal_store(
     try:
         with locked(store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
             manifest = recover(store, done, step)
+            tell = _counter(2 * len(segment_paths(store / JOURNAL)), progress)
             for batch in _batches(store / JOURNAL):
                 with ExitStack() as adopted:
-                    read = [_read(path, manifest, adopted, done) for path in batch]
+                    read = []
+                    for path in batch:
+                        read.append(_read(path, manifest, adopted, done))
+                        tell(1)
                     pending = [segment for segment in read if segment is not None]
                     if only_due:
                         pending = [segment for segment in pending if segment.is_dead]
                         pending = _due(pending, manifest, now or datetime.now(UTC), done)
                     manifest = _seal_batch(store, pending, manifest, done, step)
+                    tell(len(batch))
     except OSError as error:
         raise unwritable(store, error) from error
     return done
+
+
+def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callable[[int], None]:
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(done, max(done, total))
+
+    return tell
 
 
 def is_empty(store: Path) -> bool:

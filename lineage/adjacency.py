@@ -1,0 +1,140 @@
+"""Which numbers belong to which: the neighbours of all nodes in one array, and walks over them.
+
+The arrays are compressed sparse rows, so a walk costs time in proportion to what it reaches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.integer[Any]]
+
+# A frontier with fewer edges than this is walked in plain integers: on a chain, where every
+# level has one node, numpy's cost per call is ten times that of the loop.
+_NARROW = 256
+# Lists index four times as fast as memoryviews, at 36 bytes a number instead of 4; beyond this
+# many numbers the memory matters more.
+_LISTED = 4_000_000
+
+
+class Adjacency:
+    """Numbers that belong to numbers: for key k, `values[offsets[k]:offsets[k + 1]]`."""
+
+    __slots__ = ("_plain", "offsets", "values")
+
+    def __init__(self, offsets: NDArray[np.int32], values: NDArray[np.int32]) -> None:
+        self.offsets = offsets
+        self.values = values
+        self._plain: tuple[Sequence[int], Sequence[int]] | None = None
+
+    @classmethod
+    def from_sorted(cls, keys: Integers, values: Integers, *, size: int) -> Adjacency:
+        """Build it of pairs sorted by key, for the keys 0 to size - 1."""
+        offsets = np.zeros(size + 1, np.int32)
+        np.cumsum(np.bincount(keys, minlength=size), out=offsets[1:])
+        return cls(offsets, np.ascontiguousarray(values, np.int32))
+
+    @classmethod
+    def from_pairs(cls, keys: Integers, values: Integers, *, size: int) -> Adjacency:
+        """Build it of pairs in any order; the values of a key keep theirs."""
+        order = np.argsort(keys, kind="stable")
+        return cls.from_sorted(keys[order], values[order], size=size)
+
+    @property
+    def plain(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Offsets and values for loops: lists, or for a very large graph views without objects."""
+        if self._plain is None:
+            arrays = (self.offsets, self.values)
+            listed = len(self.offsets) + len(self.values) <= _LISTED
+            offsets, values = (x.tolist() if listed else x.data for x in arrays)
+            self._plain = (offsets, values)
+        return self._plain
+
+    def of(self, key: int) -> list[int]:
+        """List the values of one key."""
+        offsets, values = self.plain
+        return list(values[offsets[key] : offsets[key + 1]])
+
+    def counts(self, keys: Integers) -> NDArray[np.int32]:
+        """Count the values of each key."""
+        return self.offsets[keys + 1] - self.offsets[keys]
+
+    def gather(self, keys: Integers) -> NDArray[np.int32]:
+        """Join the values of several keys, one key after the other."""
+        counts = self.counts(keys)
+        before = np.cumsum(counts) - counts
+        places = np.repeat(self.offsets[keys] - before, counts) + np.arange(counts.sum())
+        gathered: NDArray[np.int32] = self.values[places]
+        return gathered
+
+    def walk(
+        self, start: int, *, max_depth: int | None = None, until: int | None = None
+    ) -> tuple[list[int], list[int]]:
+        """Reach all that can be reached from `start`, breadth first, each number once.
+
+        Args:
+            start: Where to begin; it is the first number in the list.
+            max_depth: After how many steps to stop.
+            until: A number to stop at, once all that is as near has been reached.
+
+        Returns:
+            The numbers in the order reached, and the places in that list at which the numbers
+            0, 1, 2, ... steps away begin; the last place is the list's length.
+        """
+        offsets, values = self.plain
+        seen = bytearray(len(self.offsets) - 1)
+        seen[start] = True
+        reached, begins = [start], [0, 1]
+        first, last = 0, 1
+        while first < last and len(begins) - 2 != max_depth:
+            frontier = reached[first:last]
+            wide = last - first >= _NARROW
+            if wide:
+                reached += self._wide_step(np.array(frontier, np.int32), seen)
+            for number in () if wide else frontier:
+                others = values[offsets[number] : offsets[number + 1]]
+                if len(others) >= _NARROW:
+                    reached += self._wide_step(np.array([number], np.int32), seen)
+                    continue
+                for other in others:
+                    if not seen[other]:
+                        seen[other] = True
+                        reached.append(other)
+            first, last = last, len(reached)
+            begins.append(last)
+            if until is not None and seen[until]:
+                break
+        return reached, begins
+
+    def _wide_step(self, frontier: NDArray[np.int32], seen: bytearray) -> list[int]:
+        flags = np.frombuffer(seen, np.bool_)
+        others = self.gather(frontier)
+        fresh = others[~flags[others]]
+        # Of a number met several times keep the place whose mark survives: no sorting.
+        marks, scratch = np.arange(len(fresh)), np.empty(len(seen), np.int64)
+        scratch[fresh] = marks
+        fresh = fresh[scratch[fresh] == marks]
+        flags[fresh] = True
+        found: list[int] = fresh.tolist()
+        return found
+
+    def way_back(self, end: int, reached: list[int], begins: list[int]) -> list[int]:
+        """List a way from `end` to the start of a walk in the other direction, both included."""
+        offsets, values = self.plain
+        steps = np.full(len(self.offsets) - 1, -1, np.int32)
+        steps[reached] = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+        seen, way = steps.data, [end]
+        for nearer in range(seen[end] - 1, -1, -1):
+            for other in values[offsets[end] : offsets[end + 1]]:
+                if seen[other] == nearer:
+                    end = other
+                    break
+            way.append(end)
+        return way

@@ -1,0 +1,292 @@
+"""What an answer is in words and tables: for a person who looks at it, and for pandas.
+
+Each shape knows the dictionary of one analysis. Long sequences stay lazy: what is not looked at
+is not made.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lineage.analysis.lazy import LazySequence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lineage.core import DataOperation, LineageNode
+
+    Row = dict[str, Any]
+
+_MOST_NAMES = 5
+_USE = ("accessed_count", "written_count", "last_accessed", "last_written")
+_NODE = ("node_id", "source_type", "location", *_USE)
+_OPERATION = (
+    *("operation_id", "operation_type", "timestamp", "function", "record_count_in"),
+    *("record_count_out", "duration_ms", "status"),
+)
+_STALE = (
+    *("node_id", "reason", "last_accessed", "last_written", "access_count"),
+    *("source_type", "location", "limit_hours"),
+)
+_FRESH = (
+    *("node_id", "source_type", "is_stale", "limit_hours", "last_accessed", "last_written"),
+    *("created_at", "access_count", "hours_since_last_access", "hours_since_last_write"),
+    "hours_since_creation",
+)
+_EVENT = (
+    *("timestamp", "type", "id", "reads", "writes", "record_count_in", "record_count_out"),
+    *("duration_ms", "has_error"),
+)
+_IMPACTED = ("distance", "node_id", "source_type", "location", "access_count", "last_accessed")
+_FUNCTION = (
+    *("code_module", "code_name", "count", "failed", "avg_duration_ms", "p50_duration_ms"),
+    *("p95_duration_ms", "p99_duration_ms", "total_duration_ms"),
+)
+_FLOW = ("from_node", "to_node", "operation_count", "records_in", "records_out", "ratio")
+
+
+class Shape(NamedTuple):
+    """How answers of one kind are shown.
+
+    Attributes:
+        title: Gives the heading of an answer.
+        sections: Gives its figures and its tables by name, tables as sequences of rows.
+        columns: The columns of the answer as one table.
+        rows: Gives the rows of that table, all of them.
+    """
+
+    title: Callable[[Any], str]
+    sections: Callable[[Any], Mapping[str, Any]]
+    columns: tuple[str, ...]
+    rows: Callable[[Any], Iterable[Row]]
+
+
+def _node(node: LineageNode) -> Row:
+    source = node.data_source
+    use = {name: getattr(node, name) for name in _USE}
+    own = {"source_type": source.source_type, "location": source.location}
+    return {"node_id": node.node_id, **own, **use}
+
+
+def _operation(operation: DataOperation) -> Row:
+    module, name = operation.code_module, operation.code_name
+    function = {"function": ".".join(filter(None, (module, name)))}
+    return {
+        key: function[key] if key in function else getattr(operation, key) for key in _OPERATION
+    }
+
+
+def _made(items: Sequence[Any], make: Callable[[Any], Row]) -> Sequence[Row]:
+    """Give a row per item, made when looked at."""
+    return LazySequence(lambda: items, lambda some: [make(item) for item in some])
+
+
+def _chosen(columns: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Row]:
+    """Give the function that keeps the columns that a row has."""
+    return lambda row: {name: row[name] for name in columns if name in row}
+
+
+def _counted(counts: Mapping[str, int], name: str) -> list[Row]:
+    return [{name: key, "count": count} for key, count in counts.items() if count]
+
+
+def _figures(answer: Mapping[str, Any], *left_out: str) -> Row:
+    return {
+        name: value
+        for name, value in answer.items()
+        if name not in left_out and isinstance(value, str | int | float | None)
+    }
+
+
+def _lineage(answer: Mapping[str, Any]) -> Row:
+    above, below = answer["upstream_dependencies"], answer["downstream_dependents"]
+    return {
+        **_node(answer["root_node"]),
+        "made_from": _made(above, _node),
+        "used_by": _made(below, _node),
+        "operations": _made(answer["related_operations"], _operation),
+    }
+
+
+def _lineage_rows(answer: Mapping[str, Any]) -> Iterable[Row]:
+    sides = (
+        ("root", [answer["root_node"]]),
+        ("upstream", answer["upstream_dependencies"]),
+        ("downstream", answer["downstream_dependents"]),
+    )
+    return ({"direction": side, **_node(node)} for side, nodes in sides for node in nodes)
+
+
+def _step(step: Mapping[str, Any]) -> Row:
+    return {
+        "from_node": step["from_node"],
+        "to_node": step["to_node"],
+        **_operation(step["operation"]),
+    }
+
+
+def _steps(answer: Mapping[str, Any]) -> Sequence[Row]:
+    return _made(answer.get("transformation_operations", ()), _step)
+
+
+def _path_title(answer: Mapping[str, Any]) -> str:
+    nodes = answer.get("path_nodes")
+    return f"Way from {nodes[0]} to {nodes[-1]}" if nodes else str(answer["message"])
+
+
+def _path(answer: Mapping[str, Any]) -> Row:
+    if not answer["path_found"]:
+        return {}
+    nodes = _made(answer["path_nodes"], lambda name: {"node_id": name})
+    return {**_figures(answer), "nodes": nodes, "operations": _steps(answer)}
+
+
+def _impacted(answer: Mapping[str, Any]) -> Iterable[Row]:
+    for kind, nodes in answer["impact_by_source_type"].items():
+        for node in nodes:
+            yield {"source_type": kind, **node}
+
+
+def _impact(answer: Mapping[str, Any]) -> Row:
+    groups = {
+        f"{kind} nodes": _made(nodes, _chosen(_IMPACTED))
+        for kind, nodes in answer["impact_by_source_type"].items()
+    }
+    summary = {f"{name} nodes": count for name, count in answer["impact_summary"].items()}
+    operations = answer["affected_operations"]
+    return {**_figures(answer), **summary, **groups, "affected_operations": operations}
+
+
+def _freshness(answer: Mapping[str, Any]) -> Row:
+    own = {name: answer[name] for name in _FRESH if name in answer}
+    return {**own, "upstream": _made(answer["upstream_freshness"], _chosen(_FRESH))}
+
+
+def _volume(answer: Mapping[str, Any]) -> Row:
+    types = [{"type": name, **each} for name, each in answer["operations_by_type"].items()]
+    top = [
+        {"record_count": count, **_operation(each)}
+        for each, count in answer["top_volume_operations"]
+    ]
+    stored = answer["repository_volumes"].items()
+    return {
+        **_figures(answer),
+        "operations_by_type": types,
+        "flows": answer["flows"],
+        "top_volume_operations": top,
+        "repository_volumes": [{"repository": name, "records": count} for name, count in stored],
+    }
+
+
+def _summary_figures(answer: Mapping[str, Any]) -> Row:
+    recent = answer["recent_activity"]
+    parts = (answer["basic_stats"], answer["graph_structure"], recent)
+    return dict(chain.from_iterable(_figures(part).items() for part in parts))
+
+
+def _summary(answer: Mapping[str, Any]) -> Row:
+    basic = answer["basic_stats"]
+    return {
+        **_summary_figures(answer),
+        "operation_types": _counted(basic["operation_types"], "type"),
+        "source_types": _counted(basic["source_types"], "type"),
+        **answer["top_connected_nodes"],
+    }
+
+
+def _recent(answer: Mapping[str, Any]) -> Row:
+    return {**_figures(answer), "operation_types": _counted(answer["operation_types"], "type")}
+
+
+def _names(sources: Sequence[Mapping[str, str]]) -> str:
+    names = ", ".join(source["node_id"] for source in sources[:_MOST_NAMES])
+    further = len(sources) - _MOST_NAMES
+    return f"{names} and {further:,} more" if further > 0 else names
+
+
+def _event(event: Mapping[str, Any]) -> Row:
+    ends = {"reads": _names(event["input_sources"]), "writes": _names(event["output_sources"])}
+    return {name: ends[name] if name in ends else event[name] for name in _EVENT}
+
+
+def _timeline(answer: Mapping[str, Any]) -> Row:
+    return {
+        **answer["time_range"],
+        **_figures(answer["summary"]),
+        "events": _made(answer["events"], _event),
+    }
+
+
+SHAPES: dict[str, Shape] = {
+    "activity": Shape(
+        lambda _: "Recent activity",
+        _recent,
+        ("type", "count"),
+        lambda answer: _counted(answer["operation_types"], "type"),
+    ),
+    "flow": Shape(_path_title, _path, ("from_node", "to_node", *_OPERATION), _steps),
+    "freshness": Shape(
+        lambda answer: f"Freshness of {answer['node_id']}",
+        _freshness,
+        _FRESH,
+        lambda answer: map(_chosen(_FRESH), [answer, *answer["upstream_freshness"]]),
+    ),
+    "impact": Shape(
+        lambda answer: f"Impact of {answer['target_node']['node_id']}",
+        _impact,
+        _IMPACTED,
+        _impacted,
+    ),
+    "lineage": Shape(
+        lambda answer: f"Lineage of {answer['root_node'].node_id}",
+        _lineage,
+        ("direction", *_NODE),
+        _lineage_rows,
+    ),
+    "nodes": Shape(
+        lambda answer: f"{len(answer):,} data sources",
+        lambda answer: {"": _made(answer, _node)},
+        _NODE,
+        lambda answer: _made(answer, _node),
+    ),
+    "operations": Shape(
+        lambda answer: f"{len(answer):,} operations",
+        lambda answer: {"": _made(answer, _operation)},
+        _OPERATION,
+        lambda answer: _made(answer, _operation),
+    ),
+    "performance": Shape(
+        lambda answer: answer.get("message", "Performance"),
+        lambda answer: {
+            **_figures(answer, "message"),
+            "by_function": answer.get("by_function", []),
+        },
+        _FUNCTION,
+        lambda answer: answer.get("by_function", ()),
+    ),
+    "stale": Shape(
+        lambda answer: f"{len(answer):,} stale data sources",
+        lambda answer: {"": _made(answer, _chosen(_STALE))},
+        _STALE,
+        lambda answer: _made(answer, _chosen(_STALE)),
+    ),
+    "summary": Shape(
+        lambda _: "Summary",
+        _summary,
+        (),
+        lambda answer: [_summary_figures(answer)],
+    ),
+    "timeline": Shape(
+        lambda _: "Timeline",
+        _timeline,
+        _EVENT,
+        lambda answer: _made(answer["events"], _event),
+    ),
+    "volume": Shape(
+        lambda _: "Volume",
+        _volume,
+        _FLOW,
+        lambda answer: answer["flows"],
+    ),
+}

@@ -1,0 +1,102 @@
+"""A store as of one moment: what was read of it, each kind at its first need."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lineage.analysis.nodes import Merged, merge
+from lineage.analysis.operations import OperationTable
+from lineage.analysis.tables import since
+from lineage.codec import from_json
+from lineage.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from lineage.core import DataOperation
+    from lineage.stores.base import Store
+
+
+class View:
+    """What was read of a store, each kind at its first need.
+
+    Args:
+        store: What is read.
+        revision: That of the store when the view was made; kept for who compares.
+    """
+
+    def __init__(self, store: Store, revision: Any) -> None:
+        self._store = store
+        self.revision = revision
+
+    @cached_property
+    def merged(self) -> Merged:
+        """The nodes, and what was made from what."""
+        return merge(self.read("nodes"), self.read("relationships"), lambda: self.schemas)
+
+    @cached_property
+    def schemas(self) -> dict[str, Any]:
+        """The known schemas by id."""
+        table = self.read("schemas")
+        texts = dict(zip(table["schema_id"].to_pylist(), table["schema_info"], strict=True))
+        return {name: from_json(text.as_py()) for name, text in texts.items()}
+
+    @cached_property
+    def operations(self) -> OperationTable:
+        """All operations, all columns."""
+        return OperationTable(self.read("operations"), self.merged.graph, lambda: self.schemas)
+
+    def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
+        """Make the operations of some rows."""
+        return self.operations.make(rows)
+
+    def columns(self, names: tuple[str, ...], *, start: datetime | None = None) -> pa.Table:
+        """Read some columns of the operations that began from `start` on; () for all columns."""
+        if "operations" in self.__dict__:
+            return since(self.operations.source, start)
+        return self.read("operations", start=start, columns=names)
+
+    def read(self, kind: str, **where: Any) -> pa.Table:
+        """Read the rows of a kind, with every column asked for.
+
+        Raises:
+            ConfigError: No such kind.
+        """
+        import pyarrow as pa
+
+        from lineage.stores.base import KINDS, Filter
+        from lineage.stores.tables import arrow_schema
+
+        if kind not in KINDS:
+            raise ConfigError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+        names = list(where.get("columns") or arrow_schema(kind).names)
+        empty = arrow_schema(kind).empty_table().select(names)
+        tables = [empty, *self._store.scan(kind, Filter(**where))]
+        return pa.concat_tables(tables, promote_options="default").select(names)
+
+
+def store_of(source: Any) -> Store:
+    """Give the store of a tracker, a store itself, or open the one at a path or URL.
+
+    Raises:
+        ConfigError: It is none of these.
+        StoreError: The store cannot be opened.
+    """
+    if isinstance(source, str | Path):
+        from lineage.stores.base import open_store
+
+        return open_store(source)
+    store = getattr(source, "store", source)
+    if not hasattr(store, "scan"):
+        raise ConfigError(
+            f"cannot ask {type(source).__name__!r} for lineage; give a tracker, a store, "
+            "or the path or URL of a store"
+        )
+    found: Store = store
+    return found
