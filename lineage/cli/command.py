@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from lineage import __version__
-from lineage.cli.output import note
+from lineage.cli.output import Warnings, note
 from lineage.cli.session import Session
 from lineage.errors import (
     LineageError,
@@ -124,9 +125,16 @@ def _with_session(function: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def ended_well() -> Iterator[None]:
-    """Turn expected errors into one line on stderr and an exit code."""
+    """Turn expected errors into one line on stderr and an exit code, warnings into one each."""
+    warnings = Warnings()
+    log = logging.getLogger("lineage")
+    log.addHandler(warnings)
     try:
-        yield
+        try:
+            yield
+        finally:
+            log.removeHandler(warnings)
+            warnings.say()
         sys.stdout.flush()
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None

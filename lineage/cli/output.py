@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,24 @@ class Table:
 def note(text: str) -> None:
     """Write a line to stderr."""
     sys.stderr.write(printable(text, keep="\n") + "\n")
+
+
+class Warnings(logging.Handler):
+    """Keeps what is logged while a command works, to say each of it once when it is done."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._kept: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self._kept[record.getMessage()] = None
+
+    def say(self) -> None:
+        """Write what was kept to stderr."""
+        for message in self._kept:
+            note(f"warning: {message}")
+        self._kept.clear()
 
 
 def write_document(command: str, data: Any) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lineage.cli.output import Table, note, write_document, write_part
+from lineage.cli.output import Table, write_document, write_part
 from lineage.cli.progress import working
-from lineage.errors import StoreError
+from lineage.errors import NodeNotFoundError, StoreError
 from lineage.redact import redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from lineage.stores.base import Store
 
 T = TypeVar("T")
+_log = logging.getLogger("lineage.cli")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,15 @@ class Session:
         from lineage.stores.sealing import is_empty
 
         folder = self.folder()
-        if folder is not None and (not folder.is_dir() or is_empty(folder)):
-            raise StoreError(
-                f"no lineage store at {redact_text(str(folder))}; name one with --store or "
-                "LINEAGE_STORE, or run a tracked program first"
-            )
-        return open_store(self.url)
+        with self._readable():
+            if folder is not None and (not folder.is_dir() or is_empty(folder)):
+                shown = redact_text(str(folder))
+                reason = f"{shown} is a file, and a store is a folder" if folder.is_file() else ""
+                raise StoreError(
+                    f"{reason or f'no lineage store at {shown}'}; name one with --store or "
+                    "LINEAGE_STORE, or run a tracked program first"
+                )
+            return open_store(self.url)
 
     def working(self, what: str) -> AbstractContextManager[Bar]:
         """Show what is going on to a person who waits at a terminal, and to nobody else."""
@@ -92,14 +98,42 @@ class Session:
         store = self.open()
         with self.working("asking the store") as bar:
             show_progress(store, bar.counting("reading the store", "bytes"))
-            answer = question(LineageQueryEngine(store), bar)
-        self.warn_of(store)
+            with self._readable():
+                engine = LineageQueryEngine(store)
+                try:
+                    answer = question(engine, bar)
+                except NodeNotFoundError:
+                    self._check_for_rest(store, engine)
+                    raise
+                finally:
+                    self.warn_of(store)
+                self._check_for_rest(store, engine)
         return answer
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Say of which store the operating system lets nobody read, and what to do."""
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(
+                f"cannot read the store at {redact_text(self.url)}: {redact_text(str(error))}; "
+                "make it readable, run as its owner, or name another with --store"
+            ) from error
+
+    def _check_for_rest(self, store: Store, engine: LineageQueryEngine) -> None:
+        """Answer nothing out of a store with damage and nothing else."""
+        damaged = getattr(store, "problems", ())
+        if damaged and not len(engine.graph) and not len(engine.operations):
+            raise StoreError(
+                f"nothing of the store at {redact_text(self.url)} can be read; restore it from a "
+                "backup, or see what is left of it: lineage doctor"
+            )
 
     def warn_of(self, store: Store) -> None:
         """Say on stderr what of the store could not be read."""
         for problem in getattr(store, "problems", ()):
-            note(f"warning: {problem}")
+            _log.warning("%s", problem)
 
     def show(self, data: Any, *parts: str | Table) -> None:
         """Write the answer: the data as a JSON document, or else the parts for people."""

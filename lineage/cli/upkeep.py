@@ -80,7 +80,7 @@ def doctor(session: Session) -> None:
         Table(("finding",), [(finding,) for finding in findings], empty="all is well"),
     )
     if not facts["is_usable"]:
-        note("error: the store cannot be used")
+        note(f"error: the store cannot be used: {findings[-1]}")
         raise typer.Exit(STORE_BROKEN)
     if findings:
         raise typer.Exit(FINDING)

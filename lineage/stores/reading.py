@@ -7,6 +7,7 @@ and is content when the manifest is still the same: then each row is in exactly 
 from __future__ import annotations
 
 import logging
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,9 @@ class StoreReader:
     def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
         followed: dict[str, _Followed] = {}
         tails: list[Tail] = []
+        if self.journal.is_dir() and not os.access(self.journal, os.R_OK | os.X_OK):
+            # Listing it would give nothing, as if nothing were pending.
+            self.note(f"{self.journal} cannot be read: permission denied; make it readable")
         waiting = {path: self._unread(path) for path in segment_paths(self.journal)}
         self._expect(sum(waiting.values()))
         for path, size in waiting.items():
