@@ -213,11 +213,13 @@ def _has_self(
 ) -> bool:
     owner = function.__qualname__.rpartition(".")[0]
     is_method = bool(owner) and not owner.endswith("<locals>")
-    if not (is_method and parameters):
+    if not parameters:
         return False
     first = parameters[0]
+    if first.name in ("self", "cls"):  # a class may also be given functions from elsewhere
+        return is_method or any_name
     is_positional = first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD)
-    return first.name in ("self", "cls") or (any_name and is_positional)
+    return is_method and any_name and is_positional
 
 
 def _source(

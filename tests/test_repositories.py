@@ -274,3 +274,11 @@ def test_the_first_word_says_whether_a_method_is_tracked(tracker, name, kind):
     exec(f"class Kept(TrackedRepository):\n    def {name}(self): return 7", known)
     assert getattr(known["Kept"](), name)() == 7
     assert [str(each.operation_type) for each in operations(tracker)] == ([kind] if kind else [])
+
+
+def test_a_class_made_of_functions_from_elsewhere(tracker):
+    made = type("Kept", (TrackedRepository,), {"load": lambda self: [1]})
+    assert made().load() == [1]
+    (operation,) = tracker.operations.values()
+    assert [source.node_id for source in operation.inputs] == ["repository:Kept"]
+    assert tracker.lost == 0
