@@ -436,6 +436,50 @@ def test_a_signal_while_a_lock_is_held(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_a_storm_of_signals_from_the_first_call_on(tmp_path):
+    """Nothing on a call's way, the opening of a journal included, may be torn by a handler."""
+    done = run_script(
+        """
+        import signal, sys, lineage
+        from lineage.stores.parquet import LineageMetadataRepository
+        stores = [LineageMetadataRepository(f"{sys.argv[1]}/{n}", segment_bytes=9000)
+                  for n in range(15)]
+        trackers = [lineage.LineageTracker(store) for store in stores]
+        handled, depth = [], 0
+
+        @lineage.track_lineage("read", input_sources=["table:x"])
+        def read(value):
+            return value
+
+        def handler(*_):
+            global depth
+            if depth < 5:  # a storm must not fill the stack
+                depth += 1
+                try:
+                    read("handled")
+                    handled.append(current)
+                finally:
+                    depth -= 1
+
+        signal.signal(signal.SIGALRM, handler)
+        for current, tracker in enumerate(trackers):
+            lineage.set_global_tracker(tracker)
+            signal.setitimer(signal.ITIMER_REAL, 0.00001, 0.001)
+            for number in range(200):
+                assert read(number) == number
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        kept = [len(store.load_operations()) for store in stores]
+        lost = [(tracker.lost, tracker.last_error) for tracker in trackers if tracker.lost]
+        assert not lost, lost
+        assert kept == [200 + handled.count(n) for n in range(15)], (kept, handled)
+        assert len(handled) >= 15, handled
+        """,
+        tmp_path / "store",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr == ""
+
+
 def test_the_operations_are_read_once_however_many_are_asked_for(tmp_path, monkeypatch):
     settings = TrackerSettings(max_operations=20)
     tracker = LineageTracker(LineageMetadataRepository(tmp_path / "store"), settings)

@@ -31,7 +31,7 @@ from lineage.stores.records import (
     encode,
     process_header,
 )
-from lineage.stores.segments import MARK, Segment, open_segment
+from lineage.stores.segments import MARK, Segment, can_map, open_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +74,9 @@ class Journal:
         self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
         self._has_missed = False
         self._new_locks()
+        # Both are remembered, or import something when they are first called: not within a call.
+        can_map(folder)
+        process_header()
         _journals.add(self)
 
     def _new_locks(self) -> None:
