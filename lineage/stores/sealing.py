@@ -147,7 +147,10 @@ def seal_store(
             manifest = recover(store, done, step)
             for batch in _batches(store / JOURNAL):
                 with ExitStack() as adopted:
-                    read = [_read(path, manifest, adopted, done) for path in batch]
+                    read = []
+                    for path in batch:
+                        step("read segment")
+                        read.append(_read(path, manifest, adopted, done))
                     pending = [segment for segment in read if segment is not None]
                     if only_due:
                         pending = [segment for segment in pending if segment.is_dead]
