@@ -44,6 +44,7 @@ logger = logging.getLogger("lineage")
 logger.addHandler(logging.NullHandler())
 
 _SITES = 1000
+_EXIT_SWITCH_S = 0.0001
 
 Current = tuple[str | None, Definition | None]
 """The operation (its id) and the run that code is in."""
@@ -457,8 +458,8 @@ class LineageTracker:
         Operations that were begun by hand and never completed are recorded as failed.
 
         Args:
-            timeout_s: Most seconds to wait for others who hold the store; what is not sealed
-                then stays in the journal, where every reader finds it.
+            timeout_s: Most seconds to take, or to wait for others who hold the store; what is
+                not sealed then stays in the journal, where every reader finds it.
 
         Raises:
             StoreError: The store cannot be written, or was held by others all the time.
@@ -529,10 +530,22 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
+    started, interval = time.monotonic(), sys.getswitchinterval()
+    if threading.active_count() > 1:
+        # Daemon threads that go on would keep the interpreter for so long at each of our steps.
+        sys.setswitchinterval(min(interval, _EXIT_SWITCH_S))
+    try:
+        _close_all(started)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _close_all(started: float) -> None:
     for tracker in list(_trackers):
         said = []
+        left = tracker.settings.exit_timeout_s - (time.monotonic() - started)
         try:
-            tracker.close(tracker.settings.exit_timeout_s)
+            tracker.close(max(0.0, left))
         except Exception as problem:  # noqa: BLE001 - nobody is left to raise to; the journal has all
             said.append(f"the store could not be sealed at exit: {problem}")
         if tracker.lost:
