@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lineage import codec, links
 from lineage.core import FAILED, DataOperation, DataSource, LineageNode, OperationType
-from lineage.errors import OperationError, StoreError
+from lineage.errors import DeletedError, OperationError, StoreError
 from lineage.history import History
 from lineage.parameters import Captor
 from lineage.recorder import Recorder
@@ -469,12 +469,12 @@ class LineageTracker:
             self.complete_operation(
                 operation_id, error_info="never completed", error_type="Unfinished"
             )
-        if self.lost:
-            try:
-                self.recorder.journal.note_lost(self.lost)
-            except Exception as problem:  # noqa: BLE001 - the count is still said at exit
-                logger.warning("the count of lost operations could not be kept: %s", problem)
+        self._note_lost()
         try:
+            self.recorder.journal.close()
+        except DeletedError as problem:
+            self._count_gone(problem)
+            self._note_lost()
             self.recorder.journal.close()
         except StoreError as problem:
             self.lose(problem)
@@ -482,6 +482,31 @@ class LineageTracker:
             self.store.cleanup(self.settings.retention_hours)
         if self.recorder.recorded:
             self.store.close(timeout_s)
+
+    def _note_lost(self) -> None:
+        """Write into the store how many operations were lost since that was written last."""
+        new = self.lost - self.recorder.noted
+        if new <= 0:
+            return
+        try:
+            self.recorder.journal.note_lost(new)
+            self.recorder.noted += new
+        except Exception as problem:  # noqa: BLE001 - the count is still said at exit
+            logger.warning("the count of lost operations could not be kept: %s", problem)
+
+    def _count_gone(self, problem: DeletedError) -> None:
+        """Count as lost what was recorded and can no longer be found."""
+        recorder = self.recorder
+        recorder.noted = 0  # what was noted went with it
+        try:
+            found = self._history.count_stored()
+        except Exception:  # noqa: BLE001 - a store in pieces: nothing of it can be counted on
+            found = 0
+        gone = max(0, recorder.recorded - found)
+        if gone > recorder.gone:
+            recorder.lose(problem, gone - recorder.gone)
+            recorder.gone = gone
+            logger.warning("%d operations are lost: %s", gone, recorder.last_error)
 
 
 def _journal_of(store: Store, most: int) -> RecordJournal:
