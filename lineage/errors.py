@@ -6,7 +6,8 @@ LineageError
 ├── NodeNotFoundError(ValueError)  no such node: names the near ones
 ├── OperationError(ValueError)     an operation id that is not active or not known
 ├── StoreError                     the store cannot be reached, read or written
-│   └── CorruptStoreError          a file of the store is damaged or written by a newer version
+│   ├── CorruptStoreError          a file of the store is damaged or written by a newer version
+│   └── DeletedError               a file of the store was deleted under its writer
 └── MissingDependencyError(ImportError)  an optional package or program is missing
 ```
 
@@ -47,6 +48,10 @@ class StoreError(LineageError):
 
 class CorruptStoreError(StoreError):
     """A file of the store is damaged, or was written by a newer version."""
+
+
+class DeletedError(StoreError):
+    """A file of the store was deleted while it was written."""
 
 
 class MissingDependencyError(LineageError, ImportError):

@@ -165,6 +165,11 @@ class History(Mapping[str, DataOperation]):
         schemas = [codec.to_tuple("schemas", row) for row in self._scan("schemas")]
         return {"operations": operations, "nodes": nodes, "schemas": schemas}
 
+    def count_stored(self) -> int:
+        """Count the operations of this process and tracker that the store still has."""
+        mine = self._recorder.prefix
+        return sum(1 for key in self._stored_ids() if key.startswith(mine))
+
     def _stored_ids(self) -> list[str]:
         mine = tuple(self._recorder.prefixes)
         rows = self._scan("operations", Filter(columns=("operation_id",)))

@@ -37,7 +37,9 @@ class Recorder:
     Args:
         journal: Where records go.
 
-    `notify`, when set, is called with (site, run, (inputs, outputs), outcome) after each one.
+    `notify`, when set, is called with (site, run, (inputs, outputs), outcome) after each one. Of
+    the `lost` operations, `gone` were written and then deleted by others, and the store knows of
+    `noted`.
     """
 
     def __init__(self, journal: RecordJournal) -> None:
@@ -51,6 +53,7 @@ class Recorder:
         self.lost = 0
         self.last_error: str | None = None
         self.recorded = 0
+        self.gone = self.noted = 0
         self.prefix = f"{secrets.token_hex(8)}-"
         self.prefixes.append(self.prefix)
         self._lock = threading.RLock()
@@ -113,10 +116,10 @@ class Recorder:
             else:
                 return
 
-    def lose(self, problem: BaseException) -> None:
-        """Count an operation that could not be recorded, and keep why for whoever asks."""
+    def lose(self, problem: BaseException, count: int = 1) -> None:
+        """Count operations that could not be recorded or kept, and keep why for whoever asks."""
         with self._lock:
-            self.lost += 1
+            self.lost += count
         try:
             self.last_error = redact_text(f"{type(problem).__name__}: {problem}"[:_MOST_TEXT])
         except Exception:  # noqa: BLE001 - the text of a hostile exception

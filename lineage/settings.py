@@ -26,7 +26,8 @@ class TrackerSettings:
         repository_settings: By dataset name: `track_all_operations` and `enable_volume_tracking`,
             both true unless said otherwise.
         retention_hours: Age at which closing removes records; never when None.
-        exit_timeout_s: Most seconds to wait for others who hold the store when the program ends.
+        exit_timeout_s: Most seconds to take for sealing when the program ends; the rest stays in
+            the journal.
     """
 
     enabled: bool = True

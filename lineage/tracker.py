@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lineage import codec, links
 from lineage.core import FAILED, DataOperation, DataSource, LineageNode, OperationType
-from lineage.errors import OperationError, StoreError
+from lineage.errors import DeletedError, OperationError, StoreError
 from lineage.history import History
 from lineage.parameters import Captor
 from lineage.recorder import Recorder
@@ -44,6 +44,7 @@ logger = logging.getLogger("lineage")
 logger.addHandler(logging.NullHandler())
 
 _SITES = 1000
+_EXIT_SWITCH_S = 0.0001
 
 Current = tuple[str | None, Definition | None]
 """The operation (its id) and the run that code is in."""
@@ -457,8 +458,8 @@ class LineageTracker:
         Operations that were begun by hand and never completed are recorded as failed.
 
         Args:
-            timeout_s: Most seconds to wait for others who hold the store; what is not sealed
-                then stays in the journal, where every reader finds it.
+            timeout_s: Most seconds to take, or to wait for others who hold the store; what is
+                not sealed then stays in the journal, where every reader finds it.
 
         Raises:
             StoreError: The store cannot be written, or was held by others all the time.
@@ -468,12 +469,12 @@ class LineageTracker:
             self.complete_operation(
                 operation_id, error_info="never completed", error_type="Unfinished"
             )
-        if self.lost:
-            try:
-                self.recorder.journal.note_lost(self.lost)
-            except Exception as problem:  # noqa: BLE001 - the count is still said at exit
-                logger.warning("the count of lost operations could not be kept: %s", problem)
+        self._note_lost()
         try:
+            self.recorder.journal.close()
+        except DeletedError as problem:
+            self._count_gone(problem)
+            self._note_lost()
             self.recorder.journal.close()
         except StoreError as problem:
             self.lose(problem)
@@ -481,6 +482,31 @@ class LineageTracker:
             self.store.cleanup(self.settings.retention_hours)
         if self.recorder.recorded:
             self.store.close(timeout_s)
+
+    def _note_lost(self) -> None:
+        """Write into the store how many operations were lost since that was written last."""
+        new = self.lost - self.recorder.noted
+        if new <= 0:
+            return
+        try:
+            self.recorder.journal.note_lost(new)
+            self.recorder.noted += new
+        except Exception as problem:  # noqa: BLE001 - the count is still said at exit
+            logger.warning("the count of lost operations could not be kept: %s", problem)
+
+    def _count_gone(self, problem: DeletedError) -> None:
+        """Count as lost what was recorded and can no longer be found."""
+        recorder = self.recorder
+        recorder.noted = 0  # what was noted went with it
+        try:
+            found = self._history.count_stored()
+        except Exception:  # noqa: BLE001 - a store in pieces: nothing of it can be counted on
+            found = 0
+        gone = max(0, recorder.recorded - found)
+        if gone > recorder.gone:
+            recorder.lose(problem, gone - recorder.gone)
+            recorder.gone = gone
+            logger.warning("%d operations are lost: %s", gone, recorder.last_error)
 
 
 def _journal_of(store: Store, most: int) -> RecordJournal:
@@ -529,10 +555,22 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
+    started, interval = time.monotonic(), sys.getswitchinterval()
+    if threading.active_count() > 1:
+        # Daemon threads that go on would keep the interpreter for so long at each of our steps.
+        sys.setswitchinterval(min(interval, _EXIT_SWITCH_S))
+    try:
+        _close_all(started)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _close_all(started: float) -> None:
     for tracker in list(_trackers):
         said = []
+        left = tracker.settings.exit_timeout_s - (time.monotonic() - started)
         try:
-            tracker.close(tracker.settings.exit_timeout_s)
+            tracker.close(max(0.0, left))
         except Exception as problem:  # noqa: BLE001 - nobody is left to raise to; the journal has all
             said.append(f"the store could not be sealed at exit: {problem}")
         if tracker.lost:

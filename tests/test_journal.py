@@ -624,3 +624,14 @@ def test_frames_are_msgpack(tmp_path):
         assert digest(payload) == checksum
         frames.append(msgspec.msgpack.decode(payload))
     assert [frame[0] for frame in frames] == [HEADER] + [ROW] * 12
+
+
+def test_the_file_system_of_a_mount_with_a_space(monkeypatch, tmp_path):
+    place = (tmp_path / "a b").resolve()
+    lines = [
+        "1 0 0:1 / / rw - overlay o rw",
+        f"2 1 0:2 / {str(place).replace(' ', chr(92) + '040')} rw - xfs x rw",
+    ]
+    monkeypatch.setattr(Path, "read_text", lambda *_: "\n".join(lines))
+    assert file_system(place / "x") == "xfs"
+    assert file_system(tmp_path) == "overlay"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 import lineage
@@ -87,16 +89,70 @@ def test_why_an_operation_was_lost_is_told_without_secrets():
     assert tracker.last_error == "StoreError: cannot reach postgresql://<redacted>@db/prices"
 
 
-def test_a_store_that_was_deleted_under_its_writer_is_told(tmp_path):
-    import shutil
+def record(tracker, count):
+    for _ in range(count):
+        tracker.complete_operation(tracker.start_operation("read"))
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 0), (3, 4), (200, 0), (3, 200), (200, 2000)])
+def test_each_record_that_was_deleted_under_its_writer_is_lost(tmp_path, before, after):
+    """Whatever part of it was written into which segment, and whether those were full."""
+    folder = tmp_path / "store"
+    tracker = lineage.LineageTracker(lineage.LineageMetadataRepository(folder, segment_bytes=5000))
+    record(tracker, before)
+    shutil.rmtree(folder)
+    record(tracker, after)
+    tracker.close()
+    store = lineage.LineageMetadataRepository(folder)
+    kept = len(store.load_operations())
+    assert tracker.lost == before + after - kept
+    assert tracker.lost >= before
+    assert (kept > 0) is (after >= 200)  # what went into segments of a new folder
+    assert "was deleted while it was written" in tracker.last_error
+    assert store.get_storage_stats()["lost_operations"] == tracker.lost
+    # It is counted once, however often the tracker is closed, and others are not counted.
+    lost = tracker.lost
+    record(tracker, 2)
+    tracker.close()
+    tracker.close()
+    assert tracker.lost == lost
+    assert store.get_storage_stats()["lost_operations"] == lost
+    assert len(store.load_operations()) == kept + 2
+
+
+def test_deleted_twice_is_lost_twice(tmp_path):
+    tracker = lineage.LineageTracker(lineage.LineageMetadataRepository(tmp_path / "store"))
+    for count in (3, 2):
+        record(tracker, count)
+        shutil.rmtree(tmp_path / "store")
+        tracker.close()
+    assert tracker.lost == 5
+    store = lineage.LineageMetadataRepository(tmp_path / "store")
+    assert store.get_storage_stats()["lost_operations"] in (2, 5)
+
+
+def test_one_segment_that_was_deleted(tmp_path):
+    store = lineage.LineageMetadataRepository(tmp_path / "store")
+    tracker = lineage.LineageTracker(store)
+    record(tracker, 3)
+    tracker.close()
+    record(tracker, 4)
+    for path in (tmp_path / "store" / "_journal").glob("*.seg"):
+        path.unlink()
+    tracker.close()
+    assert tracker.lost == 4
+    assert len(store.load_operations()) == 3
+
+
+def test_the_exit_says_how_many_were_deleted(tmp_path, capfd):
+    from lineage.tracker import _at_exit
 
     tracker = lineage.LineageTracker(lineage.LineageMetadataRepository(tmp_path / "store"))
-    for _ in range(3):
-        tracker.complete_operation(tracker.start_operation("read"))
+    record(tracker, 3)
     shutil.rmtree(tmp_path / "store")
-    tracker.close()
-    assert tracker.lost == 1
-    assert "was deleted while it was written" in tracker.last_error
+    _at_exit()
+    assert "3 operations were not recorded: DeletedError" in capfd.readouterr().err
+    tracker.recorder.lost = tracker.recorder.recorded = 0
 
 
 def test_an_error_that_repeats_a_secret_argument_is_kept_without_it():

@@ -24,6 +24,7 @@ from lineage import (
     track,
     track_lineage,
 )
+from lineage.errors import StoreError
 from lineage.tracker import LineageTracker, _at_exit, current
 
 ROOT = Path(__file__).parents[1]
@@ -436,6 +437,50 @@ def test_a_signal_while_a_lock_is_held(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_a_storm_of_signals_from_the_first_call_on(tmp_path):
+    """Nothing on a call's way, the opening of a journal included, may be torn by a handler."""
+    done = run_script(
+        """
+        import signal, sys, lineage
+        from lineage.stores.parquet import LineageMetadataRepository
+        stores = [LineageMetadataRepository(f"{sys.argv[1]}/{n}", segment_bytes=9000)
+                  for n in range(15)]
+        trackers = [lineage.LineageTracker(store) for store in stores]
+        handled, depth = [], 0
+
+        @lineage.track_lineage("read", input_sources=["table:x"])
+        def read(value):
+            return value
+
+        def handler(*_):
+            global depth
+            if depth < 5:  # a storm must not fill the stack
+                depth += 1
+                try:
+                    read("handled")
+                    handled.append(current)
+                finally:
+                    depth -= 1
+
+        signal.signal(signal.SIGALRM, handler)
+        for current, tracker in enumerate(trackers):
+            lineage.set_global_tracker(tracker)
+            signal.setitimer(signal.ITIMER_REAL, 0.00001, 0.001)
+            for number in range(200):
+                assert read(number) == number
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        kept = [len(store.load_operations()) for store in stores]
+        lost = [(tracker.lost, tracker.last_error) for tracker in trackers if tracker.lost]
+        assert not lost, lost
+        assert kept == [200 + handled.count(n) for n in range(15)], (kept, handled)
+        assert len(handled) >= 15, handled
+        """,
+        tmp_path / "store",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr == ""
+
+
 def test_the_operations_are_read_once_however_many_are_asked_for(tmp_path, monkeypatch):
     settings = TrackerSettings(max_operations=20)
     tracker = LineageTracker(LineageMetadataRepository(tmp_path / "store"), settings)
@@ -606,6 +651,56 @@ def test_tracked_calls_at_the_very_end(tmp_path):
     assert done.stderr == ""
     operations = LineageMetadataRepository(tmp_path / "store").load_operations()
     assert len(operations) >= 3
+
+
+def test_threads_that_go_on_do_not_hold_the_exit_up(tmp_path):
+    done = run_script(
+        """
+        import atexit, sys, threading, time
+        # Runs last: what was registered first runs last.
+        atexit.register(lambda: print(time.monotonic() - ended, acknowledged))
+        import lineage
+        lineage.init(sys.argv[1], exit_timeout_seconds=1)
+
+        @lineage.track_lineage
+        def record(value):
+            return value
+
+        counts = [0, 0]
+
+        def go_on(index):
+            while True:
+                record(index)
+                counts[index] += 1
+                sum(range(3000))  # busy, with fewer records to count afterwards
+
+        for index in range(2):
+            threading.Thread(target=go_on, args=(index,), daemon=True).start()
+        time.sleep(1)
+        acknowledged, ended = sum(counts), time.monotonic()
+        """,
+        tmp_path / "store",
+    )
+    assert done.returncode == 0, done.stderr
+    took, acknowledged = done.stdout.split()
+    assert float(took) < 15  # many times that, where the bound is only for the lock
+    repository = LineageMetadataRepository(tmp_path / "store")
+    kept = sum(table.num_rows for table in repository.scan("operations"))
+    assert kept >= int(acknowledged) > 0
+    assert repository.get_storage_stats()["lost_operations"] == 0
+
+
+def test_a_close_that_takes_too_long_leaves_the_rest_in_the_journal(tmp_path):
+    repository = LineageMetadataRepository(tmp_path / "store")
+    tracker = LineageTracker(repository)
+    set_global_tracker(tracker)
+    record(1)
+    with pytest.raises(StoreError, match="sealing took more than 0 s"):
+        tracker.close(0.0)
+    assert not parts(tmp_path / "store")
+    assert len(LineageMetadataRepository(tmp_path / "store").load_operations()) == 1
+    tracker.close()
+    assert len(parts(tmp_path / "store")) == 1
 
 
 def test_logging_is_silent_unless_set_up(tmp_path):

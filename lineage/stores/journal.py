@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lineage.errors import CorruptStoreError, StoreError
+from lineage.errors import CorruptStoreError, DeletedError, StoreError
 from lineage.stores.records import (
     FORMAT_VERSION,
     HEADER,
@@ -31,7 +31,7 @@ from lineage.stores.records import (
     encode,
     process_header,
 )
-from lineage.stores.segments import MARK, Segment, open_segment
+from lineage.stores.segments import MARK, Segment, can_map, open_segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -69,11 +69,15 @@ class Journal:
         self.folder = folder
         self.segment: Segment | None = None
         self._needed = 0
+        self._deleted: Path | None = None
         self._segment_bytes = segment_bytes
         self._on_full = on_full
         self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
         self._has_missed = False
         self._new_locks()
+        # Both are remembered, or import something when they are first called: not within a call.
+        can_map(folder)
+        process_header()
         _journals.add(self)
 
     def _new_locks(self) -> None:
@@ -130,6 +134,8 @@ class Journal:
             if self.segment is not segment:
                 return
             self.segment = None
+            if segment.is_deleted():
+                self._deleted = segment.path  # told when the journal is closed
         if needed and self._on_full is not None:
             try:
                 self._on_full()
@@ -170,13 +176,16 @@ class Journal:
         """Let go of the segment, and of its lock; the next record opens another.
 
         Raises:
-            StoreError: Someone has deleted the segment, and with it what it held.
+            DeletedError: Someone has deleted a segment, and with it what it held.
         """
         with self._lock:
             segment, self.segment = self.segment, None
+            deleted, self._deleted = self._deleted, None
         if segment is not None and segment.is_deleted():
-            raise StoreError(
-                f"{segment.path} was deleted while it was written; the operations in it are lost"
+            deleted = segment.path
+        if deleted is not None:
+            raise DeletedError(
+                f"{deleted} was deleted while it was written; the operations in it are lost"
             )
 
     def _create(self) -> Segment:
@@ -217,7 +226,7 @@ def _after_fork_in_child() -> None:
     for journal in list(_journals):
         journal._new_locks()
         journal._readers, journal._has_missed = [], True
-        segment, journal.segment = journal.segment, None
+        segment, journal.segment, journal._deleted = journal.segment, None, None
         if segment is not None:
             segment.abandon()
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import (
@@ -27,7 +28,7 @@ from lineage.codec import (
     relationship_rows,
     schema_row,
 )
-from lineage.errors import CorruptStoreError
+from lineage.errors import CorruptStoreError, StoreError
 from lineage.redact import redact_row
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
@@ -257,14 +258,20 @@ class LineageMetadataRepository:
         the day is over.
 
         Args:
-            timeout_s: Most seconds to wait for the store's lock; half a minute when None.
-        """
-        from lineage.stores.sealing import seal_store
+            timeout_s: Most seconds to take: what is not sealed by then stays in the journal. When
+                None, half a minute for the store's lock, and as long as it takes for the rest.
 
+        Raises:
+            StoreError: The store cannot be written, or the time was over.
+        """
+        until = _Deadline(timeout_s)
         self.journal.close()
         own = f"-{os.getpid()}-"
         if any(own in path.name for path in segment_paths(self.journal.folder)):
-            self._told(seal_store(self.base_path, only_due=True, wait_s=timeout_s))
+            from lineage.stores.sealing import seal_store
+
+            until("import")
+            self._told(seal_store(self.base_path, only_due=True, wait_s=timeout_s, step=until))
 
     def _told(self, done: Sealed) -> Sealed:
         for problem in done.problems:
@@ -295,6 +302,23 @@ class LineageMetadataRepository:
         from lineage.stores.tables import rows_of
 
         return [row for table in self.scan(kind, where) for row in rows_of(table)]
+
+
+class _Deadline:
+    """Refuse the steps of a seal that would begin too late, while nothing is left half done."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+        self._until = None if timeout_s is None else monotonic() + timeout_s
+
+    def __call__(self, step: str) -> None:
+        if self._until is None or monotonic() < self._until:
+            return
+        if step == "import" or step.startswith(("read", "stage")):
+            raise StoreError(
+                f"sealing took more than {self._timeout_s:.3g} s; what is not sealed stays in the "
+                "journal, where every reader on this host finds it, and the next seal takes it"
+            )
 
 
 def _moment(at: date | datetime | None, of_day: time) -> datetime | None:

@@ -153,6 +153,7 @@ def seal_store(
                 with ExitStack() as adopted:
                     read = []
                     for path in batch:
+                        step("read segment")
                         read.append(_read(path, manifest, adopted, done))
                         tell(1)
                     pending = [segment for segment in read if segment is not None]

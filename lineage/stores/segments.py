@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MARK = b"\x92\xc4\x08"
+_ESCAPE = re.compile(r"\\([0-7]{3})")
 _KEEP = (errno.ENOSPC, errno.EDQUOT)
 # Not those that copy on write or may be shared: there, a mapping can fail after it was made.
 _MAPPABLE = frozenset(("ext2", "ext3", "ext4", "xfs", "tmpfs"))
@@ -175,15 +177,21 @@ def can_map(folder: Path) -> bool:
 def file_system(folder: Path) -> str:
     """Name the type of the file system of a folder; empty when the system does not tell."""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return ""
     place, best, kind = folder.resolve(), -1, ""
     for line in mounts:
         before, _, after = line.partition(" - ")
-        mount = Path(before.split()[4].encode().decode("unicode_escape"))
+        mount = Path(_ESCAPE.sub(_unescaped, before.split()[4]))
         depth = len(mount.parts)
         # Of two mounts at one place the later one is seen.
         if place.is_relative_to(mount) and depth >= best:
             best, kind = depth, after.split()[0]
     return kind
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    # Not the codec `unicode_escape`: to look that up imports a module, and a signal's handler that
+    # is tracked would find it half imported.
+    return chr(int(match[1], 8))
