@@ -32,6 +32,7 @@ from lineage.core import OperationType
 from lineage.documents import read_document, toml_text, write_document, write_text
 from lineage.errors import ConfigError
 from lineage.redact import redact_text
+from lineage.settings import Durability  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -101,6 +102,14 @@ class LineageConfig(BaseSettings):
     enable_persistence: Annotated[
         _Flag, Field(description="Whether records go to the store; if not, they stay in memory.")
     ] = True
+    durability: Annotated[
+        Durability,
+        Field(
+            description="What a record survives once its call has returned: buffered (nothing), "
+            "process (a kill), power (a power cut)."
+        ),
+        _Allowed("buffered, process or power"),
+    ] = "process"
     track_repository_operations: Annotated[
         _Flag, Field(description="Whether methods of repositories are tracked.")
     ] = True

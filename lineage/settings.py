@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Durability: TypeAlias = Literal["buffered", "process", "power"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """How a store keeps what is recorded.
+
+    Args:
+        durability: What a record survives once the call that made it has returned. `buffered`:
+            nothing, what is in memory may be lost; `process`: the death of the process; `power`:
+            a power cut.
+    """
+
+    durability: Durability = "process"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ FLIPPED = {
     "store": ("memory://", "memory://"),
     "base_path": (Path("/data/lineage"), "/data/lineage"),
     "enable_persistence": (False, "no"),
+    "durability": ("power", "power"),
     "track_repository_operations": (False, "0"),
     "track_dataframe_operations": (False, "off"),
     "track_file_operations": (False, "n"),

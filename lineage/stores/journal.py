@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lineage.errors import CorruptStoreError, StoreError
+from lineage.stores.durable import make_folder, sync_file, sync_folder
+from lineage.stores.levels import OPENERS
 from lineage.stores.records import (
     FORMAT_VERSION,
     HEADER,
@@ -31,7 +33,7 @@ from lineage.stores.records import (
     encode,
     process_header,
 )
-from lineage.stores.segments import MARK, Segment, open_segment
+from lineage.stores.segments import MARK, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -57,6 +59,7 @@ class Journal:
         folder: Where the segments lie; made when the first one is.
         segment_bytes: Size at which a segment is full.
         on_full: Called, on the thread that wrote, after a segment became full.
+        durability: `buffered`, `process` or `power`: what a record survives once it is appended.
     """
 
     def __init__(
@@ -65,12 +68,16 @@ class Journal:
         *,
         segment_bytes: int = 2 << 20,
         on_full: Callable[[], None] | None = None,
+        durability: str = "process",
     ) -> None:
         self.folder = folder
         self.segment: Segment | None = None
         self._needed = 0
         self._segment_bytes = segment_bytes
         self._on_full = on_full
+        self.durability = durability
+        self._unsynced: set[Path] = set()
+        self._has_new_names = False
         self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
         self._has_missed = False
         self._new_locks()
@@ -118,10 +125,40 @@ class Journal:
         return segment
 
     def sync(self) -> None:
-        """Return when the disk has all that was appended."""
-        segment = self.segment
-        if segment is not None:
-            segment.sync()
+        """Return when the disk has all that was appended, in full segments too.
+
+        Raises:
+            StoreError: The disk could not take it. The journal goes on in another segment; what is
+                not on the disk is written anew by the next seal.
+        """
+        with self._lock:
+            segment, paths = self.segment, sorted(self._unsynced)
+            has_new_names, self._has_new_names = self._has_new_names, False
+        try:
+            if segment is not None:
+                segment.sync()
+            for path in paths:
+                sync_file(path)
+            if has_new_names:
+                self._sync_names()
+        except OSError as error:
+            self._has_new_names = has_new_names
+            if segment is not None:
+                self.retire(segment, 0)
+            raise StoreError(
+                f"what was recorded in {self.folder} may not be on its disk: {error}; check the "
+                "disk, then run: lineage seal"
+            ) from error
+        with self._lock:
+            self._unsynced.difference_update(paths)
+            if self.segment is not None:
+                self._unsynced.add(self.segment.path)
+
+    def _sync_names(self) -> None:
+        sync_folder(self.folder)
+        for above in self.folder.parents[:2]:
+            with suppress(PermissionError):  # one that may not be read was not made by us
+                sync_folder(above)
 
     def retire(self, segment: Segment, needed: int) -> None:
         """Write no more to a segment: it had no room for so many bytes, or is broken when 0."""
@@ -144,6 +181,9 @@ class Journal:
         """
         taken: Tables = {}
         with self._taking:
+            current = self.segment
+            if current is not None:
+                current.flush()
             for known in list(self._readers):
                 reader, segment = known
                 is_done = segment() is None  # asked first: nobody is left who could write to it
@@ -170,11 +210,15 @@ class Journal:
         """Let go of the segment, and of its lock; the next record opens another.
 
         Raises:
-            StoreError: Someone has deleted the segment, and with it what it held.
+            StoreError: Someone has deleted the segment, and with it what it held; or what waited
+                in memory could not be written.
         """
         with self._lock:
             segment, self.segment = self.segment, None
-        if segment is not None and segment.is_deleted():
+        if segment is None:
+            return
+        segment.flush()
+        if segment.is_deleted():
             raise StoreError(
                 f"{segment.path} was deleted while it was written; the operations in it are lost"
             )
@@ -184,7 +228,7 @@ class Journal:
         path, hidden = self.folder / f"{name}{SUFFIX}", self.folder / f".{name}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             fd = os.open(hidden, flags, 0o644)
         except OSError as error:
             raise StoreError(
@@ -193,12 +237,15 @@ class Journal:
             ) from error
         least = 2 * self._needed + _ROOM if self._needed else 0
         size, self._needed = max(self._segment_bytes, least), 0
-        segment = open_segment(path, fd, size, self.retire)
+        segment = OPENERS[self.durability](path, fd, size, self.retire)
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             segment.append(encode((HEADER, FORMAT_VERSION, process_header())))
+            segment.flush()
             hidden.rename(path)
+            if self.durability == "power":
+                sync_folder(self.folder)
         except (OSError, StoreError) as error:
             with suppress(OSError):  # the first error is the one to tell
                 hidden.unlink()
@@ -207,7 +254,17 @@ class Journal:
             if len(self._readers) > _MOST_READERS:
                 self._forget_sealed()
             self._readers.append((SegmentReader(path), weakref.ref(segment)))
+        if len(self._unsynced) > _MOST_READERS:
+            self._unsynced = {known for known in self._unsynced if known.exists()}
+        self._unsynced.add(path)
+        self._has_new_names = True
         return segment
+
+    def _make_folder(self) -> None:
+        if self.durability == "power":
+            make_folder(self.folder)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
 
 
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
@@ -217,6 +274,7 @@ def _after_fork_in_child() -> None:
     for journal in list(_journals):
         journal._new_locks()
         journal._readers, journal._has_missed = [], True
+        journal._unsynced = set()
         segment, journal.segment = journal.segment, None
         if segment is not None:
             segment.abandon()

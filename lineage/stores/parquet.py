@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.core import DataOperation, LineageNode
+    from lineage.settings import Durability, StoreSettings
     from lineage.stores.retention import Cleaned
     from lineage.stores.sealing import Sealed
 
@@ -59,6 +60,8 @@ class LineageMetadataRepository:
         base_path: The store's folder.
         segment_bytes: Size at which a segment of the journal is full.
         on_full: Called after one became full, on the thread that wrote; a place to start `seal`.
+        durability: What a saved record survives: `buffered` nothing, `process` the death of the
+            process, `power` a power cut.
 
     >>> import tempfile
     >>> from lineage.core import DataOperation, DataSource
@@ -75,13 +78,21 @@ class LineageMetadataRepository:
         *,
         segment_bytes: int = 2 << 20,
         on_full: Callable[[], None] | None = None,
+        durability: Durability = "process",
     ) -> None:
         self.base_path = Path(base_path).absolute()  # the program may change its directory
         self.journal = Journal(
-            self.base_path / JOURNAL, segment_bytes=segment_bytes, on_full=on_full
+            self.base_path / JOURNAL,
+            segment_bytes=segment_bytes,
+            on_full=on_full,
+            durability=durability,
         )
         self._reader = StoreReader(self.base_path)
         self._written_schemas: tuple[object, set[str]] = (None, set())
+
+    def configure(self, settings: StoreSettings) -> None:
+        """Keep from now on what is recorded as the settings say."""
+        self.journal.durability = settings.durability
 
     @property
     def problems(self) -> list[str]:
