@@ -110,6 +110,18 @@ class LineageConfig(BaseSettings):
         ),
         _Allowed("buffered, process or power"),
     ] = "process"
+    background_sealing: Annotated[
+        _Flag,
+        Field(description="Whether another process seals, while this one runs, what is full."),
+    ] = True
+    max_journal_bytes: Annotated[
+        int,
+        Field(
+            ge=16 << 20,
+            description="Bytes that may wait to be sealed; beyond it operations are refused.",
+        ),
+        _Allowed("a whole number of at least 16,777,216"),
+    ] = 4 << 30
     track_repository_operations: Annotated[
         _Flag, Field(description="Whether methods of repositories are tracked.")
     ] = True

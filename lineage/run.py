@@ -53,7 +53,11 @@ def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTrack
 def tracker_from(config: LineageConfig) -> LineageTracker:
     """Make the tracker that a configuration describes."""
     in_memory = not config.enable_persistence or config.store_url.startswith("memory:")
-    kept = StoreSettings(durability=config.durability)
+    kept = StoreSettings(
+        durability=config.durability,
+        background_sealing=config.background_sealing,
+        max_journal_bytes=config.max_journal_bytes,
+    )
     store = None if in_memory else open_store(config.store_url, kept)
     types = config.enabled_operation_types
     return LineageTracker(

@@ -19,9 +19,14 @@ class StoreSettings:
         durability: What a record survives once the call that made it has returned. `buffered`:
             nothing, what is in memory may be lost; `process`: the death of the process; `power`:
             a power cut.
+        background_sealing: Start a process that seals, while this one runs, what is full.
+        max_journal_bytes: How much may wait to be sealed; at the limit operations are refused and
+            counted as lost.
     """
 
     durability: Durability = "process"
+    background_sealing: bool = True
+    max_journal_bytes: int = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ FLIPPED = {
     "base_path": (Path("/data/lineage"), "/data/lineage"),
     "enable_persistence": (False, "no"),
     "durability": ("power", "power"),
+    "background_sealing": (False, "off"),
+    "max_journal_bytes": (1 << 30, "1073741824"),
     "track_repository_operations": (False, "0"),
     "track_dataframe_operations": (False, "off"),
     "track_file_operations": (False, "n"),

@@ -45,8 +45,12 @@ SUFFIX = ".seg"
 ATTEMPTS = 6
 """How often a record is tried in a new segment, when other threads fill them as fast."""
 _MOST_READERS = 16
+_ROOM_WAIT_S = 0.2
+_ROOM_LOOK_S = 0.01
+_REFUSED_S = 1.0
 _ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
 _PREFIX_SIZE = len(MARK) + 8
+_HEADER_BYTES = 4096  # a header is shorter
 _BLOCK = 64 << 10
 _ZEROS = bytes(_BLOCK)
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
@@ -60,6 +64,8 @@ class Journal:
         segment_bytes: Size at which a segment is full.
         on_full: Called, on the thread that wrote, after a segment became full.
         durability: `buffered`, `process` or `power`: what a record survives once it is appended.
+        max_bytes: How large the folder's segments may be together, those of other processes
+            too. At the limit records are refused until something has been sealed.
     """
 
     def __init__(
@@ -69,17 +75,21 @@ class Journal:
         segment_bytes: int = 2 << 20,
         on_full: Callable[[], None] | None = None,
         durability: str = "process",
+        max_bytes: int | None = None,
     ) -> None:
         self.folder = folder
         self.segment: Segment | None = None
         self._needed = 0
         self._segment_bytes = segment_bytes
-        self._on_full = on_full
+        self.on_full = on_full
         self.durability = durability
+        self.max_bytes = max_bytes
+        self._refused_until = 0.0
         self._unsynced: set[Path] = set()
         self._has_new_names = False
         self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
         self._has_missed = False
+        self._most_readers = self._most_unsynced = _MOST_READERS
         self._new_locks()
         _journals.add(self)
 
@@ -167,12 +177,8 @@ class Journal:
             if self.segment is not segment:
                 return
             self.segment = None
-        if needed and self._on_full is not None:
-            try:
-                self._on_full()
-            except Exception:
-                # Not to the writer: its record is written, and must not be written again.
-                logger.exception("sealing a full journal segment failed")
+        if needed:
+            self._tell_full()
 
     def take(self) -> Tables | None:
         """Give the rows appended since the last call, by kind, in column order.
@@ -227,6 +233,7 @@ class Journal:
         name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
         path, hidden = self.folder / f"{name}{SUFFIX}", self.folder / f".{name}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._check_room()
         try:
             self._make_folder()
             fd = os.open(hidden, flags, 0o644)
@@ -251,14 +258,45 @@ class Journal:
                 hidden.unlink()
             raise StoreError(f"cannot start journal segment {path}: {error}") from error
         with self._taking:
-            if len(self._readers) > _MOST_READERS:
+            if len(self._readers) > self._most_readers:
                 self._forget_sealed()
+                self._most_readers = max(_MOST_READERS, 2 * len(self._readers))
             self._readers.append((SegmentReader(path), weakref.ref(segment)))
-        if len(self._unsynced) > _MOST_READERS:
+        if len(self._unsynced) > self._most_unsynced:
             self._unsynced = {known for known in self._unsynced if known.exists()}
+            self._most_unsynced = max(_MOST_READERS, 2 * len(self._unsynced))
         self._unsynced.add(path)
         self._has_new_names = True
         return segment
+
+    def _check_room(self) -> None:
+        """Let the writer wait for the sealer at the limit, and refuse it when that is late."""
+        if self.max_bytes is None:
+            return
+        deadline = time.monotonic() + _ROOM_WAIT_S
+        is_refused = time.monotonic() < self._refused_until  # it was looked at a moment ago
+        while (
+            is_refused
+            or journal_bytes(self.folder, enough=self.max_bytes, typical=self._segment_bytes)
+            >= self.max_bytes
+        ):
+            if is_refused or time.monotonic() >= deadline:
+                if not is_refused:
+                    self._refused_until = time.monotonic() + _REFUSED_S
+                raise StoreError(
+                    f"{self.max_bytes:,} bytes in the journal {self.folder} are not sealed, and "
+                    "max_journal_bytes allows no more; run: lineage seal"
+                )
+            self._tell_full()
+            time.sleep(_ROOM_LOOK_S)
+
+    def _tell_full(self) -> None:
+        if self.on_full is not None:
+            try:
+                self.on_full()
+            except Exception:
+                # Not to the writer: its record is written, and must not be written again.
+                logger.exception("sealing a full journal segment failed")
 
     def _make_folder(self) -> None:
         if self.durability == "power":
@@ -301,6 +339,28 @@ class SegmentData:
 def segment_paths(folder: Path) -> list[Path]:
     """List the segments of a journal, oldest first."""
     return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def journal_bytes(folder: Path, *, enough: int = 0, typical: int = 0) -> int:
+    """Add up the sizes of the segments of a journal.
+
+    Their sizes are not asked for one by one when as many of a typical size are not enough.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+    except OSError:
+        return 0
+    if len(found) * typical < enough:
+        return len(found) * typical
+    return sum(map(_size, found))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:  # sealed since it was listed
+        return 0
 
 
 def read_segment(path: Path, start: int = 0) -> SegmentData:
@@ -421,6 +481,12 @@ def adopt(path: Path) -> Iterator[bool]:
         os.close(fd)
 
 
+def is_adoptable(path: Path) -> bool:
+    """Tell whether a segment's writer is gone."""
+    with adopt(path) as is_dead:
+        return is_dead
+
+
 def _lock_of_the_dead(fd: int, path: Path) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -428,7 +494,7 @@ def _lock_of_the_dead(fd: int, path: Path) -> bool:
             return False
     except OSError:
         return False
-    header = next(_frames(path.read_bytes()[:4096]), None)
+    header = next(_frames(os.pread(fd, _HEADER_BYTES, 0)), None)
     decoder = RecordDecoder()
     if header is not None:
         with suppress(ValueError, KeyError, TypeError, msgspec.DecodeError):

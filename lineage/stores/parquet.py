@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime, time, timedelta
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from lineage.codec import (
     schema_row,
 )
 from lineage.errors import CorruptStoreError
+from lineage.settings import StoreSettings
+from lineage.stores.background import BackgroundSealer
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
 from lineage.stores.journal import Journal, lost_in, segment_paths
@@ -35,14 +38,15 @@ from lineage.stores.manifest import JOURNAL
 from lineage.stores.reading import StoreReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
     from lineage.core import DataOperation, LineageNode
-    from lineage.settings import Durability, StoreSettings
     from lineage.stores.retention import Cleaned
     from lineage.stores.sealing import Sealed
+
+_DEFAULT = StoreSettings()
 
 
 def open_parquet(url: str) -> LineageMetadataRepository:
@@ -59,9 +63,7 @@ class LineageMetadataRepository:
     Args:
         base_path: The store's folder.
         segment_bytes: Size at which a segment of the journal is full.
-        on_full: Called after one became full, on the thread that wrote; a place to start `seal`.
-        durability: What a saved record survives: `buffered` nothing, `process` the death of the
-            process, `power` a power cut.
+        settings: What a saved record survives, and when it is sealed.
 
     >>> import tempfile
     >>> from lineage.core import DataOperation, DataSource
@@ -77,22 +79,20 @@ class LineageMetadataRepository:
         base_path: str | os.PathLike[str],
         *,
         segment_bytes: int = 2 << 20,
-        on_full: Callable[[], None] | None = None,
-        durability: Durability = "process",
+        settings: StoreSettings = _DEFAULT,
     ) -> None:
         self.base_path = Path(base_path).absolute()  # the program may change its directory
-        self.journal = Journal(
-            self.base_path / JOURNAL,
-            segment_bytes=segment_bytes,
-            on_full=on_full,
-            durability=durability,
-        )
+        self._sealer = BackgroundSealer(self.base_path, segment_bytes=segment_bytes)
+        self.journal = Journal(self.base_path / JOURNAL, segment_bytes=segment_bytes)
+        self.configure(settings)
         self._reader = StoreReader(self.base_path)
         self._written_schemas: tuple[object, set[str]] = (None, set())
 
     def configure(self, settings: StoreSettings) -> None:
         """Keep from now on what is recorded as the settings say."""
         self.journal.durability = settings.durability
+        self.journal.max_bytes = settings.max_journal_bytes
+        self.journal.on_full = self._sealer.on_full if settings.background_sealing else None
 
     @property
     def problems(self) -> list[str]:
@@ -257,14 +257,17 @@ class LineageMetadataRepository:
         the day is over.
 
         Args:
-            timeout_s: Most seconds to wait for the store's lock; half a minute when None.
+            timeout_s: Most seconds to wait for the store's lock, and then to begin with what
+                waits; half a minute, and no end, when None.
         """
         from lineage.stores.sealing import seal_store
 
         self.journal.close()
         own = f"-{os.getpid()}-"
         if any(own in path.name for path in segment_paths(self.journal.folder)):
-            self._told(seal_store(self.base_path, only_due=True, wait_s=timeout_s))
+            work_s = inf if timeout_s is None else timeout_s
+            done = seal_store(self.base_path, only_due=True, wait_s=timeout_s, work_s=work_s)
+            self._told(done)
 
     def _told(self, done: Sealed) -> Sealed:
         for problem in done.problems:

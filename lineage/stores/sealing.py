@@ -16,10 +16,12 @@ readers take the records from the journal, from 4 on from the parts.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import inf
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -41,7 +43,7 @@ from lineage.stores.durable import (
     sync_folder,
     write_durably,
 )
-from lineage.stores.journal import adopt, read_segment, segment_paths
+from lineage.stores.journal import adopt, is_adoptable, read_segment, segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
     LOCK_WAIT_S,
@@ -69,6 +71,7 @@ _log = logging.getLogger("lineage")
 STAGING = "_staging"
 MANY_PARTS = 64
 MANY_ROWS = 50_000
+_LEAST_ROW_BYTES = 40
 BATCH_BYTES = 32 << 20
 
 _MERGE = {
@@ -83,16 +86,28 @@ _DAY_IS_OVER = timedelta(days=1, hours=1)
 class Sealed:
     """What a seal did: rows written per kind, parts made, segments deleted or set aside.
 
-    `left` are the segments of dead writers that wait because their date has many parts already;
-    `damaged_bytes` is what could not be read as records; `problems` say what went wrong.
+    `segments_left` are those of dead writers that wait, because their date has many parts already
+    or the time was over; `segments_live` those whose writers live; `damaged_bytes` is what could
+    not be read as records; `problems` say what went wrong.
     """
 
     rows: Counter[str] = field(default_factory=Counter)
     parts: int = 0
     segments_removed: int = 0
     segments_left: int = 0
+    segments_live: int = 0
     damaged_bytes: int = 0
     problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What a seal is to take, and until when."""
+
+    only_due: bool
+    least_bytes: int
+    now: datetime
+    until: float
 
 
 @dataclass(slots=True)
@@ -122,8 +137,10 @@ def seal_store(
     store: Path,
     *,
     only_due: bool = False,
+    least_bytes: int = 0,
     now: datetime | None = None,
     wait_s: float | None = None,
+    work_s: float = inf,
     step: Callable[[str], None] = _no_step,
 ) -> Sealed:
     """Put the journal's records into parts.
@@ -132,8 +149,11 @@ def seal_store(
         store: The store's folder.
         only_due: Leave the segments of living writers alone, and those of dead ones whose date
             has 64 parts already, is not over for an hour, and waits with less than 50,000 rows.
+        least_bytes: Seal about so many bytes of segments, or none when no more are due, so that
+            others may have the lock; all of them when 0.
         now: The time it is.
         wait_s: Most seconds to wait for the store's lock; half a minute when None.
+        work_s: Seconds after which no further batch is begun.
         step: Called with the name of each step that is about to be done; for fault tests.
 
     Raises:
@@ -144,15 +164,10 @@ def seal_store(
         return done
     try:
         with locked(store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
-            manifest = recover(store, done, step)
-            for batch in _batches(store / JOURNAL):
-                with ExitStack() as adopted:
-                    read = [_read(path, manifest, adopted, done) for path in batch]
-                    pending = [segment for segment in read if segment is not None]
-                    if only_due:
-                        pending = [segment for segment in pending if segment.is_dead]
-                        pending = _due(pending, manifest, now or datetime.now(UTC), done)
-                    manifest = _seal_batch(store, pending, manifest, done, step)
+            rules = _Rules(
+                only_due, least_bytes, now or datetime.now(UTC), time.monotonic() + work_s
+            )
+            _seal_locked(store, done, rules, step)
     except OSError as error:
         raise unwritable(store, error) from error
     return done
@@ -224,11 +239,64 @@ def _next_manifest(store: Path, done: Sealed) -> Manifest | None:
         return None
 
 
-def _batches(journal: Path) -> Iterator[list[Path]]:
+def _seal_locked(store: Path, done: Sealed, rules: _Rules, step: Callable[[str], None]) -> None:
+    manifest = recover(store, done, step)
+    batches = list(_batches(_candidates(store, manifest, done, rules)))
+    for number, batch in enumerate(batches):
+        if time.monotonic() >= rules.until:
+            done.segments_left += sum(map(len, batches[number:]))
+            return
+        with ExitStack() as adopted:
+            read = [_read(path, manifest, adopted, done) for path in batch]
+            pending = [segment for segment in read if segment is not None]
+            if rules.only_due:
+                pending = [segment for segment in pending if segment.is_dead]
+                pending = _due(pending, manifest, rules.now, done)
+            manifest = _seal_batch(store, pending, manifest, done, step)
+
+
+def _candidates(store: Path, manifest: Manifest, done: Sealed, rules: _Rules) -> list[Path]:
+    """List the segments that are worth reading."""
+    paths = segment_paths(store / JOURNAL)
+    if not rules.only_due:
+        return paths
+    dead = [path for path in paths if is_adoptable(path)]
+    done.segments_live = len(paths) - len(dead)
+    if _can_wait(dead, manifest, rules.now):
+        done.segments_left += len(dead)
+        return []
+    if not rules.least_bytes:
+        return dead
+    taken: list[Path] = []
+    size = 0
+    for path in dead:
+        taken.append(path)
+        size += path.stat().st_size
+        if size >= rules.least_bytes:
+            return taken
+    return taken if any(_is_over(_day_of(path), rules.now) for path in taken) else []
+
+
+def _can_wait(paths: list[Path], manifest: Manifest, now: datetime) -> bool:
+    """Tell from their sizes and names that they must wait, without reading all of them again."""
+    if sum(path.stat().st_size for path in paths) >= MANY_ROWS * _LEAST_ROW_BYTES:
+        return False
+    parts = Counter(part.date for part in manifest.parts if part.kind == "operations")
+    days = {_day_of(path) for path in paths}
+    return all(parts[day] >= MANY_PARTS and not _is_over(day, now) for day in days)
+
+
+def _day_of(path: Path) -> str:
+    """Give the date on which a segment was begun, which its name says."""
+    began, _, _ = path.name.partition("-")
+    return datetime.fromtimestamp(int(began) / 1e9, UTC).date().isoformat()
+
+
+def _batches(paths: list[Path]) -> Iterator[list[Path]]:
     """Yield groups of segments small enough to be decoded at once."""
     group: list[Path] = []
     size = 0
-    for path in segment_paths(journal):
+    for path in paths:
         group.append(path)
         size += path.stat().st_size
         if size >= BATCH_BYTES:
