@@ -1,4 +1,4 @@
-"""The store itself: seal, doctor."""
+"""The store itself: seal, compact, gc, doctor."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ _PACKAGES = (
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app)(seal)
+    command(app)(compact)
+    command(app)(gc)
     command(app)(doctor)
 
 
@@ -53,6 +55,47 @@ def seal(session: Session) -> None:
     rows = [(kind, count) for kind, count in data["rows"].items() if count]
     table = Table(("kind", "rows"), rows, empty="nothing was pending", right=frozenset({"rows"}))
     session.show(data, table)
+
+
+def compact(session: Session) -> None:
+    """Merge the Parquet files of each date into few.
+
+    Programs that read the Parquet folders themselves should not run meanwhile: they may count rows
+    twice. This command and the library stay exact.
+    """
+    store = session.open()
+    if not hasattr(store, "compact"):
+        session.show({}, "this store has nothing to compact\n")
+        return
+    note("note: until this ends, programs that read the Parquet folders may count rows twice")
+    with working("compacting"):
+        done = store.compact()
+    for problem in done.problems:
+        note(f"warning: {problem}")
+    rows = [
+        ("parts", done.parts_before, done.parts_after),
+        ("bytes", done.bytes_before, done.bytes_after),
+    ]
+    right = frozenset({"before", "after"})
+    session.show(json_default(done), Table(("what", "before", "after"), rows, right=right))
+    if done.problems:
+        raise typer.Exit(FINDING)
+
+
+def gc(session: Session) -> None:
+    """Remove files that killed programs left in the store and nothing refers to."""
+    store = session.open()
+    if not hasattr(store, "collect_garbage"):
+        session.show({}, "this store keeps no files\n")
+        return
+    with working("looking for garbage"):
+        done = store.collect_garbage()
+    rows = [
+        *((name, "removed") for name in done.files),
+        *((name, "set aside for an hour") for name in done.aside),
+        *((name, "none of ours, left") for name in done.foreign),
+    ]
+    session.show(json_default(done), Table(("file", "what"), rows, empty="no garbage"))
 
 
 def doctor(session: Session) -> None:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.core import DataOperation, LineageNode
+    from lineage.stores.compaction import Compacted
+    from lineage.stores.garbage import Collected
     from lineage.stores.retention import Cleaned
     from lineage.stores.sealing import Sealed
 
@@ -236,6 +238,28 @@ class LineageMetadataRepository:
         from lineage.stores.sealing import seal_store
 
         return self._told(seal_store(self.base_path))
+
+    def compact(self) -> Compacted:
+        """Merge the visible parts of each date into few; readers of this package stay exact.
+
+        A program that reads the Parquet folders itself may meanwhile count rows twice.
+
+        Raises:
+            StoreError: The store cannot be written, or its lock was not free in time.
+        """
+        from lineage.stores.compaction import compact_store
+
+        return compact_store(self.base_path)
+
+    def collect_garbage(self) -> Collected:
+        """Remove files that killed processes left and nothing refers to.
+
+        Raises:
+            StoreError: The store cannot be written, or its lock was not free in time.
+        """
+        from lineage.stores.garbage import collect_garbage
+
+        return collect_garbage(self.base_path)
 
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.

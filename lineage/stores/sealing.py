@@ -45,6 +45,7 @@ from lineage.stores.durable import (
 )
 from lineage.stores.journal import adopt, is_adoptable, read_segment, segment_paths
 from lineage.stores.manifest import (
+    ASIDE,
     JOURNAL,
     LOCK_WAIT_S,
     Manifest,
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("lineage")
 
 STAGING = "_staging"
+ASIDE_S = 3_600.0
+"""How long a part that was set aside is kept for readers that began before."""
 MANY_PARTS = 64
 MANY_ROWS = 50_000
 _LEAST_ROW_BYTES = 40
@@ -129,8 +132,8 @@ class _Pending:
         return {day for _, day in self.tables}
 
 
-def _no_step(_name: str) -> None:
-    return None
+def no_step(_name: str) -> None:
+    """Do nothing before a step."""
 
 
 def seal_store(
@@ -141,7 +144,7 @@ def seal_store(
     now: datetime | None = None,
     wait_s: float | None = None,
     work_s: float = inf,
-    step: Callable[[str], None] = _no_step,
+    step: Callable[[str], None] = no_step,
 ) -> Sealed:
     """Put the journal's records into parts.
 
@@ -180,7 +183,7 @@ def is_empty(store: Path) -> bool:
     return next(part_files(store), None) is None
 
 
-def recover(store: Path, done: Sealed, step: Callable[[str], None] = _no_step) -> Manifest:
+def recover(store: Path, done: Sealed, step: Callable[[str], None] = no_step) -> Manifest:
     """Finish or undo what a crashed seal left, and give the manifest; the caller has the lock.
 
     A manifest that is lost or damaged is rebuilt from the parts; a damaged one is kept aside.
@@ -191,7 +194,7 @@ def recover(store: Path, done: Sealed, step: Callable[[str], None] = _no_step) -
         known = {part.path for part in manifest.parts}
         new = [part for part in waiting.parts if part.path not in known]
         if all((store / part.path).exists() or _staged(store, part).exists() for part in new):
-            _publish(store, new, step)
+            publish(store, new, step)
             manifest = waiting
         else:
             for part in new:
@@ -201,7 +204,27 @@ def recover(store: Path, done: Sealed, step: Callable[[str], None] = _no_step) -
         for file in (store / STAGING).iterdir():
             file.unlink(missing_ok=True)
     delete_files(store, manifest.removed)
+    set_aside(store, manifest.superseded, step)
+    _delete_old(store / ASIDE)
     return manifest
+
+
+def set_aside(store: Path, paths: Iterable[str], step: Callable[[str], None] = no_step) -> None:
+    """Move parts to where plain readers do not look and those that began before still do."""
+    for path in paths:
+        step("set aside")
+        make_folder(store / ASIDE)
+        with suppress(FileNotFoundError):
+            rename_durably(store / path, store / ASIDE / PurePosixPath(path).name)
+        with suppress(OSError):  # the folder holds other files, or is gone already
+            (store / path).parent.rmdir()
+
+
+def _delete_old(folder: Path) -> None:
+    if folder.is_dir():
+        for file in folder.iterdir():
+            if time.time() - file.stat().st_ctime > ASIDE_S:
+                file.unlink(missing_ok=True)
 
 
 def delete_files(store: Path, paths: Iterable[str]) -> None:
@@ -380,7 +403,7 @@ def _seal_batch(
         manifest = _next_generation(store, manifest, parts, sealed, lost)
         step("write next")
         write_durably(next_path(store), encode_manifest(manifest))
-        _publish(store, parts, step)
+        publish(store, parts, step)
         done.parts += len(parts)
     for segment in pending:
         if segment.is_dead:
@@ -397,11 +420,15 @@ def _merged(grown: list[_Pending]) -> dict[tuple[str, str], pa.Table]:
     for segment in grown:
         for place, table in segment.tables.items():
             groups[place].append(table)
-    merged = {place: pa.concat_tables(tables) for place, tables in groups.items()}
-    for (kind, day), table in merged.items():
-        if kind in _MERGE:
-            merged[kind, day] = table_from_tuples(kind, _MERGE[kind](rows_of(table)))
-    return merged
+    return {
+        (kind, day): merged(kind, pa.concat_tables(tables))
+        for (kind, day), tables in groups.items()
+    }
+
+
+def merged(kind: str, table: pa.Table) -> pa.Table:
+    """Give the rows of a kind with those merged that speak of the same thing."""
+    return table_from_tuples(kind, _MERGE[kind](rows_of(table))) if kind in _MERGE else table
 
 
 def _next_generation(
@@ -412,7 +439,8 @@ def _next_generation(
     return manifest.advance(parts=(*manifest.parts, *parts), sealed=ranges, removed=(), lost=lost)
 
 
-def _publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None:
+def publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None:
+    """Put staged parts in place and commit the next manifest; the caller has the lock."""
     for part in parts:
         step(f"publish {part.kind}")
         staged, target = _staged(store, part), store / part.path
