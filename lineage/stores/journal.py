@@ -1,7 +1,8 @@
 """The journal: each process appends its records to segment files of its own.
 
 A writer holds an exclusive `flock` on its segment for as long as its descriptor is open. Whoever
-gets that lock knows that the writer is gone, and may adopt the segment.
+gets that lock knows that the writer is gone, and may adopt the segment; where the lock of another
+host may not be seen, only a segment of this host.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import fcntl
 import logging
 import os
 import secrets
-import socket
 import threading
 import time
 import weakref
@@ -22,6 +22,7 @@ import msgspec
 
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.durable import make_folder, sync_file, sync_folder
+from lineage.stores.hosts import identity, is_ours
 from lineage.stores.levels import OPENERS
 from lineage.stores.records import (
     FORMAT_VERSION,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lineage")
 
 SUFFIX = ".seg"
+LIVE, DEAD, FOREIGN = "live", "dead", "foreign"
 ATTEMPTS = 6
 """How often a record is tried in a new segment, when other threads fill them as fast."""
 _MOST_READERS = 16
@@ -248,7 +250,8 @@ class Journal:
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            segment.append(encode((HEADER, FORMAT_VERSION, process_header())))
+            header = process_header() | identity()
+            segment.append(encode((HEADER, FORMAT_VERSION, header)))
             segment.flush()
             hidden.rename(path)
             if self.durability == "power":
@@ -465,41 +468,62 @@ def _frames(data: bytes) -> Iterator[tuple[int, memoryview, int]]:
 
 
 @contextmanager
-def adopt(path: Path) -> Iterator[bool]:
+def adopt(path: Path, *, force: bool = False) -> Iterator[bool]:
     """Hold a segment's lock, if its writer is gone: yields whether it is.
 
-    Only a writer of this host can be known to be gone, since other hosts' locks may not be seen.
+    Args:
+        path: The segment.
+        force: Take one of another host too, whose lock may not be seen here, when nobody here
+            holds it.
     """
+    state, fd = _look(path)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        yield _lock_of_the_dead(fd, path)
+        yield state == DEAD or (force and state == FOREIGN)
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
-def is_adoptable(path: Path) -> bool:
+def is_adoptable(path: Path, *, force: bool = False) -> bool:
     """Tell whether a segment's writer is gone."""
-    with adopt(path) as is_dead:
+    with adopt(path, force=force) as is_dead:
         return is_dead
 
 
-def _lock_of_the_dead(fd: int, path: Path) -> bool:
+def state_of(path: Path) -> str:
+    """Say of a segment's writer that it is `live`, `dead`, or of another host (`foreign`)."""
+    state, fd = _look(path)
+    if fd >= 0:
+        os.close(fd)
+    return state
+
+
+def _look(path: Path) -> tuple[str, int]:
+    """Give the state of a segment's writer, and a descriptor that holds the lock unless it lives."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return LIVE, -1
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_ino != path.stat().st_ino:
-            return False
-    except OSError:
-        return False
-    header = next(_frames(os.pread(fd, _HEADER_BYTES, 0)), None)
+        if os.fstat(fd).st_ino == path.stat().st_ino:
+            return _state(fd, path.parent), fd
+    except OSError:  # it is locked, or gone, or cannot be locked at all
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return LIVE, -1
+
+
+def _state(fd: int, folder: Path) -> str:
+    frame = next(_frames(os.pread(fd, _HEADER_BYTES, 0)), None)
     decoder = RecordDecoder()
-    if header is not None:
+    if frame is not None:
         with suppress(ValueError, KeyError, TypeError, msgspec.DecodeError):
             try:
-                decoder.feed(header[1])
+                decoder.feed(frame[1])
             except CorruptStoreError:  # its end is for a version that can read it
-                return False
-    return decoder.header.get("host") in (None, socket.gethostname())
+                return LIVE
+    return DEAD if is_ours(decoder.header, folder) else FOREIGN

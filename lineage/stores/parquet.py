@@ -11,6 +11,7 @@ _staging/    parts that are being written
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from math import inf
 from pathlib import Path
@@ -28,12 +29,12 @@ from lineage.codec import (
     relationship_rows,
     schema_row,
 )
-from lineage.errors import CorruptStoreError
+from lineage.errors import CorruptStoreError, StoreError
 from lineage.settings import StoreSettings
 from lineage.stores.background import BackgroundSealer
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
-from lineage.stores.journal import Journal, lost_in, segment_paths
+from lineage.stores.journal import Journal, lost_in, read_segment, segment_paths, state_of
 from lineage.stores.manifest import JOURNAL
 from lineage.stores.reading import StoreReader
 
@@ -229,15 +230,19 @@ class LineageMetadataRepository:
         if reader.problems:
             raise CorruptStoreError("\n".join(reader.problems))
 
-    def seal(self) -> Sealed:
+    def seal(self, *, force: bool = False) -> Sealed:
         """Put all that is pending into Parquet parts, where other programs can read it.
+
+        Args:
+            force: End the segments that other hosts began in a shared folder, too. Do so only when
+                you know that their writers are gone: one that lives loses what it still writes.
 
         Raises:
             StoreError: The store cannot be written, or its lock was not free in time.
         """
         from lineage.stores.sealing import seal_store
 
-        return self._told(seal_store(self.base_path))
+        return self._told(seal_store(self.base_path, force=force))
 
     def compact(self) -> Compacted:
         """Merge the visible parts of each date into few; readers of this package stay exact.
@@ -260,6 +265,22 @@ class LineageMetadataRepository:
         from lineage.stores.garbage import collect_garbage
 
         return collect_garbage(self.base_path)
+
+    def waiting_segments(self) -> list[dict[str, Any]]:
+        """Describe the segments of the journal: whose each is, and whether its writer lives.
+
+        `state` is `live`, `dead` (the next seal adopts it) or `foreign` (of another host, whose
+        writer cannot be seen from here: `seal(force=True)` adopts it).
+        """
+        found = []
+        for path in segment_paths(self.journal.folder):
+            with suppress(OSError, StoreError):  # sealed meanwhile, or of a newer version
+                header = read_segment(path).header
+                writer = {name: header.get(name) for name in ("host", "process_id")}
+                began = from_micros(header.get("started_at"))
+                state = {"name": path.name, "state": state_of(path)}
+                found.append(state | writer | {"started_at": began})
+        return found
 
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.

@@ -109,6 +109,7 @@ class _Rules:
 
     only_due: bool
     least_bytes: int
+    force: bool
     now: datetime
     until: float
 
@@ -141,6 +142,7 @@ def seal_store(
     *,
     only_due: bool = False,
     least_bytes: int = 0,
+    force: bool = False,
     now: datetime | None = None,
     wait_s: float | None = None,
     work_s: float = inf,
@@ -154,6 +156,7 @@ def seal_store(
             has 64 parts already, is not over for an hour, and waits with less than 50,000 rows.
         least_bytes: Seal about so many bytes of segments, or none when no more are due, so that
             others may have the lock; all of them when 0.
+        force: Adopt segments of other hosts too, since their writers are known to be gone.
         now: The time it is.
         wait_s: Most seconds to wait for the store's lock; half a minute when None.
         work_s: Seconds after which no further batch is begun.
@@ -168,7 +171,7 @@ def seal_store(
     try:
         with locked(store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
             rules = _Rules(
-                only_due, least_bytes, now or datetime.now(UTC), time.monotonic() + work_s
+                only_due, least_bytes, force, now or datetime.now(UTC), time.monotonic() + work_s
             )
             _seal_locked(store, done, rules, step)
     except OSError as error:
@@ -270,7 +273,8 @@ def _seal_locked(store: Path, done: Sealed, rules: _Rules, step: Callable[[str],
             done.segments_left += sum(map(len, batches[number:]))
             return
         with ExitStack() as adopted:
-            read = [_read(path, manifest, adopted, done) for path in batch]
+            dead = {path for path in batch if adopted.enter_context(adopt(path, force=rules.force))}
+            read = [_read(path, manifest, done, is_dead=path in dead) for path in batch]
             pending = [segment for segment in read if segment is not None]
             if rules.only_due:
                 pending = [segment for segment in pending if segment.is_dead]
@@ -283,7 +287,7 @@ def _candidates(store: Path, manifest: Manifest, done: Sealed, rules: _Rules) ->
     paths = segment_paths(store / JOURNAL)
     if not rules.only_due:
         return paths
-    dead = [path for path in paths if is_adoptable(path)]
+    dead = [path for path in paths if is_adoptable(path, force=rules.force)]
     done.segments_live = len(paths) - len(dead)
     if _can_wait(dead, manifest, rules.now):
         done.segments_left += len(dead)
@@ -329,8 +333,7 @@ def _batches(paths: list[Path]) -> Iterator[list[Path]]:
         yield group
 
 
-def _read(path: Path, manifest: Manifest, adopted: ExitStack, done: Sealed) -> _Pending | None:
-    is_dead = adopted.enter_context(adopt(path))
+def _read(path: Path, manifest: Manifest, done: Sealed, *, is_dead: bool) -> _Pending | None:
     start = manifest.sealed.get(path.name, 0)
     try:
         data = read_segment(path, start)
