@@ -38,6 +38,7 @@ from lineage.layers import (
     variables,
 )
 from lineage.redact import redact_text
+from lineage.settings import Durability  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -98,6 +99,26 @@ class LineageConfig(BaseSettings):
     enable_persistence: Annotated[
         _Flag, Field(description="Whether records go to the store; if not, they stay in memory.")
     ] = True
+    durability: Annotated[
+        Durability,
+        Field(
+            description="What a record survives once its call has returned: buffered (nothing), "
+            "process (a kill), power (a power cut)."
+        ),
+        _Allowed("buffered, process or power"),
+    ] = "process"
+    background_sealing: Annotated[
+        _Flag,
+        Field(description="Whether another process seals, while this one runs, what is full."),
+    ] = True
+    max_journal_bytes: Annotated[
+        int,
+        Field(
+            ge=16 << 20,
+            description="Bytes that may wait to be sealed; beyond it operations are refused.",
+        ),
+        _Allowed("a whole number of at least 16,777,216"),
+    ] = 4 << 30
     track_repository_operations: Annotated[
         _Flag, Field(description="Whether methods of repositories are tracked.")
     ] = True

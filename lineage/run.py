@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from lineage import codec, links
 from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
-from lineage.settings import TrackerSettings
+from lineage.settings import StoreSettings, TrackerSettings
 from lineage.stores.base import open_store
 from lineage.stores.records import RUN, Definition, process_header
 from lineage.tracker import (
@@ -53,7 +53,12 @@ def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTrack
 def tracker_from(config: LineageConfig) -> LineageTracker:
     """Make the tracker that a configuration describes."""
     in_memory = not config.enable_persistence or config.store_url.startswith("memory:")
-    store = None if in_memory else open_store(config.store_url)
+    kept = StoreSettings(
+        durability=config.durability,
+        background_sealing=config.background_sealing,
+        max_journal_bytes=config.max_journal_bytes,
+    )
+    store = None if in_memory else open_store(config.store_url, kept)
     types = config.enabled_operation_types
     return LineageTracker(
         store,

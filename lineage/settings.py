@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Durability: TypeAlias = Literal["buffered", "process", "power"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """How a store keeps what is recorded.
+
+    Args:
+        durability: What a record survives once the call that made it has returned. `buffered`:
+            nothing, what is in memory may be lost; `process`: the death of the process; `power`:
+            a power cut.
+        background_sealing: Start a process that seals, while this one runs, what is full.
+        max_journal_bytes: How much may wait to be sealed; at the limit operations are refused and
+            counted as lost.
+    """
+
+    durability: Durability = "process"
+    background_sealing: bool = True
+    max_journal_bytes: int = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)

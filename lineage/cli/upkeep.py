@@ -1,10 +1,10 @@
-"""The store itself: seal, doctor."""
+"""The store itself: seal, adopt, compact, gc, doctor."""
 
 from __future__ import annotations
 
 import os
 from platform import python_version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lineage.stores.base import Store
+
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Adopt segments of other hosts.", show_default=False)
+]
 
 _PACKAGES = (
     "track-lineage",
@@ -37,6 +41,9 @@ _PACKAGES = (
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app)(seal)
+    command(app)(adopt)
+    command(app)(compact)
+    command(app)(gc)
     command(app)(doctor)
 
 
@@ -54,6 +61,70 @@ def seal(session: Session) -> None:
     rows = [(kind, count) for kind, count in data["rows"].items() if count]
     table = Table(("kind", "rows"), rows, empty="nothing was pending", right=frozenset({"rows"}))
     session.show(data, table)
+
+
+def adopt(session: Session, force: ForceOption = False) -> None:
+    """Seal what ended programs left; with --force, what those of other hosts left, too.
+
+    In a folder that several hosts share, one host cannot see whether the writer of another lives.
+    Force it only when that is gone: a writer that lives loses what it still writes.
+    """
+    store = session.open()
+    if not hasattr(store, "waiting_segments"):
+        session.show({}, "this store has no journal\n")
+        return
+    with session.working("sealing") as bar:
+        show_progress(store, bar.counting("sealing", "steps"))
+        store.seal(force=force)  # type: ignore[attr-defined]  # a folder's store
+    session.warn_of(store)
+    found = [each for each in store.waiting_segments() if each["state"] != "dead"]
+    rows = [tuple(str(value) for value in each.values()) for each in found]
+    columns = ("segment", "writer", "host", "process", "since")
+    session.show(json_default(found), Table(columns, rows, empty="no segment waits"))
+    if any(each["state"] == "foreign" for each in found):
+        note("some are of other hosts; when their writers are gone, run: lineage adopt --force")
+        raise typer.Exit(FINDING)
+
+
+def compact(session: Session) -> None:
+    """Merge the Parquet files of each date into few.
+
+    Programs that read the Parquet folders themselves should not run meanwhile: they may count rows
+    twice. This command and the library stay exact.
+    """
+    store = session.open()
+    if not hasattr(store, "compact"):
+        session.show({}, "this store has nothing to compact\n")
+        return
+    note("note: until this ends, programs that read the Parquet folders may count rows twice")
+    with session.working("compacting"):
+        done = store.compact()
+    for problem in done.problems:
+        note(f"warning: {problem}")
+    rows = [
+        ("parts", done.parts_before, done.parts_after),
+        ("bytes", done.bytes_before, done.bytes_after),
+    ]
+    right = frozenset({"before", "after"})
+    session.show(json_default(done), Table(("what", "before", "after"), rows, right=right))
+    if done.problems:
+        raise typer.Exit(FINDING)
+
+
+def gc(session: Session) -> None:
+    """Remove files that killed programs left in the store and nothing refers to."""
+    store = session.open()
+    if not hasattr(store, "collect_garbage"):
+        session.show({}, "this store keeps no files\n")
+        return
+    with session.working("looking for garbage"):
+        done = store.collect_garbage()
+    rows = [
+        *((name, "removed") for name in done.files),
+        *((name, "set aside for an hour") for name in done.aside),
+        *((name, "none of ours, left") for name in done.foreign),
+    ]
+    session.show(json_default(done), Table(("file", "what"), rows, empty="no garbage"))
 
 
 def doctor(session: Session) -> None:
@@ -93,7 +164,15 @@ def _facts(store: Store, folder: Path | None) -> dict[str, Any]:
     facts["is_writable"] = os.access(folder, os.W_OK | os.X_OK)
     stats: dict[str, Any] = store.get_storage_stats()  # type: ignore[attr-defined]  # a folder's store
     facts |= {name: value for name, value in stats.items() if not name.endswith("_path")}
-    facts["adoptable_segments"] = _adoptable(folder)
+    segments = store.waiting_segments()  # type: ignore[attr-defined]  # a folder's store
+    states = [each["state"] for each in segments]
+    facts["adoptable_segments"] = states.count("dead")
+    facts["live_segments"] = states.count("live")
+    facts["foreign_segments"] = [
+        f"{each['name']} of process {each['process_id']} on {each['host']}"
+        for each in segments
+        if each["state"] == "foreign"
+    ]
     return facts
 
 
@@ -108,21 +187,13 @@ def _findings(store: Store, facts: dict[str, Any]) -> list[str]:
     if facts.get("adoptable_segments"):
         count = facts["adoptable_segments"]
         found.append(f"{count} segments of ended programs are not in Parquet; run: lineage seal")
+    found += [
+        f"segment {text} is not adopted; when it is gone, run: lineage adopt --force"
+        for text in facts.get("foreign_segments", ())
+    ]
     try:
         if hasattr(store, "check"):
             store.check()
     except CorruptStoreError as error:
         found += str(error).splitlines()
     return found
-
-
-def _adoptable(folder: Path) -> int:
-    """Count the segments whose writer is gone, and which hold something."""
-    from lineage.stores.journal import adopt, segment_paths
-    from lineage.stores.manifest import JOURNAL
-
-    count = 0
-    for path in segment_paths(folder / JOURNAL):
-        with adopt(path) as is_dead:
-            count += is_dead
-    return count

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from lineage.settings import StoreSettings
     from lineage.stores.records import Definition, Tables
 
 KINDS = ("operations", "nodes", "relationships", "schemas", "runs")
@@ -118,14 +119,19 @@ class RecordJournal(Protocol):
         """Let go of the segment."""
 
 
-def open_store(url: str | Path) -> Store:
+def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
     """Open the store at a path or a URL.
 
     A plain path, `file://` and `parquet://` are a folder of Parquet files, `memory://` is a new
     store in memory; other schemes are those of the entry points in the group `lineage.stores`.
 
+    Args:
+        url: The path or the URL.
+        settings: How it keeps what is recorded; its method `configure` takes them.
+
     Raises:
-        StoreError: Nothing is known of the URL's scheme.
+        StoreError: Nothing is known of the URL's scheme, or the store cannot promise what the
+            settings ask for.
 
     >>> type(open_store("memory://")).__name__
     'MemoryStore'
@@ -142,6 +148,16 @@ def open_store(url: str | Path) -> Store:
             f"another package can add one by an entry point in the group {GROUP!r}"
         )
     store: Store = point.load()(text)
+    configure = getattr(store, "configure", None)
+    if settings is None:
+        return store
+    if configure is not None:
+        configure(settings)
+    elif settings.durability == "power":
+        raise StoreError(
+            f"{redact_text(text)!r} cannot promise that records survive a power cut; choose the "
+            "durability 'process', or a store in a folder"
+        )
     return store
 
 

@@ -32,6 +32,18 @@ def write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def sync_file(path: Path) -> None:
+    """Write a file's content to the disk; one that is gone has nothing to write."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def rename_durably(source: Path, target: Path) -> None:
     """Rename within one file system, and sync the folder that gains the name."""
     source.replace(target)

@@ -1,7 +1,8 @@
 """The journal: each process appends its records to segment files of its own.
 
 A writer holds an exclusive `flock` on its segment for as long as its descriptor is open. Whoever
-gets that lock knows that the writer is gone, and may adopt the segment.
+gets that lock knows that the writer is gone, and may adopt the segment; where the lock of another
+host may not be seen, only a segment of this host.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import fcntl
 import logging
 import os
 import secrets
-import socket
 import threading
 import time
 import weakref
@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lineage.errors import CorruptStoreError, DeletedError, StoreError
+from lineage.stores.durable import make_folder, sync_file, sync_folder
+from lineage.stores.hosts import identity, is_ours
+from lineage.stores.levels import OPENERS
 from lineage.stores.records import (
     FORMAT_VERSION,
     HEADER,
@@ -31,7 +34,7 @@ from lineage.stores.records import (
     encode,
     process_header,
 )
-from lineage.stores.segments import MARK, Segment, can_map, open_segment
+from lineage.stores.segments import MARK, Segment, can_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,11 +43,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("lineage")
 
 SUFFIX = ".seg"
+LIVE, DEAD, FOREIGN = "live", "dead", "foreign"
 ATTEMPTS = 6
 """How often a record is tried in a new segment, when other threads fill them as fast."""
 _MOST_READERS = 16
+_ROOM_WAIT_S = 0.2
+_ROOM_LOOK_S = 0.01
+_REFUSED_S = 1.0
 _ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
 _PREFIX_SIZE = len(MARK) + 8
+_HEADER_BYTES = 4096  # a header is shorter
 _BLOCK = 64 << 10
 _ZEROS = bytes(_BLOCK)
 _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
@@ -57,6 +65,9 @@ class Journal:
         folder: Where the segments lie; made when the first one is.
         segment_bytes: Size at which a segment is full.
         on_full: Called, on the thread that wrote, after a segment became full.
+        durability: `buffered`, `process` or `power`: what a record survives once it is appended.
+        max_bytes: How large the folder's segments may be together, those of other processes
+            too. At the limit records are refused until something has been sealed.
     """
 
     def __init__(
@@ -65,15 +76,23 @@ class Journal:
         *,
         segment_bytes: int = 2 << 20,
         on_full: Callable[[], None] | None = None,
+        durability: str = "process",
+        max_bytes: int | None = None,
     ) -> None:
         self.folder = folder
         self.segment: Segment | None = None
         self._needed = 0
         self._deleted: Path | None = None
         self._segment_bytes = segment_bytes
-        self._on_full = on_full
+        self.on_full = on_full
+        self.durability = durability
+        self.max_bytes = max_bytes
+        self._refused_until = 0.0
+        self._unsynced: set[Path] = set()
+        self._has_new_names = False
         self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
         self._has_missed = False
+        self._most_readers = self._most_unsynced = _MOST_READERS
         self._new_locks()
         # Both are remembered, or import something when they are first called: not within a call.
         can_map(folder)
@@ -122,10 +141,40 @@ class Journal:
         return segment
 
     def sync(self) -> None:
-        """Return when the disk has all that was appended."""
-        segment = self.segment
-        if segment is not None:
-            segment.sync()
+        """Return when the disk has all that was appended, in full segments too.
+
+        Raises:
+            StoreError: The disk could not take it. The journal goes on in another segment; what is
+                not on the disk is written anew by the next seal.
+        """
+        with self._lock:
+            segment, paths = self.segment, sorted(self._unsynced)
+            has_new_names, self._has_new_names = self._has_new_names, False
+        try:
+            if segment is not None:
+                segment.sync()
+            for path in paths:
+                sync_file(path)
+            if has_new_names:
+                self._sync_names()
+        except OSError as error:
+            self._has_new_names = has_new_names
+            if segment is not None:
+                self.retire(segment, 0)
+            raise StoreError(
+                f"what was recorded in {self.folder} may not be on its disk: {error}; check the "
+                "disk, then run: lineage seal"
+            ) from error
+        with self._lock:
+            self._unsynced.difference_update(paths)
+            if self.segment is not None:
+                self._unsynced.add(self.segment.path)
+
+    def _sync_names(self) -> None:
+        sync_folder(self.folder)
+        for above in self.folder.parents[:2]:
+            with suppress(PermissionError):  # one that may not be read was not made by us
+                sync_folder(above)
 
     def retire(self, segment: Segment, needed: int) -> None:
         """Write no more to a segment: it had no room for so many bytes, or is broken when 0."""
@@ -136,12 +185,8 @@ class Journal:
             self.segment = None
             if segment.is_deleted():
                 self._deleted = segment.path  # told when the journal is closed
-        if needed and self._on_full is not None:
-            try:
-                self._on_full()
-            except Exception:
-                # Not to the writer: its record is written, and must not be written again.
-                logger.exception("sealing a full journal segment failed")
+        if needed:
+            self._tell_full()
 
     def take(self) -> Tables | None:
         """Give the rows appended since the last call, by kind, in column order.
@@ -150,6 +195,9 @@ class Journal:
         """
         taken: Tables = {}
         with self._taking:
+            current = self.segment
+            if current is not None:
+                current.flush()
             for known in list(self._readers):
                 reader, segment = known
                 is_done = segment() is None  # asked first: nobody is left who could write to it
@@ -177,12 +225,15 @@ class Journal:
 
         Raises:
             DeletedError: Someone has deleted a segment, and with it what it held.
+            StoreError: What waited in memory could not be written.
         """
         with self._lock:
             segment, self.segment = self.segment, None
             deleted, self._deleted = self._deleted, None
-        if segment is not None and segment.is_deleted():
-            deleted = segment.path
+        if segment is not None:
+            segment.flush()
+            if segment.is_deleted():
+                deleted = segment.path
         if deleted is not None:
             raise DeletedError(
                 f"{deleted} was deleted while it was written; the operations in it are lost"
@@ -192,8 +243,9 @@ class Journal:
         name = f"{time.time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
         path, hidden = self.folder / f"{name}{SUFFIX}", self.folder / f".{name}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        self._check_room()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             fd = os.open(hidden, flags, 0o644)
         except OSError as error:
             raise StoreError(
@@ -202,21 +254,66 @@ class Journal:
             ) from error
         least = 2 * self._needed + _ROOM if self._needed else 0
         size, self._needed = max(self._segment_bytes, least), 0
-        segment = open_segment(path, fd, size, self.retire)
+        segment = OPENERS[self.durability](path, fd, size, self.retire)
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            segment.append(encode((HEADER, FORMAT_VERSION, process_header())))
+            header = process_header() | identity()
+            segment.append(encode((HEADER, FORMAT_VERSION, header)))
+            segment.flush()
             hidden.rename(path)
+            if self.durability == "power":
+                sync_folder(self.folder)
         except (OSError, StoreError) as error:
             with suppress(OSError):  # the first error is the one to tell
                 hidden.unlink()
             raise StoreError(f"cannot start journal segment {path}: {error}") from error
         with self._taking:
-            if len(self._readers) > _MOST_READERS:
+            if len(self._readers) > self._most_readers:
                 self._forget_sealed()
+                self._most_readers = max(_MOST_READERS, 2 * len(self._readers))
             self._readers.append((SegmentReader(path), weakref.ref(segment)))
+        if len(self._unsynced) > self._most_unsynced:
+            self._unsynced = {known for known in self._unsynced if known.exists()}
+            self._most_unsynced = max(_MOST_READERS, 2 * len(self._unsynced))
+        self._unsynced.add(path)
+        self._has_new_names = True
         return segment
+
+    def _check_room(self) -> None:
+        """Let the writer wait for the sealer at the limit, and refuse it when that is late."""
+        if self.max_bytes is None:
+            return
+        deadline = time.monotonic() + _ROOM_WAIT_S
+        is_refused = time.monotonic() < self._refused_until  # it was looked at a moment ago
+        while (
+            is_refused
+            or journal_bytes(self.folder, enough=self.max_bytes, typical=self._segment_bytes)
+            >= self.max_bytes
+        ):
+            if is_refused or time.monotonic() >= deadline:
+                if not is_refused:
+                    self._refused_until = time.monotonic() + _REFUSED_S
+                raise StoreError(
+                    f"{self.max_bytes:,} bytes in the journal {self.folder} are not sealed, and "
+                    "max_journal_bytes allows no more; run: lineage seal"
+                )
+            self._tell_full()
+            time.sleep(_ROOM_LOOK_S)
+
+    def _tell_full(self) -> None:
+        if self.on_full is not None:
+            try:
+                self.on_full()
+            except Exception:
+                # Not to the writer: its record is written, and must not be written again.
+                logger.exception("sealing a full journal segment failed")
+
+    def _make_folder(self) -> None:
+        if self.durability == "power":
+            make_folder(self.folder)
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
 
 
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()
@@ -226,6 +323,7 @@ def _after_fork_in_child() -> None:
     for journal in list(_journals):
         journal._new_locks()
         journal._readers, journal._has_missed = [], True
+        journal._unsynced = set()
         segment, journal.segment, journal._deleted = journal.segment, None, None
         if segment is not None:
             segment.abandon()
@@ -252,6 +350,28 @@ class SegmentData:
 def segment_paths(folder: Path) -> list[Path]:
     """List the segments of a journal, oldest first."""
     return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def journal_bytes(folder: Path, *, enough: int = 0, typical: int = 0) -> int:
+    """Add up the sizes of the segments of a journal.
+
+    Their sizes are not asked for one by one when as many of a typical size are not enough.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name.endswith(SUFFIX)]
+    except OSError:
+        return 0
+    if len(found) * typical < enough:
+        return len(found) * typical
+    return sum(map(_size, found))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:  # sealed since it was listed
+        return 0
 
 
 def read_segment(path: Path, start: int = 0) -> SegmentData:
@@ -356,35 +476,62 @@ def _frames(data: bytes) -> Iterator[tuple[int, memoryview, int]]:
 
 
 @contextmanager
-def adopt(path: Path) -> Iterator[bool]:
+def adopt(path: Path, *, force: bool = False) -> Iterator[bool]:
     """Hold a segment's lock, if its writer is gone: yields whether it is.
 
-    Only a writer of this host can be known to be gone, since other hosts' locks may not be seen.
+    Args:
+        path: The segment.
+        force: Take one of another host too, whose lock may not be seen here, when nobody here
+            holds it.
     """
+    state, fd = _look(path)
+    try:
+        yield state == DEAD or (force and state == FOREIGN)
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def is_adoptable(path: Path, *, force: bool = False) -> bool:
+    """Tell whether a segment's writer is gone."""
+    with adopt(path, force=force) as is_dead:
+        return is_dead
+
+
+def state_of(path: Path) -> str:
+    """Say of a segment's writer that it is `live`, `dead`, or of another host (`foreign`)."""
+    state, fd = _look(path)
+    if fd >= 0:
+        os.close(fd)
+    return state
+
+
+def _look(path: Path) -> tuple[str, int]:
+    """Give the state of a segment's writer, and a descriptor with its lock unless it lives."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        yield _lock_of_the_dead(fd, path)
-    finally:
-        os.close(fd)
-
-
-def _lock_of_the_dead(fd: int, path: Path) -> bool:
+    except OSError:
+        return LIVE, -1
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_ino != path.stat().st_ino:
-            return False
-    except OSError:
-        return False
-    header = next(_frames(path.read_bytes()[:4096]), None)
+        if os.fstat(fd).st_ino == path.stat().st_ino:
+            return _state(fd, path.parent), fd
+    except OSError:  # it is locked, or gone, or cannot be locked at all
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return LIVE, -1
+
+
+def _state(fd: int, folder: Path) -> str:
+    frame = next(_frames(os.pread(fd, _HEADER_BYTES, 0)), None)
     decoder = RecordDecoder()
-    if header is not None:
+    if frame is not None:
         with suppress(ValueError, KeyError, TypeError, msgspec.DecodeError):
             try:
-                decoder.feed(header[1])
+                decoder.feed(frame[1])
             except CorruptStoreError:  # its end is for a version that can read it
-                return False
-    return decoder.header.get("host") in (None, socket.gethostname())
+                return LIVE
+    return DEAD if is_ours(decoder.header, folder) else FOREIGN

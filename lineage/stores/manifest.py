@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 FOLDER = "_manifest"
 JOURNAL = "_journal"
+ASIDE = "_removed"
 LOCK_WAIT_S = 60.0
 
 _held: set[int] = set()
@@ -57,8 +58,9 @@ class Manifest(msgspec.Struct, frozen=True):
     """A generation of the store.
 
     `sealed` gives, for each segment, the offset up to which its records are in parts. `removed`
-    are files that are no parts any more and may still have to be deleted. `lost` counts,
-    by segment, the operations that its writer could not record.
+    are files that are no parts any more and may still have to be deleted; `superseded` are those
+    whose rows are in another part, to be set aside for who still reads them. `lost` counts, by
+    segment, the operations that its writer could not record.
     """
 
     generation: int = 0
@@ -67,6 +69,7 @@ class Manifest(msgspec.Struct, frozen=True):
     removed: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
     lost: dict[str, int] = msgspec.field(default_factory=dict)
+    superseded: tuple[str, ...] = ()
 
     def advance(
         self,
@@ -75,14 +78,16 @@ class Manifest(msgspec.Struct, frozen=True):
         sealed: Mapping[str, int] | None = None,
         removed: Iterable[str] | None = None,
         lost: Mapping[str, int] | None = None,
+        superseded: Iterable[str] = (),
     ) -> Manifest:
-        """Give the next generation; what is not named stays."""
+        """Give the next generation; what is not named stays, but for what was superseded."""
         return Manifest(
             self.generation + 1,
             self.parts if parts is None else tuple(parts),
             self.sealed if sealed is None else dict(sealed),
             self.removed if removed is None else tuple(removed),
             lost=self.lost | dict(lost or {}),
+            superseded=tuple(superseded),
         )
 
 
@@ -131,6 +136,11 @@ def decode_manifest(data: bytes, path: Path) -> Manifest:
         return msgspec.json.decode(envelope.content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptStoreError(f"{path} is damaged: {error}") from error
+
+
+def aside(part: Part) -> Part:
+    """Give a part as it is once its file has been set aside."""
+    return msgspec.structs.replace(part, path=f"{ASIDE}/{part.path.rpartition('/')[2]}")
 
 
 def read_bytes(path: Path) -> bytes | None:

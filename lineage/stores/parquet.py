@@ -11,6 +11,7 @@ _staging/    parts that are being written
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import monotonic
@@ -30,9 +31,11 @@ from lineage.codec import (
 )
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.redact import redact_row
+from lineage.settings import StoreSettings
+from lineage.stores.background import BackgroundSealer
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
-from lineage.stores.journal import Journal, lost_in, segment_paths
+from lineage.stores.journal import Journal, lost_in, read_segment, segment_paths, state_of
 from lineage.stores.manifest import JOURNAL
 from lineage.stores.reading import StoreReader
 
@@ -42,8 +45,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.core import DataOperation, LineageNode
+    from lineage.stores.compaction import Compacted
+    from lineage.stores.garbage import Collected
     from lineage.stores.retention import Cleaned
     from lineage.stores.sealing import Sealed
+
+_DEFAULT = StoreSettings()
 
 
 def open_parquet(url: str) -> LineageMetadataRepository:
@@ -60,7 +67,7 @@ class LineageMetadataRepository:
     Args:
         base_path: The store's folder.
         segment_bytes: Size at which a segment of the journal is full.
-        on_full: Called after one became full, on the thread that wrote; a place to start `seal`.
+        settings: What a saved record survives, and when it is sealed.
 
     >>> import tempfile
     >>> from lineage.core import DataOperation, DataSource
@@ -76,14 +83,20 @@ class LineageMetadataRepository:
         base_path: str | os.PathLike[str],
         *,
         segment_bytes: int = 2 << 20,
-        on_full: Callable[[], None] | None = None,
+        settings: StoreSettings = _DEFAULT,
     ) -> None:
         self.base_path = Path(base_path).absolute()  # the program may change its directory
-        self.journal = Journal(
-            self.base_path / JOURNAL, segment_bytes=segment_bytes, on_full=on_full
-        )
+        self._sealer = BackgroundSealer(self.base_path, segment_bytes=segment_bytes)
+        self.journal = Journal(self.base_path / JOURNAL, segment_bytes=segment_bytes)
+        self.configure(settings)
         self._reader = StoreReader(self.base_path)
         self._written_schemas: tuple[object, set[str]] = (None, set())
+
+    def configure(self, settings: StoreSettings) -> None:
+        """Keep from now on what is recorded as the settings say."""
+        self.journal.durability = settings.durability
+        self.journal.max_bytes = settings.max_journal_bytes
+        self.journal.on_full = self._sealer.on_full if settings.background_sealing else None
 
     @property
     def problems(self) -> list[str]:
@@ -228,15 +241,57 @@ class LineageMetadataRepository:
         if reader.problems:
             raise CorruptStoreError("\n".join(reader.problems))
 
-    def seal(self) -> Sealed:
+    def seal(self, *, force: bool = False) -> Sealed:
         """Put all that is pending into Parquet parts, where other programs can read it.
+
+        Args:
+            force: End the segments that other hosts began in a shared folder, too. Do so only when
+                you know that their writers are gone: one that lives loses what it still writes.
 
         Raises:
             StoreError: The store cannot be written, or its lock was not free in time.
         """
         from lineage.stores.sealing import seal_store
 
-        return self._told(seal_store(self.base_path, progress=self.progress))
+        return self._told(seal_store(self.base_path, force=force, progress=self.progress))
+
+    def compact(self) -> Compacted:
+        """Merge the visible parts of each date into few; readers of this package stay exact.
+
+        A program that reads the Parquet folders itself may meanwhile count rows twice.
+
+        Raises:
+            StoreError: The store cannot be written, or its lock was not free in time.
+        """
+        from lineage.stores.compaction import compact_store
+
+        return compact_store(self.base_path)
+
+    def collect_garbage(self) -> Collected:
+        """Remove files that killed processes left and nothing refers to.
+
+        Raises:
+            StoreError: The store cannot be written, or its lock was not free in time.
+        """
+        from lineage.stores.garbage import collect_garbage
+
+        return collect_garbage(self.base_path)
+
+    def waiting_segments(self) -> list[dict[str, Any]]:
+        """Describe the segments of the journal: whose each is, and whether its writer lives.
+
+        `state` is `live`, `dead` (the next seal adopts it) or `foreign` (of another host, whose
+        writer cannot be seen from here: `seal(force=True)` adopts it).
+        """
+        found = []
+        for path in segment_paths(self.journal.folder):
+            with suppress(OSError, StoreError):  # sealed meanwhile, or of a newer version
+                header = read_segment(path).header
+                writer = {name: header.get(name) for name in ("host", "process_id")}
+                began = from_micros(header.get("started_at"))
+                state = {"name": path.name, "state": state_of(path)}
+                found.append(state | writer | {"started_at": began})
+        return found
 
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.

@@ -36,12 +36,16 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, EOFError)
 
 
 class Seal(msgspec.Struct, frozen=True):
-    """What one seal put into parts: how many of them, and up to where of which segments."""
+    """What one seal put into parts: how many of them, and up to where of which segments.
+
+    A compaction reads no segment: it names the parts that it `replaces`.
+    """
 
     seal_id: str
     generation: int
     parts: int
     sealed: dict[str, int]
+    replaces: tuple[str, ...] = ()
 
 
 def part_folder(kind: str, day: str) -> str:
@@ -147,6 +151,7 @@ def rebuild(store: Path, segments: Collection[str]) -> tuple[Manifest, list[Corr
     sealed: dict[str, int] = {}
     generation = 0
     unfinished: list[str] = []
+    replaced: set[str] = set()
     for members in found.values():
         seal = members[0][1]
         live = {name: end for name, end in seal.sealed.items() if name in segments}
@@ -156,7 +161,19 @@ def rebuild(store: Path, segments: Collection[str]) -> tuple[Manifest, list[Corr
         generation = max(generation, seal.generation)
         parts += [part for part, _ in members]
         sealed |= {name: max(end, sealed.get(name, 0)) for name, end in live.items()}
-    return Manifest(generation, tuple(parts), sealed, tuple(unfinished)), damaged
+        replaced |= set(seal.replaces)
+    kept = tuple(part for part in parts if part.path not in replaced)
+    old = tuple(part.path for part in parts if part.path in replaced)
+    return Manifest(generation, kept, sealed, tuple(unfinished), superseded=old), damaged
+
+
+def read_seal(store: Path, kind: str, file: Path) -> Seal:
+    """Read from a part's footer which seal made it.
+
+    Raises:
+        CorruptStoreError: The file is damaged, or none of ours.
+    """
+    return _read_footer(store, kind, file)[1]
 
 
 def _encode(kind: str, table: pa.Table, seal: Seal) -> bytes:

@@ -18,6 +18,7 @@ from lineage.stores.journal import SegmentReader, segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
     Manifest,
+    aside,
     decode_manifest,
     locked,
     manifest_path,
@@ -97,14 +98,23 @@ class StoreReader:
 
         if not overlaps(part, where):
             return
-        try:
-            self._verify(part)
-            for table in scan_part(self.store, part, where):
-                if table.num_rows:
-                    yield table
-        except CorruptStoreError as error:
-            if part in self._read_manifest()[1].parts:  # else a cleanup removed it meanwhile
-                self.note(str(error))
+        problem = None
+        for place in (part, aside(part)):  # a compaction sets it aside
+            has_begun = False
+            try:
+                self._verify(place)
+                for table in scan_part(self.store, place, where):
+                    has_begun = True
+                    if table.num_rows:
+                        yield table
+            except CorruptStoreError as error:
+                problem = problem or error
+            else:
+                return
+            if has_begun or (self.store / place.path).exists():
+                break
+        if part in self._read_manifest()[1].parts:  # else a cleanup removed it meanwhile
+            self.note(str(problem))
 
     def _verify(self, part: Part) -> None:
         from lineage.stores.parts import verify_part

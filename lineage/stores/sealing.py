@@ -16,6 +16,7 @@ readers take the records from the journal, from 4 on from the parts.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -41,8 +42,9 @@ from lineage.stores.durable import (
     sync_folder,
     write_durably,
 )
-from lineage.stores.journal import adopt, read_segment, segment_paths
+from lineage.stores.journal import adopt, is_adoptable, read_segment, segment_paths
 from lineage.stores.manifest import (
+    ASIDE,
     JOURNAL,
     LOCK_WAIT_S,
     Manifest,
@@ -67,8 +69,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("lineage")
 
 STAGING = "_staging"
+ASIDE_S = 3_600.0
+"""How long a part that was set aside is kept for readers that began before."""
 MANY_PARTS = 64
 MANY_ROWS = 50_000
+_LEAST_ROW_BYTES = 40
 BATCH_BYTES = 32 << 20
 
 _MERGE = {
@@ -83,16 +88,28 @@ _DAY_IS_OVER = timedelta(days=1, hours=1)
 class Sealed:
     """What a seal did: rows written per kind, parts made, segments deleted or set aside.
 
-    `left` are the segments of dead writers that wait because their date has many parts already;
-    `damaged_bytes` is what could not be read as records; `problems` say what went wrong.
+    `segments_left` are those of dead writers that wait, because their date has many parts
+    already; `segments_live` those whose writers live; `damaged_bytes` is what could
+    not be read as records; `problems` say what went wrong.
     """
 
     rows: Counter[str] = field(default_factory=Counter)
     parts: int = 0
     segments_removed: int = 0
     segments_left: int = 0
+    segments_live: int = 0
     damaged_bytes: int = 0
     problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What a seal is to take."""
+
+    only_due: bool
+    least_bytes: int
+    force: bool
+    now: datetime
 
 
 @dataclass(slots=True)
@@ -114,17 +131,19 @@ class _Pending:
         return {day for _, day in self.tables}
 
 
-def _no_step(_name: str) -> None:
-    return None
+def no_step(_name: str) -> None:
+    """Do nothing before a step."""
 
 
 def seal_store(
     store: Path,
     *,
     only_due: bool = False,
+    least_bytes: int = 0,
+    force: bool = False,
     now: datetime | None = None,
     wait_s: float | None = None,
-    step: Callable[[str], None] = _no_step,
+    step: Callable[[str], None] = no_step,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sealed:
     """Put the journal's records into parts.
@@ -133,6 +152,9 @@ def seal_store(
         store: The store's folder.
         only_due: Leave the segments of living writers alone, and those of dead ones whose date
             has 64 parts already, is not over for an hour, and waits with less than 50,000 rows.
+        least_bytes: Seal about so many bytes of segments, or none when no more are due, so that
+            others may have the lock; all of them when 0.
+        force: Adopt segments of other hosts too, since their writers are known to be gone.
         now: The time it is.
         wait_s: Most seconds to wait for the store's lock; half a minute when None.
         step: Called with the name of each step that is about to be done; for fault tests.
@@ -147,21 +169,8 @@ def seal_store(
         return done
     try:
         with locked(store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
-            manifest = recover(store, done, step)
-            tell = _counter(2 * len(segment_paths(store / JOURNAL)), progress)
-            for batch in _batches(store / JOURNAL):
-                with ExitStack() as adopted:
-                    read = []
-                    for path in batch:
-                        step("read segment")
-                        read.append(_read(path, manifest, adopted, done))
-                        tell(1)
-                    pending = [segment for segment in read if segment is not None]
-                    if only_due:
-                        pending = [segment for segment in pending if segment.is_dead]
-                        pending = _due(pending, manifest, now or datetime.now(UTC), done)
-                    manifest = _seal_batch(store, pending, manifest, done, step)
-                    tell(len(batch))
+            rules = _Rules(only_due, least_bytes, force, now or datetime.now(UTC))
+            _seal_locked(store, done, rules, step, progress)
     except OSError as error:
         raise unwritable(store, error) from error
     return done
@@ -186,7 +195,7 @@ def is_empty(store: Path) -> bool:
     return next(part_files(store), None) is None
 
 
-def recover(store: Path, done: Sealed, step: Callable[[str], None] = _no_step) -> Manifest:
+def recover(store: Path, done: Sealed, step: Callable[[str], None] = no_step) -> Manifest:
     """Finish or undo what a crashed seal left, and give the manifest; the caller has the lock.
 
     A manifest that is lost or damaged is rebuilt from the parts; a damaged one is kept aside.
@@ -197,7 +206,7 @@ def recover(store: Path, done: Sealed, step: Callable[[str], None] = _no_step) -
         known = {part.path for part in manifest.parts}
         new = [part for part in waiting.parts if part.path not in known]
         if all((store / part.path).exists() or _staged(store, part).exists() for part in new):
-            _publish(store, new, step)
+            publish(store, new, step)
             manifest = waiting
         else:
             for part in new:
@@ -207,7 +216,27 @@ def recover(store: Path, done: Sealed, step: Callable[[str], None] = _no_step) -
         for file in (store / STAGING).iterdir():
             file.unlink(missing_ok=True)
     delete_files(store, manifest.removed)
+    set_aside(store, manifest.superseded, step)
+    _delete_old(store / ASIDE)
     return manifest
+
+
+def set_aside(store: Path, paths: Iterable[str], step: Callable[[str], None] = no_step) -> None:
+    """Move parts to where plain readers do not look and those that began before still do."""
+    for path in paths:
+        step("set aside")
+        make_folder(store / ASIDE)
+        with suppress(FileNotFoundError):
+            rename_durably(store / path, store / ASIDE / PurePosixPath(path).name)
+        with suppress(OSError):  # the folder holds other files, or is gone already
+            (store / path).parent.rmdir()
+
+
+def _delete_old(folder: Path) -> None:
+    if folder.is_dir():
+        for file in folder.iterdir():
+            if time.time() - file.stat().st_ctime > ASIDE_S:
+                file.unlink(missing_ok=True)
 
 
 def delete_files(store: Path, paths: Iterable[str]) -> None:
@@ -245,11 +274,74 @@ def _next_manifest(store: Path, done: Sealed) -> Manifest | None:
         return None
 
 
-def _batches(journal: Path) -> Iterator[list[Path]]:
+def _seal_locked(
+    store: Path,
+    done: Sealed,
+    rules: _Rules,
+    step: Callable[[str], None],
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    manifest = recover(store, done, step)
+    candidates = _candidates(store, manifest, done, rules)
+    tell = _counter(2 * len(candidates), progress)
+    for batch in _batches(candidates):
+        with ExitStack() as adopted:
+            dead = {path for path in batch if adopted.enter_context(adopt(path, force=rules.force))}
+            read = []
+            for path in batch:
+                step("read segment")
+                read.append(_read(path, manifest, done, is_dead=path in dead))
+                tell(1)
+            pending = [segment for segment in read if segment is not None]
+            if rules.only_due:
+                pending = [segment for segment in pending if segment.is_dead]
+                pending = _due(pending, manifest, rules.now, done)
+            manifest = _seal_batch(store, pending, manifest, done, step)
+            tell(len(batch))
+
+
+def _candidates(store: Path, manifest: Manifest, done: Sealed, rules: _Rules) -> list[Path]:
+    """List the segments that are worth reading."""
+    paths = segment_paths(store / JOURNAL)
+    if not rules.only_due:
+        return paths
+    dead = [path for path in paths if is_adoptable(path, force=rules.force)]
+    done.segments_live = len(paths) - len(dead)
+    if _can_wait(dead, manifest, rules.now):
+        done.segments_left += len(dead)
+        return []
+    if not rules.least_bytes:
+        return dead
+    taken: list[Path] = []
+    size = 0
+    for path in dead:
+        taken.append(path)
+        size += path.stat().st_size
+        if size >= rules.least_bytes:
+            return taken
+    return taken if any(_is_over(_day_of(path), rules.now) for path in taken) else []
+
+
+def _can_wait(paths: list[Path], manifest: Manifest, now: datetime) -> bool:
+    """Tell from their sizes and names that they must wait, without reading all of them again."""
+    if sum(path.stat().st_size for path in paths) >= MANY_ROWS * _LEAST_ROW_BYTES:
+        return False
+    parts = Counter(part.date for part in manifest.parts if part.kind == "operations")
+    days = {_day_of(path) for path in paths}
+    return all(parts[day] >= MANY_PARTS and not _is_over(day, now) for day in days)
+
+
+def _day_of(path: Path) -> str:
+    """Give the date on which a segment was begun, which its name says."""
+    began, _, _ = path.name.partition("-")
+    return datetime.fromtimestamp(int(began) / 1e9, UTC).date().isoformat()
+
+
+def _batches(paths: list[Path]) -> Iterator[list[Path]]:
     """Yield groups of segments small enough to be decoded at once."""
     group: list[Path] = []
     size = 0
-    for path in segment_paths(journal):
+    for path in paths:
         group.append(path)
         size += path.stat().st_size
         if size >= BATCH_BYTES:
@@ -259,8 +351,7 @@ def _batches(journal: Path) -> Iterator[list[Path]]:
         yield group
 
 
-def _read(path: Path, manifest: Manifest, adopted: ExitStack, done: Sealed) -> _Pending | None:
-    is_dead = adopted.enter_context(adopt(path))
+def _read(path: Path, manifest: Manifest, done: Sealed, *, is_dead: bool) -> _Pending | None:
     start = manifest.sealed.get(path.name, 0)
     try:
         data = read_segment(path, start)
@@ -333,7 +424,7 @@ def _seal_batch(
         manifest = _next_generation(store, manifest, parts, sealed, lost)
         step("write next")
         write_durably(next_path(store), encode_manifest(manifest))
-        _publish(store, parts, step)
+        publish(store, parts, step)
         done.parts += len(parts)
     for segment in pending:
         if segment.is_dead:
@@ -350,11 +441,15 @@ def _merged(grown: list[_Pending]) -> dict[tuple[str, str], pa.Table]:
     for segment in grown:
         for place, table in segment.tables.items():
             groups[place].append(table)
-    merged = {place: pa.concat_tables(tables) for place, tables in groups.items()}
-    for (kind, day), table in merged.items():
-        if kind in _MERGE:
-            merged[kind, day] = table_from_tuples(kind, _MERGE[kind](rows_of(table)))
-    return merged
+    return {
+        (kind, day): merged(kind, pa.concat_tables(tables))
+        for (kind, day), tables in groups.items()
+    }
+
+
+def merged(kind: str, table: pa.Table) -> pa.Table:
+    """Give the rows of a kind with those merged that speak of the same thing."""
+    return table_from_tuples(kind, _MERGE[kind](rows_of(table))) if kind in _MERGE else table
 
 
 def _next_generation(
@@ -365,7 +460,8 @@ def _next_generation(
     return manifest.advance(parts=(*manifest.parts, *parts), sealed=ranges, removed=(), lost=lost)
 
 
-def _publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None:
+def publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None:
+    """Put staged parts in place and commit the next manifest; the caller has the lock."""
     for part in parts:
         step(f"publish {part.kind}")
         staged, target = _staged(store, part), store / part.path

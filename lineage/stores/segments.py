@@ -37,6 +37,16 @@ _MAPPABLE = frozenset(("ext2", "ext3", "ext4", "xfs", "tmpfs"))
 Retire: TypeAlias = "Callable[[Segment, int], None]"
 
 
+def framed(payload: bytes) -> bytes:
+    """Put a record into its frame."""
+    return encode((digest(payload), payload))
+
+
+def definition_payload(definition: Definition) -> bytes:
+    """Write a definition as a record."""
+    return encode((definition.tag, definition.number, *definition.fields))
+
+
 class Segment:
     """One append-only file, open for as long as anything refers to this object.
 
@@ -85,12 +95,15 @@ class Segment:
         Raises:
             StoreError: It could not be written here.
         """
-        self.write(encode((digest(payload), payload)))
+        self.write(framed(payload))
 
     def define(self, definition: Definition) -> None:
         """Write a definition, so that later records of this segment may refer to it."""
-        self.append(encode((definition.tag, definition.number, *definition.fields)))
+        self.append(definition_payload(definition))
         definition.token = self.token
+
+    def flush(self) -> None:
+        """Give the operating system what waits in memory: nothing does."""
 
     def is_deleted(self) -> bool:
         """Tell whether someone has removed the file, and with it what was written."""
@@ -132,7 +145,7 @@ class MappedSegment(Segment):
         Raises:
             StoreError: It does not fit; the segment is retired.
         """
-        frame = encode((digest(payload), payload))
+        frame = framed(payload)
         try:
             self.write(frame)
         except ValueError as error:
