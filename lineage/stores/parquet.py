@@ -180,7 +180,7 @@ class LineageMetadataRepository:
         lost = {path.name: lost_in(path) for path in segment_paths(folder)}
         files = [path.stat().st_size for path in segment_paths(folder)]
         return stats | {
-            "pending_operations": sum(len(tail.tables.get("operations", ())) for tail in tails),
+            "pending_operations": sum(tail.operations for tail in tails),
             "journal_path": str(folder),
             "journal_file_count": len(files),
             "journal_total_size": sum(files),

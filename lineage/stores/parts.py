@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lineage.codec import SCHEMA_VERSION, TABLES, to_micros
 from lineage.errors import CorruptStoreError
+from lineage.stores import columns
 from lineage.stores.base import KINDS
 from lineage.stores.durable import write_synced
 from lineage.stores.manifest import Manifest, Part
@@ -50,9 +52,12 @@ def part_folder(kind: str, day: str) -> str:
 
 
 def write_part(folder: Path, *, kind: str, day: str, table: pa.Table, seal: Seal) -> Part:
-    """Write a table as a new Parquet file in a folder, synced, and describe the part it will be."""
-    data = _encode(kind, table.sort_by("timestamp"), seal)
+    """Write a table as a new Parquet file in a folder, synced, and describe the part it will be.
+
+    Texts that repeat may be coded by a dictionary.
+    """
     times = pc.min_max(table["timestamp"].cast(pa.int64()))
+    data = _encode(kind, _by_time(table), seal)
     name = f"part-{uuid4().hex}.parquet"
     write_synced(folder / name, data)
     return Part(
@@ -66,6 +71,13 @@ def write_part(folder: Path, *, kind: str, day: str, table: pa.Table, seal: Seal
         date=day,
         segments=tuple(seal.sealed),
     )
+
+
+def _by_time(table: pa.Table) -> pa.Table:
+    times = columns.integers(table["timestamp"].combine_chunks(), 0)
+    if not table["timestamp"].null_count and bool((np.diff(times) >= 0).all()):
+        return table
+    return table.sort_by("timestamp")
 
 
 def verify_part(store: Path, part: Part) -> None:
@@ -160,21 +172,22 @@ def rebuild(store: Path, segments: Collection[str]) -> tuple[Manifest, list[Corr
 
 
 def _encode(kind: str, table: pa.Table, seal: Seal) -> bytes:
-    table = table.replace_schema_metadata(
-        {**table.schema.metadata, SEAL_KEY: msgspec.json.encode(seal)}
-    )
     times = [name for name, word in TABLES[kind].items() if word == "time"]
     texts = [name for name, word in TABLES[kind].items() if word in {"string", "json"}]
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
+        store_schema=False,  # it would have readers give dictionaries where texts were coded
         compression="zstd",
-        row_group_size=ROWS_PER_GROUP,
         use_dictionary=[*texts, *_leaves(kind)],
         column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
         write_page_checksum=True,
-    )
+    ) as writer:
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        writer.add_key_value_metadata(
+            {VERSION_KEY: str(SCHEMA_VERSION), SEAL_KEY: msgspec.json.encode(seal)}
+        )
     encoded: bytes = sink.getvalue().to_pybytes()
     return encoded
 
