@@ -8,7 +8,7 @@ definitions and whatever is unusual go the other's way, one by one.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain, compress, groupby, starmap
+from itertools import chain, compress, groupby, repeat, starmap
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +28,7 @@ from lineage.stores.records import (
     SOURCE,
     OperationRecord,
     RecordDecoder,
+    SourceRecord,
     parameters_json,
 )
 from lineage.stores.tables import coded_schema, refs_of, table_from_tuples
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _decode_any = msgspec.msgpack.Decoder(list[list[Any]]).decode
+_decode_sources = msgspec.msgpack.Decoder(list[SourceRecord]).decode
 _decode_operations = msgspec.msgpack.Decoder(list[OperationRecord]).decode
 _to_lines = msgspec.json.Encoder().encode_lines
 
 _MANY = 200
 """From so many rows on a type of its own is made for the parameters of a function."""
+_AT_ONCE = frozenset((OPERATION, SOURCE))
 _UNUSUAL = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 _TIME = pa.timestamp("us", tz="UTC")
 _MOST_NS = 1 << 62
@@ -55,6 +58,7 @@ class BatchDecoder:
         self._rows = RecordDecoder()
         self._sites = _Constants(len(_OF_SITE))
         self._runs = _Constants()
+        self._sources = _Sources()
         self._headers: list[dict[str, Any]] = []
         self._pieces: list[_Piece | list[tuple[Any, ...]]] = []
 
@@ -85,8 +89,11 @@ class BatchDecoder:
             return damaged + [cut + place for place in self.decode(payloads[cut:])]
         batch = _Batch(payloads, tags)
         if not batch.operations or not batch.is_orderly(self._rows):
+            self._sources = _Sources()  # what they say may have changed
             return self._rows.decode(payloads)
         damaged = [batch.others[place] for place in self._rows.decode(batch.other_payloads())]
+        if batch.sources:
+            self._sources.add(batch.sources, self._rows)
         self._keep_rows()
         try:
             self._pieces.append(self._piece(batch.columns))
@@ -120,7 +127,7 @@ class BatchDecoder:
         operation_id, parent_id, thread_id, start_ns, duration_ns, *fields = fields
         error, parameters, count_in, count_out = fields
         size = len(site)
-        start, duration = _integers(start_ns), _integers(duration_ns)
+        start, duration = _integers(start_ns, size), _integers(duration_ns, size)
         edges = [int(edge(times)) for times in (start, duration) for edge in (np.min, np.max)]
         if max(map(abs, edges)) >= _MOST_NS:
             raise OverflowError("no sum of these fits into 64 bits")
@@ -160,16 +167,12 @@ class BatchDecoder:
     def _refs(self, refs: Sequence[Sequence[tuple[Any, ...]]]) -> pa.Array:
         if refs.count(()) == len(refs):
             return refs_of(np.zeros(len(refs), "i4"), [columns.array((), k) for k in _REF_KINDS])
-        lengths = _integers(list(map(len, refs)))
+        lengths = _integers(map(len, refs), len(refs))
         flat = list(chain.from_iterable(refs))
         sources, versions, schemas, counts = zip(*flat, strict=True)
-        constants = _Constants(len(_OF_SOURCE))
-        codes = columns.numbers(constants.codes(sources, self._rows.sources), pa.int32())
-        described = zip(*constants.contents, strict=True)
-        named = [columns.array(texts, pa.string()).take(codes) for texts in described]
         ids = {number: self._rows.schema_id(number) for number in set(schemas)}
         fields = [
-            *named,
+            *self._sources.described(sources, self._rows.sources),
             columns.array(versions, pa.string()),
             columns.array(list(map(ids.__getitem__, schemas)), pa.string()),
             columns.array(counts, pa.int64()),
@@ -234,7 +237,6 @@ _OF_SITE = (
     *("operation_type", "code_module", "code_name", "code_file", "code_line"),
     *("parameter_names", "execution_context"),
 )
-_OF_SOURCE = list(REF)[:4]
 _OF_HEADER = {"user_info": "user", "host": "host", "process_id": "process_id"}
 _TEXTS = frozenset(TABLES["operations"]) - {"code_line"}
 _REF_KINDS = [pa.int64() if word == "int64" else pa.string() for word in REF.values()]
@@ -282,8 +284,49 @@ class _Constants:
         return np.fromiter(map(self._codes.__getitem__, numbers), "i4", len(numbers))
 
 
+class _Sources:
+    """The data sources of a segment by the column: node id, type, id and location."""
+
+    def __init__(self) -> None:
+        self._codes: dict[int, int] = {}
+        self._fields: tuple[list[pa.Array], ...] = ([], [], [], [])
+
+    def add(self, records: Sequence[SourceRecord], rows: RecordDecoder) -> None:
+        """Take definitions, which are made known to the row-by-row decoder too."""
+        _, numbers, _, sources, _ = zip(*records, strict=True)
+        rows.sources.update(zip(numbers, sources, strict=True))
+        for record in records:
+            if record[4]:
+                rows.source(*record[1:])
+        self._append(numbers, sources)
+
+    def described(self, numbers: Sequence[int], known: Mapping[int, Any]) -> list[pa.Array]:
+        """Give the columns of some sources.
+
+        Raises:
+            KeyError: A number is not known.
+            ValueError: What is known of it is not four texts.
+        """
+        missing = sorted(set(numbers) - self._codes.keys())
+        if missing:
+            self._append(missing, [known[number] for number in missing])
+        codes = np.fromiter(map(self._codes.__getitem__, numbers), "i4", len(numbers))
+        for chunks in self._fields:
+            chunks[:] = [pa.concat_arrays(chunks)] if len(chunks) > 1 else chunks
+        places = columns.numbers(codes, pa.int32())
+        return [chunks[0].take(places) for chunks in self._fields]
+
+    def _append(self, numbers: Sequence[int], sources: Sequence[Sequence[Any]]) -> None:
+        first = sum(map(len, self._fields[0]))
+        described = zip(*sources, strict=True)
+        arrays = [columns.array(texts, pa.string()) for texts in described]
+        for chunks, array in zip(self._fields, arrays, strict=True):
+            chunks.append(array)
+        self._codes.update(zip(numbers, range(first, first + len(numbers)), strict=True))
+
+
 class _Batch:
-    """Some records: the operations among them, and the others.
+    """Some records: the operations among them, the data sources, and the others.
 
     `places` and `others` say where they were, `columns` are the elements of the operations.
     """
@@ -293,12 +336,15 @@ class _Batch:
         self.others: Sequence[int] = ()
         self.places: Sequence[int] = range(len(tags))
         self.operations = payloads
+        self.sources: Sequence[SourceRecord] = ()
         self._payloads = payloads
+        self._source_places: list[int] = []
         if tags.count(OPERATION) < len(tags):
             flags = [tag == OPERATION for tag in tags]
             self.operations = list(compress(payloads, flags))
             self.places = list(compress(self.places, flags))
-            self.others = [place for place, flag in enumerate(flags) if not flag]
+            self._source_places = [place for place, tag in enumerate(tags) if tag == SOURCE]
+            self.others = [place for place, tag in enumerate(tags) if tag not in _AT_ONCE]
 
     def other_payloads(self) -> list[bytes]:
         """Give the records that are no operations."""
@@ -315,14 +361,13 @@ class _Batch:
         except _UNUSUAL:
             return False
 
-    def _definitions(self, known: RecordDecoder) -> dict[int, dict[int, int]] | None:
+    def _definitions(self, known: RecordDecoder) -> dict[int, dict[int | None, int]] | None:
         tables: dict[int, Mapping[int, Any]] = {
             SITE: known.sites,
-            SOURCE: known.sources,
             SCHEMA: known.schemas,
             RUN: known.runs,
         }
-        defined: dict[int, dict[int, int]] = {}
+        defined: dict[int, dict[int | None, int]] = {}
         records = _decode_any(_joined(self.other_payloads()))
         for place, (tag, number, *_) in zip(self.others, records, strict=True):
             if tag in tables:
@@ -330,32 +375,40 @@ class _Batch:
                 if number in places or number in tables[tag]:
                     return None
                 places[number] = place
+        if self._source_places:
+            payloads = map(self._payloads.__getitem__, self._source_places)
+            self.sources = _decode_sources(_joined(list(payloads)))
+            numbers = [record[1] for record in self.sources]
+            places = defined[SOURCE] = dict(zip(numbers, self._source_places, strict=True))
+            if len(places) < len(numbers) or not known.sources.keys().isdisjoint(places):
+                return None
         return defined
 
-    def _is_early(self, defined: dict[int, dict[int, int]]) -> bool:
+    def _is_early(self, defined: dict[int, dict[int | None, int]]) -> bool:
         sites, runs, *sides = self.columns[1:5]
         return (
             _is_any_later(defined.get(SITE), sites, self.places)
             or _is_any_later(defined.get(RUN), runs, self.places)
             or any(
                 _is_any_later(
-                    defined.get(tag),
+                    defined[tag],
                     [ref[at] for refs in side for ref in refs],
-                    np.repeat(self.places, list(map(len, side))).tolist(),
+                    np.repeat(self.places, list(map(len, side))),
                 )
                 for side in sides
                 for tag, at in ((SOURCE, 0), (SCHEMA, 2))
+                if tag in defined
             )
         )
 
 
 def _is_any_later(
-    defined: dict[int, int] | None, numbers: Sequence[int | None], places: Sequence[int]
+    defined: Mapping[int | None, int] | None, numbers: Sequence[int | None], places: Any
 ) -> bool:
     if not defined or not numbers:
         return False
-    found = [-1 if number is None else defined.get(number, -1) for number in numbers]
-    return bool((np.array(found) > np.array(places)).any())
+    found = np.fromiter(map(defined.get, numbers, repeat(-1)), "i8", len(numbers))
+    return bool((found > np.asarray(places)).any())
 
 
 def _joined(payloads: Sequence[bytes]) -> bytes:
@@ -370,8 +423,8 @@ def _absent(size: int) -> NDArray[np.int32]:
     return np.full(size, -1, "i4")
 
 
-def _integers(values: Sequence[int]) -> NDArray[np.int64]:
-    return np.fromiter(values, "i8", len(values))
+def _integers(values: Iterable[int], size: int) -> NDArray[np.int64]:
+    return np.fromiter(values, "i8", size)
 
 
 def _errors(errors: Sequence[Any], at: int) -> pa.Array:

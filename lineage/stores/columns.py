@@ -69,12 +69,12 @@ def numbers(
 
 
 def texts(array: pa.Array) -> list[str | None]:
-    """Give the texts of an array, coded or not, eight times faster than Arrow does."""
+    """Give the texts of an array, coded or not, several times faster than Arrow does."""
     if pa.types.is_dictionary(array.type):
         known = [*texts(array.dictionary), None]
         return list(map(known.__getitem__, integers(array.indices, -1).tolist()))
-    if not len(array):
-        return []
+    if array.null_count == len(array):
+        return [None] * len(array)
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, "i4", array.offset + len(array) + 1)[array.offset :]
     first, last = int(ends[0]), int(ends[-1])

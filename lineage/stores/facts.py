@@ -23,7 +23,13 @@ from lineage.stores.derive import (
     merge_nodes,
     merge_relationships,
 )
-from lineage.stores.tables import arrow_schema, empty_table, rows_of, table_from_tuples
+from lineage.stores.tables import (
+    arrow_schema,
+    coded_schema,
+    empty_table,
+    rows_of,
+    table_from_tuples,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -97,8 +103,8 @@ def derive(operations: pa.Table) -> tuple[pa.Table, pa.Table]:
     if not (len(reads) and len(writes)):
         return nodes, empty_table("relationships")
     types = operations["operation_type"].combine_chunks().take(_indices(order))
-    if pa.types.is_dictionary(types.type):
-        types = types.cast(pa.string())
+    if not pa.types.is_dictionary(types.type):
+        types = types.dictionary_encode()
     edges = _edges(touched, (reads, writes))
     return nodes, _relationships(touched, edges, times[order], (ids, types))
 
@@ -264,11 +270,10 @@ def _relationships(
     size, last = len(touched.names), _indices(edges.last)
     ids, types = named
     up, down = np.divmod(edges.key, size)
-    kind = columns.coded(np.zeros(len(up), "i4"), (DEPENDENCY,)).cast(pa.string())
     arrays = [
-        touched.names.take(_indices(up)),
-        touched.names.take(_indices(down)),
-        kind,
+        pa.DictionaryArray.from_arrays(columns.numbers(up, pa.int32()), touched.names),
+        pa.DictionaryArray.from_arrays(columns.numbers(down, pa.int32()), touched.names),
+        columns.coded(np.zeros(len(up), "i4"), (DEPENDENCY,)),
         ids.take(last),
         types.take(last),
         columns.numbers(edges.times, pa.int64()),
@@ -276,14 +281,14 @@ def _relationships(
         _at(times, edges.first),
         _at(times, edges.last),
     ]
-    return pa.Table.from_arrays(arrays, schema=arrow_schema("relationships"))
+    return pa.Table.from_arrays(arrays, schema=coded_schema("relationships"))
 
 
 def _joined(kind: str, derived: pa.Table, saved: Sequence[pa.Table]) -> pa.Table:
     """Merge what was saved by hand into what was derived, which is merged in itself."""
     if not saved:
         return derived
-    by_hand = pa.concat_tables(saved)
+    by_hand, derived = pa.concat_tables(saved), derived.cast(arrow_schema(kind))
     key = "node_id" if kind == "nodes" else "from_node_id"
     is_saved = pc.is_in(derived[key], value_set=by_hand[key].combine_chunks())
     both = _by_rows(kind, pa.concat_tables([derived.filter(is_saved), by_hand]))

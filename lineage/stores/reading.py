@@ -224,9 +224,10 @@ class Tail:
         import pyarrow as pa
 
         from lineage.stores.facts import by_date, derive
+        from lineage.stores.tables import arrow_schema
 
         derived = [derive(table) for table in by_date(self._tables["operations"]).values()]
         return {
-            kind: pa.concat_tables(tables)
+            kind: pa.concat_tables([table.cast(arrow_schema(kind)) for table in tables])
             for kind, tables in zip(DERIVED, zip(*derived, strict=True), strict=True)
         }

@@ -36,7 +36,7 @@ from lineage.core import FAILED, SUCCESS
 from lineage.errors import CorruptStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 FORMAT_VERSION = 1
 HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW = range(7)
@@ -47,6 +47,7 @@ encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _to_json = msgspec.json.Encoder().encode
 
+SourceRecord = tuple[int, int, int, tuple[str, str, str, str | None], str | None]
 RefRecord = tuple[int, str | None, int | None, int | None]
 ErrorRecord = tuple[str | None, str | None]
 OperationRecord = tuple[
@@ -139,14 +140,14 @@ class RecordDecoder:
         self._emits = True
         self.tables: Tables = {}
         self.sites: _Defined[list[Any]] = _Defined()
-        self.sources: _Defined[list[Any]] = _Defined()
+        self.sources: _Defined[Sequence[Any]] = _Defined()
         self.schemas: _Defined[str] = _Defined()
         self.runs: _Defined[str] = _Defined()
         self.recorded_us = 0
         self._steps: dict[int, Callable[..., None]] = {
             HEADER: self._header,
             SITE: self._site,
-            SOURCE: self._source,
+            SOURCE: self.source,
             SCHEMA: self._schema,
             RUN: self._run,
             OPERATION: self._operation,
@@ -210,7 +211,8 @@ class RecordDecoder:
     def _site(self, number: int, site: list[Any]) -> None:
         self.sites[number] = site
 
-    def _source(self, number: int, at_ns: int, source: list[Any], metadata: str | None) -> None:
+    def source(self, number: int, at_ns: int, source: Sequence[Any], metadata: str | None) -> None:
+        """Keep the definition of a data source; what it says beside makes a row of `nodes`."""
         self.sources[number] = source
         if metadata:
             known = dict(zip(_SOURCE, source, strict=True))

@@ -32,7 +32,8 @@ _REPEATED = {
     "operations": (
         *("operation_type", "status", "run_id", "code_module", "code_name", "code_file"),
         *("user_info", "host", "execution_context"),
-    )
+    ),
+    "relationships": ("from_node_id", "to_node_id", "relationship_type", "operation_type"),
 }
 
 VERSION_KEY = b"lineage.schema_version"
