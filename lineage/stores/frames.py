@@ -62,9 +62,9 @@ def runs(data: bytes) -> Iterator[Run]:
             yield Run(offset, payloads, end)
             offset = end
             continue
-        for start, payload, after in frames(data, offset, limit):
-            yield Run(start, (bytes(payload),), after)
-            offset = after
+        for run in _one_by_one(data, offset, limit):
+            yield run
+            offset = run.after
         offset = data.find(MARK, max(offset, limit))
 
 
@@ -94,6 +94,21 @@ def frames(
                     offset = data.find(MARK, offset)
                 continue
         offset = data.find(MARK, offset + 1)
+
+
+def _one_by_one(data: bytes, start: int, limit: int) -> Iterator[Run]:
+    first = end = usual = start
+    payloads: list[bytes] = []
+    for offset, payload, after in frames(data, start, limit):
+        if payloads and (offset != end or end != usual):  # a gap, or a frame of another form
+            yield Run(first, payloads, end)
+            payloads = []
+        first, usual = (first, usual) if payloads else (offset, offset)
+        payloads.append(bytes(payload))
+        usual += _size(payloads[-1])
+        end = after
+    if payloads:
+        yield Run(first, payloads, end)
 
 
 def _at_once(data: bytes, start: int, end: int) -> Sequence[bytes] | None:
