@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.stores.columns import array, flat, lists, structs
@@ -23,6 +23,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_any_values(kind):
+    @settings(deadline=None)
     @given(st.lists(st.none() | KINDS[kind], max_size=70))
     def check(values):
         made = array(values, kind)

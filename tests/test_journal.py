@@ -22,6 +22,7 @@ from lineage.errors import CorruptStoreError, StoreError
 from lineage.recorder import Recorder
 from lineage.stores import journal as journal_module
 from lineage.stores import segments as segments_module
+from lineage.stores.frames import MARK, frames
 from lineage.stores.journal import Journal, adopt, read_segment, segment_paths
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.records import (
@@ -36,7 +37,7 @@ from lineage.stores.records import (
     encode,
     process_header,
 )
-from lineage.stores.segments import MARK, MappedSegment, Segment, can_map, file_system, open_segment
+from lineage.stores.segments import MappedSegment, Segment, can_map, file_system, open_segment
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,7 +96,7 @@ def test_a_segment_is_of_the_way_that_its_place_allows(way, tmp_path):
 
 def ends(data):
     """Give the offsets behind each whole frame of a segment's bytes."""
-    return [after for _, _, after in journal_module._frames(data)]
+    return [after for _, _, after in frames(data)]
 
 
 def test_every_prefix_gives_the_whole_records_before_it(tmp_path):
@@ -174,7 +175,7 @@ def test_damage_in_the_middle_costs_one_record_and_is_told(tmp_path, number):
 def test_a_frame_of_plain_length_and_checksum_would_take_zeros_for_records():
     """Why the mark is there: the digest of nothing must not be zeros."""
     assert digest(b"") != b"\0" * 8
-    assert list(journal_module._frames(b"\0" * 5000)) == []
+    assert list(frames(b"\0" * 5000)) == []
 
 
 def test_a_record_that_is_none_of_ours_is_damage(tmp_path):
@@ -614,12 +615,12 @@ def test_operations_of_a_library_come_back(tmp_path):
 def test_frames_are_msgpack(tmp_path):
     """Another reader needs nothing of ours to read them."""
     data = written(tmp_path).read_bytes()
-    frames = []
-    for start, _, end in journal_module._frames(data):
+    found = []
+    for start, _, end in frames(data):
         checksum, payload = msgspec.msgpack.decode(data[start:end])
         assert digest(payload) == checksum
-        frames.append(msgspec.msgpack.decode(payload))
-    assert [frame[0] for frame in frames] == [HEADER] + [ROW] * 12
+        found.append(msgspec.msgpack.decode(payload))
+    assert [frame[0] for frame in found] == [HEADER] + [ROW] * 12
 
 
 def test_the_file_system_of_a_mount_with_a_space(monkeypatch, tmp_path):

@@ -862,18 +862,18 @@ def test_a_record_that_was_being_written_while_it_was_read_is_read_again(reposit
     (segment,) = segment_paths(repository.journal.folder)
     whole = segment.read_bytes()
     torn = whole.replace(b"op1", b"\0\0\0", 1)
-    has_gap = journal._has_gap
+    read_again = journal._read_again
 
-    def meanwhile(frames):
+    def meanwhile(*stretch):
         segment.write_bytes(whole)
-        return has_gap(frames)
+        return read_again(*stretch)
 
     segment.write_bytes(torn)
-    monkeypatch.setattr(journal, "_has_gap", meanwhile)
+    monkeypatch.setattr(journal, "_read_again", meanwhile)
     assert ids(repository) == ["op0", "op1", "op2"]
     assert repository.problems == []
     segment.write_bytes(torn)
-    monkeypatch.setattr(journal, "_has_gap", lambda _frames: False)
+    monkeypatch.setattr(journal, "_read_again", lambda *_stretch: b"")
     other = LineageMetadataRepository(repository.base_path)
     assert ids(other) == ["op0", "op2"]
 

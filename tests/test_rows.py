@@ -37,7 +37,7 @@ def test_definitions_are_forgotten_and_defined_again(is_lazy, monkeypatch):
     assert inputs(journal.take()) == names
     assert [name for tables in accepted for name in inputs(tables)] == names
     decoder = journal._decoder
-    assert len(decoder._sources) + len(decoder._sources.older) <= 20
+    assert len(decoder.sources) + len(decoder.sources.older) <= 20
 
 
 def test_definitions_are_forgotten_under_threads(monkeypatch):

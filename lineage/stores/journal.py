@@ -16,12 +16,13 @@ import time
 import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import msgspec
 
 from lineage.errors import CorruptStoreError, DeletedError, StoreError
 from lineage.stores.durable import make_folder, sync_file, sync_folder
+from lineage.stores.frames import frames, runs
 from lineage.stores.hosts import identity, is_ours
 from lineage.stores.levels import OPENERS
 from lineage.stores.records import (
@@ -30,15 +31,16 @@ from lineage.stores.records import (
     ROW,
     RecordDecoder,
     Tables,
-    digest,
     encode,
     process_header,
 )
-from lineage.stores.segments import MARK, Segment, can_map
+from lineage.stores.segments import Segment, can_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from lineage.stores.frames import Run
 
 logger = logging.getLogger("lineage")
 
@@ -51,11 +53,9 @@ _ROOM_WAIT_S = 0.2
 _ROOM_LOOK_S = 0.01
 _REFUSED_S = 1.0
 _ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
-_PREFIX_SIZE = len(MARK) + 8
 _HEADER_BYTES = 4096  # a header is shorter
 _BLOCK = 64 << 10
 _ZEROS = bytes(_BLOCK)
-_LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 
 
 class Journal:
@@ -90,7 +90,7 @@ class Journal:
         self._refused_until = 0.0
         self._unsynced: set[Path] = set()
         self._has_new_names = False
-        self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
+        self._readers: list[tuple[SegmentReader, RecordDecoder, weakref.ref[Segment]]] = []
         self._has_missed = False
         self._most_readers = self._most_unsynced = _MOST_READERS
         self._new_locks()
@@ -199,15 +199,15 @@ class Journal:
             if current is not None:
                 current.flush()
             for known in list(self._readers):
-                reader, segment = known
+                reader, decoder, segment = known
                 is_done = segment() is None  # asked first: nobody is left who could write to it
                 try:
-                    tables = reader.read_on()
+                    reader.read_on()
                 except FileNotFoundError:
                     self._readers.remove(known)
                     self._has_missed = True
                     continue
-                for kind, rows in tables.items():
+                for kind, rows in decoder.take().items():
                     taken.setdefault(kind, []).extend(rows)
                 if is_done:
                     self._readers.remove(known)
@@ -272,7 +272,8 @@ class Journal:
             if len(self._readers) > self._most_readers:
                 self._forget_sealed()
                 self._most_readers = max(_MOST_READERS, 2 * len(self._readers))
-            self._readers.append((SegmentReader(path), weakref.ref(segment)))
+            decoder = RecordDecoder()
+            self._readers.append((SegmentReader(path, decoder), decoder, weakref.ref(segment)))
         if len(self._unsynced) > self._most_unsynced:
             self._unsynced = {known for known in self._unsynced if known.exists()}
             self._most_unsynced = max(_MOST_READERS, 2 * len(self._unsynced))
@@ -381,10 +382,11 @@ def read_segment(path: Path, start: int = 0) -> SegmentData:
         OSError: The file cannot be read; FileNotFoundError when it has been sealed meanwhile.
         CorruptStoreError: A newer version wrote it.
     """
-    reader = SegmentReader(path)
-    tables = reader.read_on(emit_from=start)
+    decoder = RecordDecoder()
+    reader = SegmentReader(path, decoder)
+    reader.read_on(emit_from=start)
     gaps = [gap for gap in reader.damaged if gap[0] >= start]
-    return SegmentData(tables, reader.end, reader.header, gaps, reader.tail)
+    return SegmentData(decoder.take(), reader.end, reader.header, gaps, reader.tail)
 
 
 def lost_in(path: Path) -> int:
@@ -395,47 +397,71 @@ def lost_in(path: Path) -> int:
         return 0
 
 
-class SegmentReader:
-    """Read a segment on from where the last reading ended."""
+class Decoder(Protocol):
+    """What a segment's records are given to, in order."""
 
-    def __init__(self, path: Path) -> None:
+    @property
+    def header(self) -> dict[str, Any]:
+        """Who wrote the segment."""
+
+    def decode(self, payloads: Sequence[bytes], *, emit: bool = True) -> list[int]:
+        """Decode records, and give the places of those that are none."""
+
+
+class SegmentReader:
+    """Read a segment on from where the last reading ended.
+
+    Args:
+        path: The segment.
+        decoder: What its records are given to.
+    """
+
+    def __init__(self, path: Path, decoder: Decoder) -> None:
         self.path = path
         self.end = 0
         self.tail = 0
         self.damaged: list[tuple[int, int]] = []
-        self._decoder = RecordDecoder()
+        self._decoder = decoder
 
     @property
     def header(self) -> dict[str, Any]:
         """Who wrote the segment, once its first record has been read."""
         return self._decoder.header
 
-    def read_on(self, *, emit_from: int = 0) -> Tables:
-        """Give the rows of the records that came since, from the file offset `emit_from` on."""
+    def read_on(self, *, emit_from: int = 0) -> None:
+        """Decode the records that came since; rows are made of those from `emit_from` on."""
         with self.path.open("rb") as file:
             base = file.seek(self.end)
             data = file.read()
-            frames = list(_frames(data))
-            behind = data[frames[-1][2] :] if frames else data
-            if _has_gap(frames):
-                # A record that was being copied into a mapped segment while its pages were read
-                # is whole by now, since a later one was.
-                file.seek(base)
-                data = file.read(frames[-1][2])
-                frames = list(_frames(data))
-        decoder, position = self._decoder, 0
-        for offset, payload, after in frames:
-            if offset > position:
-                self.damaged.append((base + position, offset - position))
-            position = after
-            try:
-                decoder.feed(payload, emit=base + offset >= emit_from)
-            except (ValueError, KeyError, TypeError, IndexError, msgspec.DecodeError):
-                self.damaged.append((base + offset, after - offset))
-        self.end = base + position
-        self.tail = _length_before_zeros(behind)  # a mapped segment ends in them
-        tables, decoder.tables = decoder.tables, {}
-        return tables
+            for run in runs(data):
+                if base + run.offset > self.end:
+                    # A record that was being copied into a mapped segment while its pages were
+                    # read is whole by now, since a later one was.
+                    again = _read_again(file, self.end, base + run.offset)
+                    self._decode(runs(again), self.end, emit_from)
+                self._decode((run,), base, emit_from)
+        self.tail = _length_before_zeros(data[self.end - base :])  # a mapped segment ends in them
+
+    def _decode(self, found: Iterable[Run], base: int, emit_from: int) -> None:
+        for run in found:
+            start = base + run.offset
+            if start > self.end:
+                self.damaged.append((self.end, start - self.end))
+            known, new = run.split(emit_from - base)
+            damaged = self._decoder.decode(known, emit=False) if known else []
+            damaged += [len(known) + place for place in self._decoder.decode(new)]
+            if damaged:
+                offsets = run.offsets()
+                self.damaged += [
+                    (base + offsets[place], offsets[place + 1] - offsets[place])
+                    for place in damaged
+                ]
+            self.end = base + run.after
+
+
+def _read_again(file: BinaryIO, start: int, end: int) -> bytes:
+    file.seek(start)
+    return file.read(end - start)
 
 
 def _length_before_zeros(data: bytes) -> int:
@@ -445,34 +471,6 @@ def _length_before_zeros(data: bytes) -> int:
         end -= _BLOCK
     start = max(0, end - _BLOCK)
     return start + len(data[start:end].rstrip(b"\0"))
-
-
-def _has_gap(frames: list[tuple[int, memoryview, int]]) -> bool:
-    position = 0
-    for offset, _, after in frames:
-        if offset > position:
-            return True
-        position = after
-    return False
-
-
-def _frames(data: bytes) -> Iterator[tuple[int, memoryview, int]]:
-    """Yield (offset, payload, offset behind) of each whole frame, skipping what is none."""
-    view = memoryview(data)
-    offset = data.find(MARK)
-    while offset >= 0:
-        head = offset + _PREFIX_SIZE
-        size = _LENGTHS.get(data[head]) if head < len(data) else None
-        if size is not None:
-            body = head + 1 + size
-            after = body + int.from_bytes(data[head + 1 : body], "big")
-            if after <= len(data) and digest(view[body:after]) == data[offset + 3 : head]:
-                yield offset, view[body:after], after
-                offset = after
-                if not data.startswith(MARK, offset):
-                    offset = data.find(MARK, offset)
-                continue
-        offset = data.find(MARK, offset + 1)
 
 
 @contextmanager
@@ -526,7 +524,7 @@ def _look(path: Path) -> tuple[str, int]:
 
 
 def _state(fd: int, folder: Path) -> str:
-    frame = next(_frames(os.pread(fd, _HEADER_BYTES, 0)), None)
+    frame = next(frames(os.pread(fd, _HEADER_BYTES, 0)), None)
     decoder = RecordDecoder()
     if frame is not None:
         with suppress(ValueError, KeyError, TypeError, msgspec.DecodeError):

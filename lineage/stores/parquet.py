@@ -18,13 +18,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import (
-    REF,
     TABLES,
     from_json,
     from_micros,
     node_from_row,
     node_row,
-    operation_from_row,
     operation_rows,
     relationship_rows,
     schema_row,
@@ -158,11 +156,11 @@ class LineageMetadataRepository:
         """
         equal = {"operation_type": (str(operation_type),)} if operation_type else {}
         where = Filter(_moment(start_date, time.min), _moment(end_date, time.max), equal)
-        rows = [_operation_row(found) for found in self._tuples("operations", where)]
-        rows.sort(key=lambda row: (row["timestamp"] or 0, row["recorded_at"] or 0))
-        wanted = {ref["schema_id"] for row in rows for ref in (*row["inputs"], *row["outputs"])}
-        schemas = self._schemas(wanted)
-        return [operation_from_row(row, schemas) for row in rows]
+        import pyarrow as pa
+
+        from lineage.stores.objects import operations_of
+
+        return operations_of(pa.concat_tables(self.scan("operations", where)), self._schemas)
 
     def load_nodes(self, source_type: str | None = None) -> list[LineageNode]:
         """Load the nodes, merged from all that is known of each, with their neighbours."""
@@ -204,7 +202,7 @@ class LineageMetadataRepository:
         lost = {path.name: lost_in(path) for path in segment_paths(folder)}
         files = [path.stat().st_size for path in segment_paths(folder)]
         return stats | {
-            "pending_operations": sum(len(tail.tables.get("operations", ())) for tail in tails),
+            "pending_operations": sum(tail.operations for tail in tails),
             "journal_path": str(folder),
             "journal_file_count": len(files),
             "journal_total_size": sum(files),
@@ -346,8 +344,8 @@ class LineageMetadataRepository:
         self.append("schemas", new)
         known.update(row["schema_id"] for row in new)
 
-    def _schemas(self, wanted: set[str | None]) -> dict[str, Any]:
-        ids = tuple(sorted(name for name in wanted if name))
+    def _schemas(self, wanted: Iterable[str | None]) -> dict[str, Any]:
+        ids = tuple(sorted({name for name in wanted if name}))
         if not ids:
             return {}
         rows = self._tuples("schemas", Filter(equal={"schema_id": ids}))
@@ -380,10 +378,3 @@ def _moment(at: date | datetime | None, of_day: time) -> datetime | None:
     if at is None or isinstance(at, datetime):
         return at
     return datetime.combine(at, of_day, UTC)
-
-
-def _operation_row(found: tuple[Any, ...]) -> dict[str, Any]:
-    row = dict(zip(TABLES["operations"], found, strict=True))
-    for side in ("inputs", "outputs"):
-        row[side] = [dict(zip(REF, ref, strict=True)) for ref in row[side]]
-    return row

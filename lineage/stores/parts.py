@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lineage.codec import SCHEMA_VERSION, TABLES, to_micros
+from lineage.codec import REF, SCHEMA_VERSION, TABLES, to_micros
 from lineage.errors import CorruptStoreError
+from lineage.stores import columns
 from lineage.stores.base import KINDS
 from lineage.stores.durable import write_synced
 from lineage.stores.manifest import Manifest, Part
@@ -31,6 +33,14 @@ if TYPE_CHECKING:
 
 SEAL_KEY = b"lineage.seal"
 ROWS_PER_GROUP = 32_768
+_MANY_TEXTS = 8
+_ALIKE = frozenset(
+    (
+        *("operation_id", "parent_id", "created_by", "version", "node_id", "from_node_id"),
+        *("to_node_id", "source_id", "location", "parameters"),
+    )
+)
+"""Texts that are like the ones before them, and seldom the same."""
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, EOFError)
 
@@ -54,9 +64,12 @@ def part_folder(kind: str, day: str) -> str:
 
 
 def write_part(folder: Path, *, kind: str, day: str, table: pa.Table, seal: Seal) -> Part:
-    """Write a table as a new Parquet file in a folder, synced, and describe the part it will be."""
-    data = _encode(kind, table.sort_by("timestamp"), seal)
+    """Write a table as a new Parquet file in a folder, synced, and describe the part it will be.
+
+    Texts that repeat may be coded by a dictionary.
+    """
     times = pc.min_max(table["timestamp"].cast(pa.int64()))
+    data = _encode(kind, _by_time(table), seal)
     name = f"part-{uuid4().hex}.parquet"
     write_synced(folder / name, data)
     return Part(
@@ -70,6 +83,13 @@ def write_part(folder: Path, *, kind: str, day: str, table: pa.Table, seal: Seal
         date=day,
         segments=tuple(seal.sealed),
     )
+
+
+def _by_time(table: pa.Table) -> pa.Table:
+    times = columns.integers(table["timestamp"].combine_chunks(), 0)
+    if not table["timestamp"].null_count and bool((np.diff(times) >= 0).all()):
+        return table
+    return table.sort_by("timestamp")
 
 
 def verify_part(store: Path, part: Part) -> None:
@@ -177,29 +197,62 @@ def read_seal(store: Path, kind: str, file: Path) -> Seal:
 
 
 def _encode(kind: str, table: pa.Table, seal: Seal) -> bytes:
-    table = table.replace_schema_metadata(
-        {**table.schema.metadata, SEAL_KEY: msgspec.json.encode(seal)}
-    )
-    times = [name for name, word in TABLES[kind].items() if word == "time"]
-    texts = [name for name, word in TABLES[kind].items() if word in {"string", "json"}]
+    table = _less_coded(table)
+    coded, encodings = _layout(kind, table.schema)
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        table,
+    with pq.ParquetWriter(
         sink,
+        table.schema,
+        store_schema=False,  # it would have readers give dictionaries where texts were coded
         compression="zstd",
-        row_group_size=ROWS_PER_GROUP,
-        use_dictionary=[*texts, *_leaves(kind)],
-        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+        use_dictionary=coded,
+        column_encoding=encodings,
         write_page_checksum=True,
-    )
+    ) as writer:
+        writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        writer.add_key_value_metadata(
+            {VERSION_KEY: str(SCHEMA_VERSION), SEAL_KEY: msgspec.json.encode(seal)}
+        )
     encoded: bytes = sink.getvalue().to_pybytes()
     return encoded
 
 
-def _leaves(kind: str) -> list[str]:
-    fields = [name for name, word in TABLES[kind].items() if word == "refs"]
-    element = arrow_schema("operations").field("inputs").type.value_type
-    return [f"{name}.list.element.{leaf.name}" for name in fields for leaf in element]
+def _less_coded(table: pa.Table) -> pa.Table:
+    """Write out texts of which there are nearly as many as rows: each row group has them all."""
+    for at, field in enumerate(table.schema):
+        column = table.column(at)
+        if pa.types.is_dictionary(field.type) and _MANY_TEXTS * max(
+            (len(chunk.dictionary) for chunk in column.chunks), default=0
+        ) > min(len(table), ROWS_PER_GROUP):
+            table = table.set_column(at, field.name, column.cast(pa.string()))
+    return table
+
+
+def _layout(kind: str, schema: pa.Schema) -> tuple[list[str], dict[str, str]]:
+    """Name the columns that get a dictionary, and the encodings of those that do not."""
+    coded: list[str] = []
+    encodings: dict[str, str] = {}
+    for name, word in _leaves(kind).items():
+        leaf = name.rpartition(".")[2]
+        if word == "time":
+            encodings[name] = "DELTA_BINARY_PACKED"
+        elif leaf in _ALIKE and not (
+            name == leaf and pa.types.is_dictionary(schema.field(name).type)
+        ):
+            encodings[name] = "DELTA_BYTE_ARRAY"
+        else:
+            coded.append(name)
+    return coded, encodings
+
+
+def _leaves(kind: str) -> dict[str, str]:
+    leaves: dict[str, str] = {}
+    for name, word in TABLES[kind].items():
+        if word == "refs":
+            leaves |= {f"{name}.list.element.{leaf}": kind_of for leaf, kind_of in REF.items()}
+        else:
+            leaves[name] = word
+    return leaves
 
 
 def _check_schema(file: Path, kind: str, schema: pa.Schema) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptStoreError, StoreError
-from lineage.stores.base import EVERYTHING, Filter
-from lineage.stores.derive import with_derived
+from lineage.stores.base import DERIVED, EVERYTHING, Filter
 from lineage.stores.journal import SegmentReader, segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.stores.manifest import Part
-    from lineage.stores.records import Tables
 
 _log = logging.getLogger("lineage")
 _TRIES = 10
@@ -62,10 +60,10 @@ class StoreReader:
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows of a kind, at least one table; what is damaged is a problem."""
-        from lineage.stores.tables import arrow_schema, matching
+        from lineage.stores.tables import empty_table, matching
 
         manifest, tails = self.snapshot()
-        yield matching(kind, arrow_schema(kind).empty_table(), where)
+        yield matching(kind, empty_table(kind), where)
         parts = [part for part in manifest.parts if part.kind == kind]
         self._expect(sum(part.size_bytes for part in parts))
         for part in parts:
@@ -209,12 +207,16 @@ class _Followed:
     """A segment that is read on as it grows."""
 
     def __init__(self, path: Path, start: int) -> None:
+        from lineage.stores.batches import BatchDecoder
+
         self.start = start
-        self.reader = SegmentReader(path)
+        self._decoder = BatchDecoder()
+        self.reader = SegmentReader(path, self._decoder)
         self.tails: list[Tail] = []
 
     def read_on(self) -> None:
-        tables = self.reader.read_on(emit_from=self.start)
+        self.reader.read_on(emit_from=self.start)
+        tables = self._decoder.take()
         if tables:
             self.tails.append(Tail(tables))
         if len(self.tails) > _MANY_TAILS:
@@ -224,29 +226,46 @@ class _Followed:
 class Tail:
     """Records of a segment that are not sealed yet, and what follows from them."""
 
-    def __init__(self, tables: Tables) -> None:
-        self.tables = tables
-        self._arrow: dict[str, pa.Table] = {}
+    def __init__(self, tables: dict[str, pa.Table]) -> None:
+        self._tables = tables
 
     @classmethod
     def joined(cls, tails: list[Tail]) -> Tail:
         """Make one of several."""
-        tables: Tables = {}
+        import pyarrow as pa
+
+        groups: dict[str, list[pa.Table]] = {}
         for tail in tails:
-            for kind, rows in tail.tables.items():
-                tables.setdefault(kind, []).extend(rows)
-        return cls(tables)
+            for kind, table in tail._tables.items():
+                groups.setdefault(kind, []).append(table)
+        return cls({kind: pa.concat_tables(tables) for kind, tables in groups.items()})
+
+    @property
+    def operations(self) -> int:
+        """How many operations there are."""
+        return self._tables["operations"].num_rows if "operations" in self._tables else 0
 
     def table(self, kind: str) -> pa.Table:
         """Give the rows of a kind, derived ones too."""
-        from lineage.stores.tables import table_from_tuples
+        import pyarrow as pa
 
-        table = self._arrow.get(kind)
-        if table is None:
-            rows = [row for rows in self._rows[kind].values() for row in rows]
-            table = self._arrow[kind] = table_from_tuples(kind, rows)
-        return table
+        from lineage.stores.tables import empty_table
+
+        empty = empty_table(kind)
+        tables = [self._tables.get(kind, empty).cast(empty.schema)]
+        if kind in DERIVED and self.operations:
+            tables.append(self._derived[kind])
+        return pa.concat_tables(tables)
 
     @cached_property
-    def _rows(self) -> dict[str, dict[str, list[tuple[Any, ...]]]]:
-        return with_derived(self.tables)
+    def _derived(self) -> dict[str, pa.Table]:
+        import pyarrow as pa
+
+        from lineage.stores.facts import by_date, derive
+        from lineage.stores.tables import arrow_schema
+
+        derived = [derive(table) for table in by_date(self._tables["operations"]).values()]
+        return {
+            kind: pa.concat_tables([table.cast(arrow_schema(kind)) for table in tables])
+            for kind, tables in zip(DERIVED, zip(*derived, strict=True), strict=True)
+        }

@@ -36,7 +36,7 @@ from lineage.core import FAILED, SUCCESS
 from lineage.errors import CorruptStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
 FORMAT_VERSION = 1
 HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW = range(7)
@@ -46,6 +46,27 @@ digest = xxhash.xxh3_64_digest
 encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _to_json = msgspec.json.Encoder().encode
+
+SourceRecord = tuple[int, int, int, tuple[str, str, str, str | None], str | None]
+RefRecord = tuple[int, str | None, int | None, int | None]
+ErrorRecord = tuple[str | None, str | None]
+OperationRecord = tuple[
+    int,
+    int,
+    int | None,
+    tuple[RefRecord, ...],
+    tuple[RefRecord, ...],
+    str,
+    str | None,
+    int | None,
+    int,
+    int,
+    ErrorRecord | None,
+    list[Any] | dict[str, Any],
+    int | None,
+    int | None,
+]
+"""The usual form of an OPERATION record; one of another form is decoded by itself."""
 
 _SOURCE = ("node_id", "source_type", "source_id", "location")
 
@@ -90,11 +111,12 @@ class Definition:
         return Definition, (self.tag, *self.fields)
 
 
-def _finite(parameters: dict[str, Any]) -> dict[str, Any]:
+def parameters_json(parameters: dict[str, Any]) -> str:
+    """Write parameters as JSON, which has no number that is not finite: such a one is a text."""
     for name, value in parameters.items():
-        if type(value) is float and value - value != 0.0:  # JSON has no such number
+        if type(value) is float and value - value != 0.0:
             parameters[name] = repr(value)
-    return parameters
+    return _to_json(parameters).decode()
 
 
 class _Defined(dict[int, _Value]):
@@ -117,15 +139,15 @@ class RecordDecoder:
         self.header: dict[str, Any] = {}
         self._emits = True
         self.tables: Tables = {}
-        self._sites: _Defined[list[Any]] = _Defined()
-        self._sources: _Defined[list[Any]] = _Defined()
-        self._schemas: _Defined[str] = _Defined()
-        self._runs: _Defined[str] = _Defined()
-        self._recorded_us = 0
+        self.sites: _Defined[list[Any]] = _Defined()
+        self.sources: _Defined[Sequence[Any]] = _Defined()
+        self.schemas: _Defined[str] = _Defined()
+        self.runs: _Defined[str] = _Defined()
+        self.recorded_us = 0
         self._steps: dict[int, Callable[..., None]] = {
             HEADER: self._header,
             SITE: self._site,
-            SOURCE: self._source,
+            SOURCE: self.source,
             SCHEMA: self._schema,
             RUN: self._run,
             OPERATION: self._operation,
@@ -146,14 +168,33 @@ class RecordDecoder:
         tag, *fields = _decode(payload)
         self._steps[tag](*fields)
 
+    def decode(self, payloads: Iterable[bytes | memoryview], *, emit: bool = True) -> list[int]:
+        """Decode records one by one, and give the places of those that are none of ours.
+
+        Raises:
+            CorruptStoreError: A newer version wrote the segment.
+        """
+        damaged = []
+        for place, payload in enumerate(payloads):
+            try:
+                self.feed(payload, emit=emit)
+            except (ValueError, KeyError, TypeError, IndexError):
+                damaged.append(place)
+        return damaged
+
+    def take(self) -> Tables:
+        """Give the rows made since the last call."""
+        tables, self.tables = self.tables, {}
+        return tables
+
     def forget(self) -> None:
         """Begin a generation of definitions, and forget the one before the last.
 
         What is defined again from here on is known; a record under way may still refer to a
         definition of the last generation.
         """
-        self._sites, self._sources = _Defined(self._sites), _Defined(self._sources)
-        self._schemas, self._runs = _Defined(self._schemas), _Defined(self._runs)
+        self.sites, self.sources = _Defined(self.sites), _Defined(self.sources)
+        self.schemas, self.runs = _Defined(self.schemas), _Defined(self.runs)
 
     def _emit(self, kind: str, row: tuple[Any, ...]) -> None:
         if self._emits:
@@ -168,21 +209,22 @@ class RecordDecoder:
         self.header = header
 
     def _site(self, number: int, site: list[Any]) -> None:
-        self._sites[number] = site
+        self.sites[number] = site
 
-    def _source(self, number: int, at_ns: int, source: list[Any], metadata: str | None) -> None:
-        self._sources[number] = source
+    def source(self, number: int, at_ns: int, source: Sequence[Any], metadata: str | None) -> None:
+        """Keep the definition of a data source; what it says beside makes a row of `nodes`."""
+        self.sources[number] = source
         if metadata:
             known = dict(zip(_SOURCE, source, strict=True))
             counts = {"accessed_count": 0, "written_count": 0}
             self._row("nodes", known | counts | {"metadata": metadata, "timestamp": at_ns // 1000})
 
     def _schema(self, number: int, at_ns: int, identity: str, info: str) -> None:
-        self._schemas[number] = identity
+        self.schemas[number] = identity
         self._emit("schemas", (identity, info, at_ns // 1000))
 
     def _run(self, number: int, run_id: str) -> None:
-        self._runs[number] = run_id
+        self.runs[number] = run_id
 
     def _row(self, kind: str, row: dict[str, Any]) -> None:
         self._emit(kind, tuple(map(row.get, TABLES[kind])))
@@ -203,28 +245,29 @@ class RecordDecoder:
             count_in,
             count_out,
         ) = record
-        kind, module, name, file, line, names, context = self._sites[site]
-        self._recorded_us = max(self._recorded_us, (start_ns + duration_ns) // 1000)
+        kind, module, name, file, line, names, context = self.sites[site]
+        self.recorded_us = max(self.recorded_us, (start_ns + duration_ns) // 1000)
         if type(parameters) is list:
             parameters = dict(zip(names, parameters, strict=True))
         header = self.header
         row = (
-            *(operation_id, kind, start_ns // 1000, self._recorded_us, duration_ns / 1e6),
+            *(operation_id, kind, start_ns // 1000, self.recorded_us, duration_ns / 1e6),
             *((FAILED, *error) if error else (SUCCESS, None, None)),
-            *(None if run is None else self._runs[run], parent_id, module, name, file, line),
+            *(None if run is None else self.runs[run], parent_id, module, name, file, line),
             *(header.get("user"), header.get("host"), header.get("process_id"), thread_id),
             *(count_in, count_out, self._refs(inputs), self._refs(outputs)),
-            *(_to_json(_finite(parameters)).decode(), context),
+            *(parameters_json(parameters), context),
         )
         self._emit("operations", row)
 
     def _refs(self, refs: list[list[Any]]) -> list[tuple[Any, ...]]:
         return [
-            (*self._sources[source], version, self._schema_id(schema), count)
+            (*self.sources[source], version, self.schema_id(schema), count)
             for source, version, schema, count in refs
         ]
 
-    def _schema_id(self, schema: int | None) -> str | None:
+    def schema_id(self, schema: int | None) -> str | None:
+        """Give the id of the schema of a number, if both are known."""
         if schema is None:
             return None
-        return self._schemas.get(schema) or self._schemas.older.get(schema)
+        return self.schemas.get(schema) or self.schemas.older.get(schema)

@@ -25,24 +25,18 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pyarrow as pa
-
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import DERIVED
-from lineage.stores.derive import (
-    INVALID_DATE,
-    distinct_schemas,
-    merge_nodes,
-    merge_relationships,
-    with_derived,
-)
+from lineage.stores.batches import BatchDecoder
+from lineage.stores.derive import INVALID_DATE
 from lineage.stores.durable import (
     make_folder,
     rename_durably,
     sync_folder,
     write_durably,
 )
-from lineage.stores.journal import adopt, is_adoptable, read_segment, segment_paths
+from lineage.stores.facts import by_date, with_facts
+from lineage.stores.journal import SegmentReader, adopt, is_adoptable, segment_paths
 from lineage.stores.manifest import (
     ASIDE,
     JOURNAL,
@@ -59,11 +53,12 @@ from lineage.stores.manifest import (
     write_manifest,
 )
 from lineage.stores.parts import Seal, part_files, part_folder, rebuild, write_part
-from lineage.stores.tables import rows_of, table_from_tuples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    import pyarrow as pa
 
 
 _log = logging.getLogger("lineage")
@@ -76,11 +71,6 @@ MANY_ROWS = 50_000
 _LEAST_ROW_BYTES = 40
 BATCH_BYTES = 32 << 20
 
-_MERGE = {
-    "nodes": merge_nodes,
-    "relationships": merge_relationships,
-    "schemas": distinct_schemas,
-}
 _DAY_IS_OVER = timedelta(days=1, hours=1)
 
 
@@ -353,22 +343,26 @@ def _batches(paths: list[Path]) -> Iterator[list[Path]]:
 
 def _read(path: Path, manifest: Manifest, done: Sealed, *, is_dead: bool) -> _Pending | None:
     start = manifest.sealed.get(path.name, 0)
+    decoder = BatchDecoder()
+    reader = SegmentReader(path, decoder)
     try:
-        data = read_segment(path, start)
-        # What was damaged in the stretch sealed while the writer lived is told now, with the rest.
-        gaps = read_segment(path).damaged if is_dead and start else data.damaged
+        reader.read_on(emit_from=start)
+        gaps = [gap for gap in reader.damaged if gap[0] >= start]
+        if is_dead and start:
+            # What was damaged in the stretch sealed while the writer lived is told now.
+            whole = SegmentReader(path, BatchDecoder())
+            whole.read_on()
+            gaps = whole.damaged
     except (StoreError, OSError) as error:
         done.problems.append(f"{path}: {error}")
         return None
-    damaged = sum(length for _, length in gaps) + data.tail
-    # As tables at once: a hundred thousand rows of Python objects keep the collector busy.
+    damaged = sum(length for _, length in gaps) + reader.tail
     tables = {
-        (kind, day): table_from_tuples(kind, rows)
-        for kind, days in with_derived(data.tables).items()
-        for day, rows in days.items()
-        if rows
+        (kind, day): rows
+        for kind, table in decoder.take().items()
+        for day, rows in by_date(table).items()
     }
-    return _Pending(path, start, data.end, is_dead, damaged, data.header.get("lost", 0), tables)
+    return _Pending(path, start, reader.end, is_dead, damaged, reader.header.get("lost", 0), tables)
 
 
 def _due(
@@ -441,15 +435,7 @@ def _merged(grown: list[_Pending]) -> dict[tuple[str, str], pa.Table]:
     for segment in grown:
         for place, table in segment.tables.items():
             groups[place].append(table)
-    return {
-        (kind, day): merged(kind, pa.concat_tables(tables))
-        for (kind, day), tables in groups.items()
-    }
-
-
-def merged(kind: str, table: pa.Table) -> pa.Table:
-    """Give the rows of a kind with those merged that speak of the same thing."""
-    return table_from_tuples(kind, _MERGE[kind](rows_of(table))) if kind in _MERGE else table
+    return with_facts(groups)
 
 
 def _next_generation(

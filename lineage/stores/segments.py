@@ -1,8 +1,6 @@
 """Segments: the files of a journal, and the two ways to append to one.
 
-A record is one frame: a msgpack array of two binaries, the XXH3-64 digest of the payload and the
-payload. Its first three bytes never vary and serve as the mark by which a reader finds the next
-frame behind a damaged one. No run of zeros is a frame.
+A record is one frame (`frames`).
 
 On a local file system a segment is allocated whole and mapped into memory: an append is one copy,
 which the operating system keeps when the process is killed, ten times cheaper than a call of
@@ -27,7 +25,6 @@ from lineage.stores.records import Definition, digest, encode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MARK = b"\x92\xc4\x08"
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _KEEP = (errno.ENOSPC, errno.EDQUOT)
 # Not those that copy on write or may be shared: there, a mapping can fail after it was made.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lineage.stores.base import Filter
+    from lineage.stores.columns import Lengths
 
 _TYPES = {
     "string": pa.string(),
@@ -27,6 +28,14 @@ _TYPES = {
 _REF_TYPE = pa.struct([(name, _TYPES[kind]) for name, kind in REF.items()])
 _TYPES["refs"] = pa.list_(pa.field("element", _REF_TYPE))
 
+_REPEATED = {
+    "operations": (
+        *("operation_type", "status", "run_id", "code_module", "code_name", "code_file"),
+        *("user_info", "host", "execution_context"),
+    ),
+    "relationships": ("from_node_id", "to_node_id", "relationship_type", "operation_type"),
+}
+
 VERSION_KEY = b"lineage.schema_version"
 
 
@@ -35,6 +44,21 @@ def arrow_schema(kind: str) -> pa.Schema:
     """Give the Arrow schema of a kind; its metadata holds the schema version."""
     fields = [(name, _TYPES[word]) for name, word in TABLES[kind].items()]
     return pa.schema(fields, metadata={VERSION_KEY: str(SCHEMA_VERSION)})
+
+
+@cache
+def coded_schema(kind: str) -> pa.Schema:
+    """Give the schema of a kind in which texts that repeat are coded by a dictionary."""
+    schema = arrow_schema(kind)
+    for name in _REPEATED.get(kind, ()):
+        at = schema.get_field_index(name)
+        schema = schema.set(at, pa.field(name, pa.dictionary(pa.int32(), pa.string())))
+    return schema
+
+
+def empty_table(kind: str) -> pa.Table:
+    """Make a table of no rows."""
+    return pa.Table.from_batches([], schema=arrow_schema(kind))
 
 
 def table_from_rows(kind: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
@@ -49,7 +73,7 @@ def table_from_tuples(kind: str, tuples: Sequence[tuple[Any, ...]]) -> pa.Table:
     """
     schema = arrow_schema(kind)
     if not tuples:
-        return schema.empty_table()
+        return empty_table(kind)
     arrays = [
         _refs(values) if word == "refs" else columns.array(values, _TYPES[word])
         for word, values in zip(TABLES[kind].values(), zip(*tuples, strict=True), strict=True)
@@ -96,9 +120,8 @@ def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
-    if pa.types.is_string(column.type):  # eight times faster than to_pylist
-        texts: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
-        return texts
+    if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
+        return [text for chunk in column.chunks for text in columns.texts(chunk)]
     if pa.types.is_list(column.type):
         return [refs for chunk in column.chunks for refs in _ref_tuples(chunk)]
     if pa.types.is_timestamp(column.type):
@@ -115,6 +138,12 @@ def _ref_tuples(lists: pa.ListArray) -> list[list[tuple[Any, ...]]]:
     return [list(islice(flat, length or 0)) for length in lengths]
 
 
+def refs_of(lengths: Lengths, fields: Sequence[pa.Array]) -> pa.Array:
+    """Make an array of lists of references of how many each has, and of the fields of all."""
+    items = columns.structs(fields, len(fields[0]), _REF_TYPE)
+    return columns.lists(lengths, items, _TYPES["refs"])
+
+
 def _refs(values: Sequence[Sequence[Any] | None]) -> pa.Array:
     lengths, items = columns.flat(values)
     tuples = [tuple(map(item.get, REF)) if isinstance(item, dict) else item for item in items]
@@ -122,4 +151,4 @@ def _refs(values: Sequence[Sequence[Any] | None]) -> pa.Array:
     arrays = [
         columns.array(field, _TYPES[word]) for field, word in zip(fields, REF.values(), strict=True)
     ]
-    return columns.lists(lengths, columns.structs(arrays, len(items), _REF_TYPE), _TYPES["refs"])
+    return refs_of(lengths, arrays)

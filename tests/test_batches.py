@@ -1,0 +1,266 @@
+"""Records by the thousand give the rows that they give one by one."""
+
+import itertools
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lineage.errors import CorruptStoreError
+from lineage.stores import batches
+from lineage.stores.batches import BatchDecoder
+from lineage.stores.records import (
+    HEADER,
+    OPERATION,
+    ROW,
+    RUN,
+    SCHEMA,
+    SITE,
+    SOURCE,
+    RecordDecoder,
+    encode,
+)
+from lineage.stores.tables import arrow_schema, coded_schema, rows_of, table_from_tuples
+
+TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
+SMALL = st.integers(0, 3)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | TEXTS
+VALUES = st.recursive(
+    SCALARS, lambda some: st.lists(some, max_size=3) | st.dictionaries(TEXTS, some, max_size=3)
+)
+REF = st.tuples(
+    SMALL, st.none() | TEXTS, st.none() | SMALL, st.none() | st.integers(-(2**63), 2**63 - 1)
+)
+NAMES = [["a", "b"], ["x"], [], ['quo"te', "b"], ["same", "same"]]
+
+
+def header(**more):
+    return (HEADER, 1, {"host": "h", "user": "u", "process_id": 7, **more})
+
+
+def site(number, names):
+    code = ("module", "name", "file.py", 3) if number % 2 else (None, "ä", None, None)
+    return (SITE, number, ["read", *code, names, '{"function":"f"}'])
+
+
+def source(number, metadata=None):
+    return (SOURCE, number, 5_000, [f"file:{number}", "file", str(number), ""], metadata)
+
+
+def operation(number=1, *, sites=0, run=None, inputs=(), outputs=(), **more):
+    fields = {
+        "id": f"op-{number:x}",
+        "parent": None,
+        "thread": 11,
+        "start": 1_800_000_000_000_000_000 + number * 1_000,
+        "duration": 1500,
+        "error": None,
+        "parameters": [1, 2.5],
+        "count_in": None,
+        "count_out": None,
+    } | more
+    return (OPERATION, sites, run, inputs, outputs, *fields.values())
+
+
+DEFINITIONS = [
+    header(),
+    *(site(number, names) for number, names in enumerate(NAMES)),
+    *(source(number, '{"k":1}' if number == 2 else None) for number in range(4)),
+    *((SCHEMA, number, 5_000, f"schema{number}", "{}") for number in range(3)),
+    *((RUN, number, f"run{number}") for number in range(3)),
+]
+
+
+@st.composite
+def operations(draw):
+    number = draw(SMALL)
+    parameters = [draw(VALUES) for _ in NAMES[number]]
+    times = st.integers(-(2**40), 2**61)
+    return operation(
+        draw(st.integers(0, 1000)),
+        sites=number,
+        run=draw(st.none() | SMALL),
+        inputs=draw(st.lists(REF, max_size=2)),
+        outputs=draw(st.lists(REF, max_size=2)),
+        parent=draw(st.none() | TEXTS),
+        start=draw(times),
+        duration=draw(times),
+        error=draw(st.none() | st.tuples(TEXTS, st.none() | TEXTS)),
+        parameters=draw(st.just(parameters) | st.dictionaries(TEXTS, VALUES, max_size=2)),
+        count_in=draw(st.none() | st.integers(0, 9)),
+    )
+
+
+UNUSUAL = st.sampled_from(
+    [
+        (ROW, "runs", {"run_id": "r"}),
+        (ROW, "operations", {"operation_id": "by hand", "timestamp": 5, "parameters": "{}"}),
+        (ROW, "nothing", {}),
+        header(lost=3),
+        header(user=None, host="other"),
+        site(0, ["only"]),
+        (SITE, 1, ["too", "short"]),
+        source(1),
+        (SOURCE, 2, 5_000, ["file:2", "file"], None),
+        (RUN, 1, "another"),
+        (OPERATION, 0),
+        operation(sites=99),
+        operation(run=99),
+        operation(inputs=[(99, None, None, None)]),
+        operation(outputs=[(0, None, 99, None)]),
+        operation(parameters=[1]),
+        operation(parameters=[1, 2, 3]),
+        operation(start=2**62, duration=2**61),
+        operation(error=["Type", "text"]),
+        operation(error=[]),
+        operation(inputs=[(0, None, None)]),
+        operation(id=None),
+        operation(id=7, parent=[]),
+        (*operation(), "one more"),
+        (42, 1),
+        "no array",
+        [],
+    ]
+)
+RECORDS = st.lists(operations() | UNUSUAL | st.sampled_from(DEFINITIONS), max_size=12)
+
+
+def rows_at_once(payloads, cuts=()):
+    decoder, damaged, rows = BatchDecoder(), [], {}
+    edges = [0, *sorted(min(cut, len(payloads)) for cut in cuts), len(payloads)]
+    for start, end in itertools.pairwise(edges):
+        damaged += [start + place for place in decoder.decode(payloads[start:end])]
+        if start % 2:
+            collect(rows, decoder.take())
+    collect(rows, decoder.take())
+    return damaged, {kind: sorted(map(repr, found)) for kind, found in rows.items()}, decoder
+
+
+def collect(rows, tables):
+    for kind, table in tables.items():
+        table.validate(full=True)
+        assert table.schema.equals(
+            coded_schema(kind) if kind == "operations" else arrow_schema(kind)
+        )
+        rows.setdefault(kind, []).extend(rows_of(table.cast(arrow_schema(kind))))
+
+
+def as_stored(rows):
+    """What a table makes of rows: integers that do not fit fail here as they do there."""
+    return {kind: rows_of(table_from_tuples(kind, found)) for kind, found in rows.items()}
+
+
+def check_same(payloads, cuts=()):
+    one = RecordDecoder()
+    damaged = one.decode(payloads)
+    try:
+        expected = as_stored(one.take())
+    except (TypeError, ValueError, OverflowError, AttributeError, KeyError):
+        return  # no table can hold it, whoever decoded it
+    found = rows_at_once(payloads, cuts)
+    assert found[0] == damaged
+    assert found[1] == {kind: sorted(map(repr, rows)) for kind, rows in expected.items()}
+    assert found[2].header == one.header
+
+
+@settings(max_examples=400, deadline=None)
+@given(RECORDS, st.lists(st.integers(0, 40), max_size=3))
+def test_any_records(records, cuts):
+    check_same([encode(record) for record in [*DEFINITIONS, *records]], cuts)
+
+
+@settings(max_examples=200, deadline=None)
+@given(RECORDS, st.randoms())
+def test_records_in_any_order(records, random):
+    mixed = [*DEFINITIONS, *records, operation(inputs=[(1, "v", 1, 2)])]
+    random.shuffle(mixed)
+    check_same([encode(record) for record in mixed])
+
+
+@settings(deadline=None)
+@given(st.lists(operations(), min_size=1, max_size=5), st.data())
+def test_a_flipped_byte(records, data):
+    payloads = [bytearray(encode(record)) for record in [*DEFINITIONS, *records]]
+    payload = data.draw(st.sampled_from(payloads))
+    payload[data.draw(st.integers(0, len(payload) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        check_same(list(map(bytes, payloads)))
+    except CorruptStoreError:
+        with pytest.raises(CorruptStoreError):
+            RecordDecoder().decode(payloads)
+
+
+@settings(deadline=None)
+@given(st.lists(operations(), min_size=1, max_size=8))
+def test_usual_operations_take_the_fast_way(records):
+    decoder = BatchDecoder()
+    decoder.decode([encode(record) for record in DEFINITIONS])
+    usual = [
+        encode(record)
+        for record in records
+        if all(ref[2] in (None, 0, 1, 2) for side in record[3:5] for ref in side)
+        and record[2] in (None, 0, 1, 2)
+    ]
+    assert decoder.decode(usual) == []
+    assert all(isinstance(piece, batches._Piece) for piece in decoder._pieces)
+
+
+@pytest.mark.parametrize("parameters", [[1, 2.5], [float("nan"), float("-inf")], [None, "ä\n"]])
+def test_many_alike(parameters):
+    """So many that their parameters get a type of their own."""
+    records = [operation(number, parameters=parameters) for number in range(600)]
+    other = [operation(number, sites=1, parameters=[number]) for number in range(600)]
+    check_same([encode(record) for record in [*DEFINITIONS, *records, *other]])
+    check_same([encode(record) for record in [*DEFINITIONS, *records]], [20])
+
+
+def test_the_comparison_catches_a_decoder_that_forgets_the_time_it_carries_on(monkeypatch):
+    records = [operation(1, duration=10**12), operation(2)]
+    payloads = [encode(record) for record in [*DEFINITIONS, *records]]
+    piece = BatchDecoder._piece
+
+    def forgetful(self, fields):
+        self._rows.recorded_us = 0
+        return piece(self, fields)
+
+    check_same(payloads, [len(DEFINITIONS) + 1])
+    monkeypatch.setattr(BatchDecoder, "_piece", forgetful)
+    with pytest.raises(AssertionError):
+        check_same(payloads, [len(DEFINITIONS) + 1])
+
+
+def test_what_is_sealed_already_defines_and_makes_no_rows():
+    decoder = BatchDecoder()
+    sealed = [encode(record) for record in [*DEFINITIONS, operation(1)]]
+    assert decoder.decode(sealed, emit=False) == []
+    assert decoder.decode([encode(operation(2, inputs=[(1, None, None, None)]))]) == []
+    tables = decoder.take()
+    assert tables["operations"]["operation_id"].to_pylist() == ["op-2"]
+    assert set(tables) == {"operations"}
+
+
+def test_a_newer_version_is_refused():
+    decoder = BatchDecoder()
+    with pytest.raises(CorruptStoreError, match="upgrade"):
+        decoder.decode([encode((HEADER, 99, {})), encode(operation())])
+
+
+def test_no_batch_loads_pandas():
+    code = """
+import sys
+from tests.test_batches import *
+decoder = BatchDecoder()
+refs = [(1, "v", 1, 2)]
+records = [operation(n, run=1, inputs=refs, outputs=refs, error=("T", "t")) for n in range(5)]
+decoder.decode([encode(record) for record in [*DEFINITIONS, *records]])
+from lineage.stores.facts import with_facts, by_date
+from lineage.stores.parts import Seal, _encode, _by_time
+tables = decoder.take()
+groups = {(kind, d): [t] for kind, table in tables.items() for d, t in by_date(table).items()}
+for (kind, day), table in with_facts(groups).items():
+    _encode(kind, _by_time(table), Seal("s", 1, 1, {}))
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
