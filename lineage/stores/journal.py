@@ -499,7 +499,7 @@ def state_of(path: Path) -> str:
 
 
 def _look(path: Path) -> tuple[str, int]:
-    """Give the state of a segment's writer, and a descriptor that holds the lock unless it lives."""
+    """Give the state of a segment's writer, and a descriptor that has the lock unless it lives."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
