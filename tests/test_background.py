@@ -16,7 +16,13 @@ from lineage.settings import StoreSettings
 from lineage.stores import background, sealing
 from lineage.stores import journal as journal_module
 from lineage.stores.background import BackgroundSealer, can_start, is_sealing, seal_on
-from lineage.stores.journal import Journal, journal_bytes, read_segment, segment_paths
+from lineage.stores.journal import (
+    Journal,
+    SegmentReader,
+    journal_bytes,
+    read_segment,
+    segment_paths,
+)
 from lineage.stores.manifest import manifest_path, read_manifest
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.sealing import seal_store
@@ -177,7 +183,8 @@ def test_sealing_at_exit_has_an_end(tmp_path, monkeypatch):
     monkeypatch.setattr(sealing, "BATCH_BYTES", 1)
     writer = LineageMetadataRepository(tmp_path, segment_bytes=100_000, settings=OFF)
     fill(writer, 30)
-    writer.close(0)
+    with pytest.raises(StoreError, match="stays in the journal"):
+        writer.close(0)
     assert sealed(tmp_path) == 0
     writer.append("runs", [{"run_id": "last", "timestamp": 1}])
     writer.close()
@@ -236,7 +243,7 @@ def test_a_journal_that_is_sealed_in_time_refuses_nothing(tmp_path):
 def test_a_writer_that_comes_and_goes_each_minute_leaves_64_parts(tmp_path, monkeypatch):
     """A day of writers: 64 of them are sealed as they end, the rest in one part."""
     read = []
-    monkeypatch.setattr(sealing, "read_segment", lambda *a: read.append(a) or read_segment(*a))
+    monkeypatch.setattr(sealing, "SegmentReader", lambda *a: read.append(a) or SegmentReader(*a))
     now = datetime.now(UTC)
     for number in range(MINUTES):
         repository = LineageMetadataRepository(tmp_path, segment_bytes=4096, settings=OFF)

@@ -21,12 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Seen by one kernel only; all others may be mounted by several hosts.
-_LOCAL = frozenset(
-    (
-        *("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "ramfs"),
-        *("reiserfs", "tmpfs", "xfs", "zfs"),
-    )
-)
+_LOCAL = frozenset(("ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "f2fs", "zfs", "tmpfs"))
+_LOCAL |= frozenset(("overlay", "ramfs", "jfs", "reiserfs"))
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MACHINE = Path("/etc/machine-id")
 _STARTED = 19  # the field of /proc/self/stat behind the program's name

@@ -94,9 +94,10 @@ class Journal:
         self._has_missed = False
         self._most_readers = self._most_unsynced = _MOST_READERS
         self._new_locks()
-        # Both are remembered, or import something when they are first called: not within a call.
+        # All are remembered, or import something when they are first called: not within a call.
         can_map(folder)
         process_header()
+        identity()
         _journals.add(self)
 
     def _new_locks(self) -> None:
@@ -505,7 +506,7 @@ def state_of(path: Path) -> str:
 
 
 def _look(path: Path) -> tuple[str, int]:
-    """Give the state of a segment's writer, and a descriptor with its lock unless it lives."""
+    """Give the state of a segment's writer, and a descriptor that has the lock unless it lives."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

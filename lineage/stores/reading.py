@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import DERIVED, EVERYTHING, Filter
-from lineage.stores.journal import SegmentReader, segment_paths
+from lineage.stores.journal import LIVE, SegmentReader, segment_paths, state_of
 from lineage.stores.manifest import (
     JOURNAL,
     Manifest,
@@ -200,6 +200,11 @@ class StoreReader:
         if segment.reader.damaged:
             lost = sum(length for _, length in segment.reader.damaged)
             self.note(f"{path} has {lost} bytes that are no records; the rest is read")
+        if segment.reader.tail and state_of(path) != LIVE:  # else a record is being written
+            segment.read_on()  # its last, before it ended
+            if segment.reader.tail:
+                tail = segment.reader.tail
+                self.note(f"{path} ends in {tail} bytes that are no record; the rest is read")
         return segment
 
 
