@@ -14,7 +14,7 @@ RUFF := $(BIN)/ruff
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo pictures test check bench docs format clean
+.PHONY: help venv demo pictures test check bench faults docs format clean
 
 help: ## list what make can do here
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1  |\2/p' $(MAKEFILE_LIST) | \
@@ -47,6 +47,12 @@ bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md
 	@for file in tests/benchmarks/bench_*.py; do \
 		name=$$(basename "$$file" .py); \
 		$(BIN)/python -m "tests.benchmarks.$$name" || exit 1; done
+
+faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need root
+	FAULTS=full $(BIN)/python -m tests.faults
+	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder" \
+		tests/faults/test_readers.py tests/faults/test_surroundings.py \
+		tests/test_background.py tests/test_compaction.py
 
 docs: $(STAMPS)/docs ## build the documentation into site/
 	$(BIN)/zensical build --clean

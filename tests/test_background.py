@@ -28,7 +28,7 @@ from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.sealing import seal_store
 
 ROOT = Path(__file__).parents[1]
-MINUTES = 1440 if os.environ.get("FAULTS") == "full" else 240
+MINUTES, PARTS = (1440, 64) if os.environ.get("FAULTS") == "full" else (90, 12)
 OFF = StoreSettings(background_sealing=False)
 
 
@@ -240,8 +240,9 @@ def test_a_journal_that_is_sealed_in_time_refuses_nothing(tmp_path):
 # --- few files -----------------------------------------------------------------------------------
 
 
-def test_a_writer_that_comes_and_goes_each_minute_leaves_64_parts(tmp_path, monkeypatch):
+def test_a_writer_that_comes_and_goes_each_minute_leaves_few_parts(tmp_path, monkeypatch):
     """A day of writers: 64 of them are sealed as they end, the rest in one part."""
+    monkeypatch.setattr(sealing, "MANY_PARTS", PARTS)
     read = []
     monkeypatch.setattr(sealing, "SegmentReader", lambda *a: read.append(a) or SegmentReader(*a))
     now = datetime.now(UTC)
@@ -249,18 +250,18 @@ def test_a_writer_that_comes_and_goes_each_minute_leaves_64_parts(tmp_path, monk
         repository = LineageMetadataRepository(tmp_path, segment_bytes=4096, settings=OFF)
         operation = DataOperation.create("read", operation_id=f"op{number}", timestamp=now)
         repository.save_operation(operation)
-        if number < 80 or number % 120 == 0:
+        if number < PARTS + 16 or number % 120 == 0:
             repository.close()
         else:  # the same without listing what waits each time, for the test's sake
             repository.journal.close()
     repository.close()
     parts = list(tmp_path.glob("lineage_operations/*/*.parquet"))
-    assert len(parts) == 64
-    assert len(read) == 64  # what waits is not read again by each that ends
-    assert len(segment_paths(tmp_path / "_journal")) == MINUTES - 64
+    assert len(parts) == PARTS
+    assert len(read) == PARTS  # what waits is not read again by each that ends
+    assert len(segment_paths(tmp_path / "_journal")) == MINUTES - PARTS
     tomorrow = now + timedelta(days=1, hours=2)
     seal_store(tmp_path, only_due=True, now=tomorrow)
-    assert len(list(tmp_path.glob("lineage_operations/*/*.parquet"))) == 65
+    assert len(list(tmp_path.glob("lineage_operations/*/*.parquet"))) == PARTS + 1
     assert segment_paths(tmp_path / "_journal") == []
     rows = [op.operation_id for op in repository.load_operations()]
     assert sorted(rows) == sorted(f"op{number}" for number in range(MINUTES))

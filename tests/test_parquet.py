@@ -853,6 +853,23 @@ def test_a_torn_tail_of_a_dead_writer_is_kept_beside(repository):
     assert ids(repository) == ["op1"]
 
 
+def test_a_torn_tail_is_told_once_its_writer_is_gone(repository):
+    repository.save_operation(operation(1))
+    (segment,) = segment_paths(repository.journal.folder)
+    end = read_segment(segment).end
+    with segment.open("r+b") as file:
+        file.seek(end)
+        file.write(b"\x92\xc4\x08half")  # as a record that is being copied
+    assert ids(repository) == ["op1"]
+    assert repository.problems == []
+    repository.journal.close()
+    with segment.open("ab") as file:
+        file.write(b"\x92\xc4\x08half")
+    assert ids(repository) == ["op1"]
+    (problem,) = repository.problems
+    assert "ends in 7 bytes" in problem
+
+
 def test_a_record_that_was_being_written_while_it_was_read_is_read_again(repository, monkeypatch):
     from lineage.stores import journal
 

@@ -51,7 +51,8 @@ ATTEMPTS = 6
 _MOST_READERS = 16
 _ROOM_WAIT_S = 0.2
 _ROOM_LOOK_S = 0.01
-_REFUSED_S = 1.0
+_REFUSED_S = 0.5
+_PATIENCE = 10  # failures in a row after which a disk is not asked with each call
 _ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
 _HEADER_BYTES = 4096  # a header is shorter
 _BLOCK = 64 << 10
@@ -88,6 +89,8 @@ class Journal:
         self.durability = durability
         self.max_bytes = max_bytes
         self._refused_until = 0.0
+        self._failure: str | None = None
+        self._failures = 0
         self._unsynced: set[Path] = set()
         self._has_new_names = False
         self._readers: list[tuple[SegmentReader, RecordDecoder, weakref.ref[Segment]]] = []
@@ -138,7 +141,22 @@ class Journal:
             with self._lock:
                 segment = self.segment
                 if segment is None:
-                    segment = self.segment = self._create()
+                    segment = self.segment = self._begun()
+        return segment
+
+    def _begun(self) -> Segment:
+        """Create a segment; where that failed again and again, not with each call anew."""
+        if self._failure is not None and time.monotonic() < self._refused_until:
+            raise StoreError(self._failure)
+        try:
+            segment = self._create()
+        except StoreError as error:
+            self._failures += 1
+            if self._failures >= _PATIENCE:
+                self._failure = str(error)
+                self._refused_until = time.monotonic() + _REFUSED_S
+            raise
+        self._failures, self._failure = 0, None
         return segment
 
     def sync(self) -> None:
@@ -286,18 +304,12 @@ class Journal:
         """Let the writer wait for the sealer at the limit, and refuse it when that is late."""
         if self.max_bytes is None:
             return
-        deadline = time.monotonic() + _ROOM_WAIT_S
-        is_refused = time.monotonic() < self._refused_until  # it was looked at a moment ago
-        while (
-            is_refused
-            or journal_bytes(self.folder, enough=self.max_bytes, typical=self._segment_bytes)
-            >= self.max_bytes
-        ):
-            if is_refused or time.monotonic() >= deadline:
-                if not is_refused:
-                    self._refused_until = time.monotonic() + _REFUSED_S
+        deadline, most = time.monotonic() + _ROOM_WAIT_S, self.max_bytes
+        while journal_bytes(self.folder, enough=most, typical=self._segment_bytes) >= most:
+            if time.monotonic() >= deadline:
+                self._failures = _PATIENCE  # this one has waited; the next shall not
                 raise StoreError(
-                    f"{self.max_bytes:,} bytes in the journal {self.folder} are not sealed, and "
+                    f"{most:,} bytes in the journal {self.folder} are not sealed, and "
                     "max_journal_bytes allows no more; run: lineage seal"
                 )
             self._tell_full()
