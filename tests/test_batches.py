@@ -1,16 +1,21 @@
 """Records by the thousand give the rows that they give one by one."""
 
+import asyncio
 import itertools
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lineage
 from lineage.errors import CorruptStoreError
 from lineage.stores import batches
 from lineage.stores.batches import BatchDecoder
+from lineage.stores.journal import SegmentReader, segment_paths
+from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.records import (
     HEADER,
     OPERATION,
@@ -23,6 +28,7 @@ from lineage.stores.records import (
     encode,
 )
 from lineage.stores.tables import arrow_schema, coded_schema, rows_of, table_from_tuples
+from lineage.tracker import LineageTracker
 
 TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
 SMALL = st.integers(0, 3)
@@ -264,3 +270,65 @@ for (kind, day), table in with_facts(groups).items():
 assert "pandas" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_every_wrapper_writes(tmp_path):
+    """Calls, scalar calls, coroutines, generators, failures, runs, frames: usual, and the same."""
+    import pandas as pd  # here, since another test imports this file without it
+
+    repository = LineageMetadataRepository(tmp_path, segment_bytes=20_000)
+    tracker = LineageTracker(repository)
+    track = lineage.track_lineage(tracker=tracker)
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+
+    @track
+    def scalar(a, b=2.5, *, c="text"):
+        if a == 7:
+            raise ValueError(f"not {a}")
+        return a
+
+    @track
+    def general(value, *more, **named):
+        return value
+
+    @track
+    async def waited(a):
+        return scalar(a)
+
+    @track
+    def steps(a):
+        yield scalar(a)
+        yield frame
+
+    @lineage.track_lineage("write", input_sources=["file:a"], tracker=tracker)
+    def written(frame, count=None):
+        return None
+
+    for number in range(60):
+        with suppress(ValueError):
+            scalar(number % 9, c="ä\n" * (number % 3))
+        scalar([number, {"k": None}], float("nan"))
+        general(frame, number, key=float("inf"))
+        asyncio.run(waited(number + 10))
+        list(steps(number + 10))
+        written(general(frame))
+        written(frame, count=number)
+    tracker.recorder.journal.note_lost(3)
+    repository.journal.close()
+    usual = total = 0
+    for path in segment_paths(repository.journal.folder):
+        decoder, rows = BatchDecoder(), RecordDecoder()
+        at_once, by_one = SegmentReader(path, decoder), SegmentReader(path, rows)
+        at_once.read_on()
+        by_one.read_on()
+        usual += sum(len(p.site) for p in decoder._pieces if isinstance(p, batches._Piece))
+        assert (at_once.end, at_once.tail, at_once.damaged) == (by_one.end, by_one.tail, [])
+        assert at_once.header == by_one.header
+        found, expected = {}, as_stored(rows.take())
+        collect(found, decoder.take())
+        assert {kind: list(map(repr, some)) for kind, some in found.items()} == {
+            kind: list(map(repr, some)) for kind, some in expected.items()
+        }
+        total += len(expected.get("operations", ()))
+    assert total >= 60 * 9
+    assert usual == total

@@ -1,16 +1,12 @@
 """Operations by the column are those that `codec` makes row by row."""
 
-import gc
-from contextlib import suppress
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.codec import REF, TABLES, operation_from_row
 from lineage.core import DataSource, stored_source
-from lineage.stores import objects
 from lineage.stores.objects import operations_of
 from lineage.stores.tables import coded_schema, table_from_rows
 
@@ -93,18 +89,6 @@ def test_times_are_exact_to_the_microsecond():
     found = operations_of(table_from_rows("operations", rows), dict)
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     assert [(one.timestamp - epoch) // (epoch.resolution) for one in found] == micros
-
-
-@pytest.mark.parametrize("was_enabled", [True, False])
-def test_the_collector_is_left_as_it_was(was_enabled):
-    try:
-        (gc.enable if was_enabled else gc.disable)()
-        with suppress(ZeroDivisionError), objects._uncollected():
-            assert not gc.isenabled()
-            raise ZeroDivisionError
-        assert gc.isenabled() == was_enabled
-    finally:
-        gc.enable()
 
 
 def test_a_stored_source_is_one_that_was_made():

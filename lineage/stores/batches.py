@@ -8,7 +8,7 @@ definitions and whatever is unusual go the other's way, one by one.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain, compress, groupby, repeat, starmap
+from itertools import chain, groupby, starmap
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,34 +19,23 @@ import pyarrow as pa
 from lineage.codec import REF, TABLES
 from lineage.core import FAILED, SUCCESS
 from lineage.stores import columns
+from lineage.stores.batch import UNUSUAL, Batch, Constants, Sources
 from lineage.stores.records import (
     HEADER,
-    OPERATION,
-    RUN,
-    SCHEMA,
-    SITE,
-    SOURCE,
-    OperationRecord,
     RecordDecoder,
-    SourceRecord,
     parameters_json,
 )
 from lineage.stores.tables import coded_schema, refs_of, table_from_tuples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
-_decode_any = msgspec.msgpack.Decoder(list[list[Any]]).decode
-_decode_sources = msgspec.msgpack.Decoder(list[SourceRecord]).decode
-_decode_operations = msgspec.msgpack.Decoder(list[OperationRecord]).decode
 _to_lines = msgspec.json.Encoder().encode_lines
 
 _MANY = 200
 """From so many rows on a type of its own is made for the parameters of a function."""
-_AT_ONCE = frozenset((OPERATION, SOURCE))
-_UNUSUAL = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 _TIME = pa.timestamp("us", tz="UTC")
 _MOST_NS = 1 << 62
 
@@ -56,9 +45,9 @@ class BatchDecoder:
 
     def __init__(self) -> None:
         self._rows = RecordDecoder()
-        self._sites = _Constants(len(_OF_SITE))
-        self._runs = _Constants()
-        self._sources = _Sources()
+        self._sites = Constants(len(_OF_SITE))
+        self._runs = Constants()
+        self._sources = Sources()
         self._headers: list[dict[str, Any]] = []
         self._pieces: list[_Piece | list[tuple[Any, ...]]] = []
 
@@ -87,9 +76,9 @@ class BatchDecoder:
         if cut > 0:  # what came before it has the header before
             damaged = self.decode(payloads[:cut])
             return damaged + [cut + place for place in self.decode(payloads[cut:])]
-        batch = _Batch(payloads, tags)
+        batch = Batch(payloads, tags)
         if not batch.operations or not batch.is_orderly(self._rows):
-            self._sources = _Sources()  # what they say may have changed
+            self._sources = Sources()  # what they say may have changed
             return self._rows.decode(payloads)
         damaged = [batch.others[place] for place in self._rows.decode(batch.other_payloads())]
         if batch.sources:
@@ -97,7 +86,7 @@ class BatchDecoder:
         self._keep_rows()
         try:
             self._pieces.append(self._piece(batch.columns))
-        except _UNUSUAL:
+        except UNUSUAL:
             left = self._rows.decode(batch.operations)
             damaged += [batch.places[place] for place in left]
         return sorted(damaged)
@@ -250,169 +239,6 @@ class _Piece(NamedTuple):
     run: NDArray[np.int32]
     failed: NDArray[np.bool_] | None
     arrays: dict[str, pa.Array]
-
-
-class _Constants:
-    """What operations refer to by number, under codes without gaps.
-
-    Args:
-        width: How many elements each has; any when None.
-    """
-
-    def __init__(self, width: int | None = None) -> None:
-        self.contents: list[Any] = []
-        self._codes: dict[int | None, int] = {}
-        self._width = width
-
-    def codes(self, numbers: Sequence[int | None], known: Mapping[int, Any]) -> NDArray[np.int32]:
-        """Give the code of each number, -1 for None.
-
-        Raises:
-            KeyError: A number is not known.
-            ValueError: What is known of it has another width.
-        """
-        for number in set(numbers):
-            if number is None:
-                self._codes[number] = -1
-                continue
-            content, code = known[number], self._codes.get(number)
-            if code is None or self.contents[code] is not content:
-                if self._width is not None and len(content) != self._width:
-                    raise ValueError(f"{len(content)} elements, not {self._width}")
-                self._codes[number] = len(self.contents)
-                self.contents.append(content)
-        return np.fromiter(map(self._codes.__getitem__, numbers), "i4", len(numbers))
-
-
-class _Sources:
-    """The data sources of a segment by the column: node id, type, id and location."""
-
-    def __init__(self) -> None:
-        self._codes: dict[int, int] = {}
-        self._fields: tuple[list[pa.Array], ...] = ([], [], [], [])
-
-    def add(self, records: Sequence[SourceRecord], rows: RecordDecoder) -> None:
-        """Take definitions, which are made known to the row-by-row decoder too."""
-        _, numbers, _, sources, _ = zip(*records, strict=True)
-        rows.sources.update(zip(numbers, sources, strict=True))
-        for record in records:
-            if record[4]:
-                rows.source(*record[1:])
-        self._append(numbers, sources)
-
-    def described(self, numbers: Sequence[int], known: Mapping[int, Any]) -> list[pa.Array]:
-        """Give the columns of some sources.
-
-        Raises:
-            KeyError: A number is not known.
-            ValueError: What is known of it is not four texts.
-        """
-        missing = sorted(set(numbers) - self._codes.keys())
-        if missing:
-            self._append(missing, [known[number] for number in missing])
-        codes = np.fromiter(map(self._codes.__getitem__, numbers), "i4", len(numbers))
-        for chunks in self._fields:
-            chunks[:] = [pa.concat_arrays(chunks)] if len(chunks) > 1 else chunks
-        places = columns.numbers(codes, pa.int32())
-        return [chunks[0].take(places) for chunks in self._fields]
-
-    def _append(self, numbers: Sequence[int], sources: Sequence[Sequence[Any]]) -> None:
-        first = sum(map(len, self._fields[0]))
-        described = zip(*sources, strict=True)
-        arrays = [columns.array(texts, pa.string()) for texts in described]
-        for chunks, array in zip(self._fields, arrays, strict=True):
-            chunks.append(array)
-        self._codes.update(zip(numbers, range(first, first + len(numbers)), strict=True))
-
-
-class _Batch:
-    """Some records: the operations among them, the data sources, and the others.
-
-    `places` and `others` say where they were, `columns` are the elements of the operations.
-    """
-
-    def __init__(self, payloads: Sequence[bytes], tags: bytes) -> None:
-        self.columns: tuple[Any, ...] = ()
-        self.others: Sequence[int] = ()
-        self.places: Sequence[int] = range(len(tags))
-        self.operations = payloads
-        self.sources: Sequence[SourceRecord] = ()
-        self._payloads = payloads
-        self._source_places: list[int] = []
-        if tags.count(OPERATION) < len(tags):
-            flags = [tag == OPERATION for tag in tags]
-            self.operations = list(compress(payloads, flags))
-            self.places = list(compress(self.places, flags))
-            self._source_places = [place for place, tag in enumerate(tags) if tag == SOURCE]
-            self.others = [place for place, tag in enumerate(tags) if tag not in _AT_ONCE]
-
-    def other_payloads(self) -> list[bytes]:
-        """Give the records that are no operations."""
-        return [self._payloads[place] for place in self.others]
-
-    def is_orderly(self, known: RecordDecoder) -> bool:
-        """Decode the operations; say whether all have their usual form and use no number of which
-        the meaning changes, or is told later than it is used.
-        """
-        try:
-            self.columns = tuple(zip(*_decode_operations(_joined(self.operations)), strict=True))
-            defined = self._definitions(known)
-            return defined is not None and not (defined and self._is_early(defined))
-        except _UNUSUAL:
-            return False
-
-    def _definitions(self, known: RecordDecoder) -> dict[int, dict[int | None, int]] | None:
-        tables: dict[int, Mapping[int, Any]] = {
-            SITE: known.sites,
-            SCHEMA: known.schemas,
-            RUN: known.runs,
-        }
-        defined: dict[int, dict[int | None, int]] = {}
-        records = _decode_any(_joined(self.other_payloads()))
-        for place, (tag, number, *_) in zip(self.others, records, strict=True):
-            if tag in tables:
-                places = defined.setdefault(tag, {})
-                if number in places or number in tables[tag]:
-                    return None
-                places[number] = place
-        if self._source_places:
-            payloads = map(self._payloads.__getitem__, self._source_places)
-            self.sources = _decode_sources(_joined(list(payloads)))
-            numbers = [record[1] for record in self.sources]
-            places = defined[SOURCE] = dict(zip(numbers, self._source_places, strict=True))
-            if len(places) < len(numbers) or not known.sources.keys().isdisjoint(places):
-                return None
-        return defined
-
-    def _is_early(self, defined: dict[int, dict[int | None, int]]) -> bool:
-        sites, runs, *sides = self.columns[1:5]
-        return (
-            _is_any_later(defined.get(SITE), sites, self.places)
-            or _is_any_later(defined.get(RUN), runs, self.places)
-            or any(
-                _is_any_later(
-                    defined[tag],
-                    [ref[at] for refs in side for ref in refs],
-                    np.repeat(self.places, list(map(len, side))),
-                )
-                for side in sides
-                for tag, at in ((SOURCE, 0), (SCHEMA, 2))
-                if tag in defined
-            )
-        )
-
-
-def _is_any_later(
-    defined: Mapping[int | None, int] | None, numbers: Sequence[int | None], places: Any
-) -> bool:
-    if not defined or not numbers:
-        return False
-    found = np.fromiter(map(defined.get, numbers, repeat(-1)), "i8", len(numbers))
-    return bool((found > np.asarray(places)).any())
-
-
-def _joined(payloads: Sequence[bytes]) -> bytes:
-    return b"".join((b"\xdd", len(payloads).to_bytes(4, "big"), *payloads))
 
 
 def _is_nothing(values: Sequence[Any]) -> bool:

@@ -35,14 +35,21 @@ def array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     Raises:
         ValueError, TypeError, OverflowError: A value is not of that kind.
     """
-    if values and values[0] is None and values.count(None) == len(values):
-        return nothing(len(values), kind)
+    if len(values) > 1 and values.count(values[0]) == len(values):
+        return _repeated(values[0], len(values), kind)
     if pa.types.is_string(kind):
         return _texts(values)
     missing = [value is None for value in values] if None in values else None
     filled = values if missing is None else [0 if value is None else value for value in values]
     data = np.fromiter(filled, dtype=_KINDS[kind], count=len(filled))
     return pa.Array.from_buffers(kind, len(values), [_validity(missing), pa.py_buffer(data)])
+
+
+def _repeated(value: Any, length: int, kind: pa.DataType) -> pa.Array:
+    if value is None:
+        return nothing(length, kind)
+    one = array((value,), kind)
+    return one.take(numbers(np.zeros(length, "i4"), pa.int32()))
 
 
 def nothing(length: int, kind: pa.DataType) -> pa.Array:

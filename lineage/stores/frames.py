@@ -8,6 +8,7 @@ a damaged one. No run of zeros is a frame.
 from __future__ import annotations
 
 from itertools import accumulate
+from operator import attrgetter, ne
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -24,7 +25,14 @@ _LENGTHS = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 _MANY = 1 << 18
 """Bytes whose frames are taken at once: a few thousand records, which stay in the cache."""
 
-_decode = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]]).decode
+
+class _Frame(msgspec.Struct, array_like=True, gc=False):
+    digest: bytes
+    payload: bytes
+
+
+_decode = msgspec.msgpack.Decoder(list[_Frame]).decode
+_digest, _payload = attrgetter("digest"), attrgetter("payload")
 
 
 class Run(NamedTuple):
@@ -117,9 +125,9 @@ def _at_once(data: bytes, start: int, end: int) -> Sequence[bytes] | None:
         found = _decode(b"\xdd" + count.to_bytes(4, "big") + data[start:end])
     except msgspec.DecodeError:
         return None
-    digests, payloads = zip(*found, strict=True)
+    payloads = list(map(_payload, found))
     # Frames of another form than ours are longer or shorter; theirs is the other way.
-    if _total(payloads) != end - start or tuple(map(digest, payloads)) != digests:
+    if _total(payloads) != end - start or any(map(ne, map(digest, payloads), map(_digest, found))):
         return None
     return payloads
 

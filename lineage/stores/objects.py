@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice, repeat
@@ -16,9 +14,10 @@ import pyarrow as pa
 from lineage.codec import TABLES, from_json, from_micros
 from lineage.core import SUCCESS, DataOperation, OperationType, stored_source
 from lineage.stores import columns
+from lineage.stores.collector import uncollected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lineage.core import DataSource
 
@@ -43,20 +42,8 @@ def operations_of(
         table: Rows with all columns of `operations`.
         schemas: Gives the schemas of some ids; those it does not know are left out.
     """
-    with _uncollected():
+    with uncollected():
         return _operations(table.combine_chunks(), schemas)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking through what is all still being made."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _operations(

@@ -41,6 +41,13 @@ _ALIKE = frozenset(
     )
 )
 """Texts that are like the ones before them, and seldom the same."""
+_SOUGHT = frozenset(
+    (
+        *("timestamp", "operation_id", "operation_type", "run_id", "node_id", "schema_id"),
+        *("from_node_id", "to_node_id"),
+    )
+)
+"""Columns of which the least and the greatest value let readers pass over row groups."""
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, EOFError)
 
@@ -207,6 +214,7 @@ def _encode(kind: str, table: pa.Table, seal: Seal) -> bytes:
         compression="zstd",
         use_dictionary=coded,
         column_encoding=encodings,
+        write_statistics=[name for name in table.schema.names if name in _SOUGHT],
         write_page_checksum=True,
     ) as writer:
         writer.write_table(table, row_group_size=ROWS_PER_GROUP)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import DERIVED, EVERYTHING, Filter
+from lineage.stores.collector import uncollected
 from lineage.stores.journal import LIVE, SegmentReader, segment_paths, state_of
 from lineage.stores.manifest import (
     JOURNAL,
@@ -78,7 +79,8 @@ class StoreReader:
         """Read the manifest and what of the journal it does not cover, as of one moment."""
         for _ in range(_TRIES):
             before, manifest = self._read_manifest()
-            tails = self._read_tails(manifest)
+            with uncollected():
+                tails = self._read_tails(manifest)
             if tails is not None and self._read_manifest()[0] == before:
                 return manifest, tails
         with locked(self.store):

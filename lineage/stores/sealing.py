@@ -28,6 +28,7 @@ from uuid import uuid4
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import DERIVED
 from lineage.stores.batches import BatchDecoder
+from lineage.stores.collector import uncollected
 from lineage.stores.derive import INVALID_DATE
 from lineage.stores.durable import (
     make_folder,
@@ -346,7 +347,8 @@ def _read(path: Path, manifest: Manifest, done: Sealed, *, is_dead: bool) -> _Pe
     decoder = BatchDecoder()
     reader = SegmentReader(path, decoder)
     try:
-        reader.read_on(emit_from=start)
+        with uncollected():
+            reader.read_on(emit_from=start)
         gaps = [gap for gap in reader.damaged if gap[0] >= start]
         if is_dead and start:
             # What was damaged in the stretch sealed while the writer lived is told now.
