@@ -124,7 +124,8 @@ class Captor:
         None when there is anything else in it, or a secret, or more than is kept.
         """
         left = self.max_size - 2 * len(value)
-        texts, told = self.texts, list[str]()
+        texts = self.texts
+        told: list[str] = []
         flat: dict[str, Any] = {}
         for key, item in value.items():
             name = self._names.get(key) if type(key) is str else None

@@ -24,7 +24,7 @@ from tests.benchmarks.tables import machine, print_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROUNDS, CALLS = 40, 2000
+ROUNDS, CALLS = 200, 400
 EVENT_ROUNDS, EVENTS = 10, 300
 
 
