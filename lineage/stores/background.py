@@ -172,7 +172,9 @@ def seal_on(place: str, idle_s: float = _IDLE_S) -> None:
         last = time.monotonic()
         while time.monotonic() - last < idle_s:
             try:
-                done = seal_store(store, only_due=True, least_bytes=SEAL_BYTES)
+                done = seal_store(
+                    store, only_due=True, least_bytes=SEAL_BYTES * 3 // 4
+                )  # none is full to the brim
             except StoreError:  # it is told by whoever seals next and has someone to tell
                 return
             if done.parts:
