@@ -139,6 +139,22 @@ def test_a_shell_that_is_missing_is_no_error(monkeypatch, tmp_path):
     assert not sealer.start()  # and not tried again at once
 
 
+def test_a_process_is_started_by_this_one_too(tmp_path):
+    repository = LineageMetadataRepository(tmp_path, settings=OFF)
+    fill(repository, 500)
+    sealer = BackgroundSealer(tmp_path, segment_bytes=2 << 20)
+    assert sealer.start()
+    eventually(lambda: sealed(tmp_path) > 300)
+    assert not sealer.start()  # a moment ago there was one
+    repository.journal.close()
+    eventually(lambda: not is_sealing(tmp_path))
+    sealer._not_before = 0.0
+    assert sealer.start()
+    eventually(lambda: not is_sealing(tmp_path))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(sealer._started, os.WNOHANG)  # it is none of ours
+
+
 def test_one_at_a_time(tmp_path):
     repository = LineageMetadataRepository(tmp_path, settings=OFF)
     fill(repository, 1)
@@ -177,6 +193,15 @@ def test_what_is_not_much_is_left_to_those_who_end(tmp_path):
     later = datetime.now(UTC) + timedelta(days=1, hours=2)
     assert seal_store(tmp_path, only_due=True, least_bytes=10**9, now=later).parts == 1
     writer.journal.close()
+
+
+def test_a_segment_of_a_strange_name_is_sealed_too(tmp_path):
+    writer = LineageMetadataRepository(tmp_path, settings=OFF)
+    fill(writer, 1)
+    writer.journal.close()
+    (path,) = segment_paths(writer.journal.folder)
+    path.rename(path.with_name("restored.seg"))
+    assert seal_store(tmp_path, only_due=True).rows["runs"] == 1
 
 
 def test_sealing_at_exit_has_an_end(tmp_path, monkeypatch):

@@ -159,6 +159,22 @@ def test_a_disk_that_fails_twice_takes_the_record_in_the_next_segment(disk, tmp_
     assert len(segment_paths(tmp_path)) == 2
 
 
+def test_a_sync_that_fails_before_a_segment_has_its_name(disk, tmp_path):
+    journal = Journal(tmp_path, durability="power")
+    disk.failing = 1
+    append(journal, "a", "b")
+    journal.close()
+    assert names(tmp_path) == ["a", "b"]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".seg"]
+    disk.failing = 9
+    with pytest.raises(StoreError, match="cannot start journal segment"):
+        append(journal, "c")
+    disk.failing = 0
+    append(journal, "d")
+    journal.close()
+    assert names(tmp_path) == ["a", "b", "d"]
+
+
 class SyncsAgain(SyncedSegment):
     """The negative control: it takes the second, hollow success for one."""
 

@@ -169,10 +169,11 @@ def seal_on(place: str, idle_s: float = _IDLE_S) -> None:
             return
         from lineage.stores.sealing import seal_store  # takes a while: Arrow
 
+        least_bytes = SEAL_BYTES * 3 // 4  # those that are full are so not to the brim
         last = time.monotonic()
         while time.monotonic() - last < idle_s:
             try:
-                done = seal_store(store, only_due=True, least_bytes=SEAL_BYTES)
+                done = seal_store(store, only_due=True, least_bytes=least_bytes)
             except StoreError:  # it is told by whoever seals next and has someone to tell
                 return
             if done.parts:

@@ -151,6 +151,9 @@ class Journal:
         try:
             segment = self._create()
         except StoreError as error:
+            if self.durability == "power" and not self._failures:
+                self._failures = 1  # a disk that failed once may take another file
+                return self._begun()
             self._failures += 1
             if self._failures >= _PATIENCE:
                 self._failure = str(error)

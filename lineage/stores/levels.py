@@ -152,6 +152,8 @@ class SyncedSegment(Segment):
         with self._writing:
             self._is_broken = True
             try:
+                if not self.path.exists():
+                    raise OSError(error.errno, "it has not got its name yet")
                 kept = os.pread(self._fd, self._synced, 0)
                 if len(kept) < self._synced:
                     raise OSError(error.errno, "what had been synced cannot be read back")

@@ -325,7 +325,10 @@ def _can_wait(paths: list[Path], manifest: Manifest, now: datetime) -> bool:
 def _day_of(path: Path) -> str:
     """Give the date on which a segment was begun, which its name says."""
     began, _, _ = path.name.partition("-")
-    return datetime.fromtimestamp(int(began) / 1e9, UTC).date().isoformat()
+    try:
+        return datetime.fromtimestamp(int(began) / 1e9, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):  # not a name that we gave
+        return INVALID_DATE
 
 
 def _batches(paths: list[Path]) -> Iterator[list[Path]]:

@@ -55,7 +55,7 @@ CAMPAIGNS: dict[str, tuple[str, str, Callable[[Path], Answer]]] = {
         )
         for job in JOBS
     },
-    "flips": ("one flipped bit in any file of a store", "neither digest nor checksum", _flips),
+    "flips": ("one flipped bit in any file of a store", "a journal without digests", _flips),
 }
 
 
