@@ -28,7 +28,8 @@ from lineage.settings import StoreSettings
 from lineage.stores import journal
 from lineage.stores.base import KINDS, Filter
 from lineage.stores.compaction import compact_store
-from lineage.stores.journal import Journal, _frames, read_segment, segment_paths
+from lineage.stores.frames import frames
+from lineage.stores.journal import Journal, read_segment, segment_paths
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.sealing import seal_store
 
@@ -228,8 +229,8 @@ def journal_ends(folder: Path, *, every: int = 1) -> tuple[Figures, Figures]:
     del writer
     (path,) = segment_paths(folder)
     whole, chance = path.read_bytes(), random.Random(7)
-    behind = [after for _, _, after in _frames(whole)][1:]  # the first is the header
-    payloads = [bytes(payload) for _, payload, _ in _frames(whole)]
+    behind = [after for _, _, after in frames(whole)][1:]  # the first is the header
+    payloads = [bytes(payload) for _, payload, _ in frames(whole)]
     naive = b"".join(_naive(payload) for payload in payloads)
     ours, control, cut = Figures(), Figures(), folder / "cut.seg"
     for size in range(0, len(whole) + 1, every):
