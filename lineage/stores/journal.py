@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import secrets
+import sys
 import threading
 import time
 import weakref
@@ -89,7 +90,8 @@ class Journal:
         self.max_bytes = max_bytes
         self._refused_until = 0.0
         self._failure: str | None = None
-        self._failures = 0
+        self._failures = self._free = 0
+        self._is_at_limit = False
         self._unsynced: set[Path] = set()
         self._has_new_names = False
         self._readers: list[tuple[SegmentReader, weakref.ref[Segment]]] = []
@@ -141,7 +143,8 @@ class Journal:
 
     def _begun(self) -> Segment:
         """Create a segment; where that failed again and again, not with each call anew."""
-        if self._failure is not None and time.monotonic() < self._refused_until:
+        is_early = self._failure is not None and time.monotonic() < self._refused_until
+        if is_early and free_blocks(self.folder) <= self._free:
             raise StoreError(self._failure)
         try:
             segment = self._create()
@@ -152,9 +155,11 @@ class Journal:
             self._failures += 1
             if self._failures >= _PATIENCE:
                 self._failure = str(error)
+                # With more room it is tried at once, unless it is the limit that was reached.
+                self._free = sys.maxsize if self._is_at_limit else free_blocks(self.folder)
                 self._refused_until = time.monotonic() + _REFUSED_S
             raise
-        self._failures, self._failure = 0, None
+        self._failures, self._failure, self._is_at_limit = 0, None, False
         return segment
 
     def sync(self) -> None:
@@ -301,6 +306,7 @@ class Journal:
         while journal_bytes(self.folder, enough=most, typical=self._segment_bytes) >= most:
             if time.monotonic() >= deadline:
                 self._failures = _PATIENCE  # this one has waited; the next shall not
+                self._is_at_limit = True
                 raise StoreError(
                     f"{most:,} bytes in the journal {self.folder} are not sealed, and "
                     "max_journal_bytes allows no more; run: lineage seal"
@@ -372,6 +378,14 @@ def journal_bytes(folder: Path, *, enough: int = 0, typical: int = 0) -> int:
     if len(found) * typical < enough:
         return len(found) * typical
     return sum(map(_size, found))
+
+
+def free_blocks(folder: Path) -> int:
+    """Give how much room a folder's file system has, in blocks of its own; 0 if that is unknown."""
+    try:
+        return os.statvfs(folder).f_bavail
+    except OSError:
+        return 0
 
 
 def _size(entry: os.DirEntry[str]) -> int:
