@@ -35,6 +35,7 @@ from lineage.stores.records import (
     encode,
     process_header,
 )
+from lineage.stores.room import SUFFIX, free_blocks, journal_bytes
 from lineage.stores.segments import MARK, Segment
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lineage")
 
-SUFFIX = ".seg"
 LIVE, DEAD, FOREIGN = "live", "dead", "foreign"
 ATTEMPTS = 6
 """How often a record is tried in a new segment, when other threads fill them as fast."""
@@ -363,36 +363,6 @@ class SegmentData:
 def segment_paths(folder: Path) -> list[Path]:
     """List the segments of a journal, oldest first."""
     return sorted(folder.glob(f"*{SUFFIX}"))
-
-
-def journal_bytes(folder: Path, *, enough: int = 0, typical: int = 0) -> int:
-    """Add up the sizes of the segments of a journal.
-
-    Their sizes are not asked for one by one when as many of a typical size are not enough.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if entry.name.endswith(SUFFIX)]
-    except OSError:
-        return 0
-    if len(found) * typical < enough:
-        return len(found) * typical
-    return sum(map(_size, found))
-
-
-def free_blocks(folder: Path) -> int:
-    """Give how much room a folder's file system has, in blocks of its own; 0 if that is unknown."""
-    try:
-        return os.statvfs(folder).f_bavail
-    except OSError:
-        return 0
-
-
-def _size(entry: os.DirEntry[str]) -> int:
-    try:
-        return entry.stat().st_size
-    except FileNotFoundError:  # sealed since it was listed
-        return 0
 
 
 def read_segment(path: Path, start: int = 0) -> SegmentData:
