@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import secrets
+import sys
 import threading
 import time
 import weakref
@@ -34,6 +35,7 @@ from lineage.stores.records import (
     encode,
     process_header,
 )
+from lineage.stores.room import SUFFIX, free_blocks, journal_bytes
 from lineage.stores.segments import Segment, can_map
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("lineage")
 
-SUFFIX = ".seg"
 LIVE, DEAD, FOREIGN = "live", "dead", "foreign"
 ATTEMPTS = 6
 """How often a record is tried in a new segment, when other threads fill them as fast."""
@@ -90,7 +91,8 @@ class Journal:
         self.max_bytes = max_bytes
         self._refused_until = 0.0
         self._failure: str | None = None
-        self._failures = 0
+        self._failures = self._free = 0
+        self._is_at_limit = False
         self._unsynced: set[Path] = set()
         self._has_new_names = False
         self._readers: list[tuple[SegmentReader, RecordDecoder, weakref.ref[Segment]]] = []
@@ -146,7 +148,8 @@ class Journal:
 
     def _begun(self) -> Segment:
         """Create a segment; where that failed again and again, not with each call anew."""
-        if self._failure is not None and time.monotonic() < self._refused_until:
+        is_early = self._failure is not None and time.monotonic() < self._refused_until
+        if is_early and free_blocks(self.folder) <= self._free:
             raise StoreError(self._failure)
         try:
             segment = self._create()
@@ -157,9 +160,11 @@ class Journal:
             self._failures += 1
             if self._failures >= _PATIENCE:
                 self._failure = str(error)
+                # With more room it is tried at once, unless it is the limit that was reached.
+                self._free = sys.maxsize if self._is_at_limit else free_blocks(self.folder)
                 self._refused_until = time.monotonic() + _REFUSED_S
             raise
-        self._failures, self._failure = 0, None
+        self._failures, self._failure, self._is_at_limit = 0, None, False
         return segment
 
     def sync(self) -> None:
@@ -311,6 +316,7 @@ class Journal:
         while journal_bytes(self.folder, enough=most, typical=self._segment_bytes) >= most:
             if time.monotonic() >= deadline:
                 self._failures = _PATIENCE  # this one has waited; the next shall not
+                self._is_at_limit = True
                 raise StoreError(
                     f"{most:,} bytes in the journal {self.folder} are not sealed, and "
                     "max_journal_bytes allows no more; run: lineage seal"
@@ -367,28 +373,6 @@ class SegmentData:
 def segment_paths(folder: Path) -> list[Path]:
     """List the segments of a journal, oldest first."""
     return sorted(folder.glob(f"*{SUFFIX}"))
-
-
-def journal_bytes(folder: Path, *, enough: int = 0, typical: int = 0) -> int:
-    """Add up the sizes of the segments of a journal.
-
-    Their sizes are not asked for one by one when as many of a typical size are not enough.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if entry.name.endswith(SUFFIX)]
-    except OSError:
-        return 0
-    if len(found) * typical < enough:
-        return len(found) * typical
-    return sum(map(_size, found))
-
-
-def _size(entry: os.DirEntry[str]) -> int:
-    try:
-        return entry.stat().st_size
-    except FileNotFoundError:  # sealed since it was listed
-        return 0
 
 
 def read_segment(path: Path, start: int = 0) -> SegmentData:

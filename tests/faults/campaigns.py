@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from lineage.core import DataOperation, DataSource
 from lineage.errors import LineageError
 from lineage.settings import StoreSettings
-from lineage.stores import journal
+from lineage.stores import frames as frames_module
 from lineage.stores.base import KINDS, Filter
 from lineage.stores.compaction import compact_store
 from lineage.stores.frames import frames
@@ -321,5 +321,5 @@ class _Alike:
 
 def unverified_flips(folder: Path, count: int) -> Figures:
     """Do the same to the journal with a reader that takes every digest for right."""
-    with patch.object(journal, "digest", lambda payload: _Alike()):
+    with patch.object(frames_module, "digest", lambda payload: _Alike()):
         return flips(folder, count, choose=lambda path: path.suffix == ".seg")
