@@ -21,7 +21,8 @@ def test_kills(tmp_path):
 
 
 def test_kills_of_buffered_writers_lose_what_they_acknowledged(tmp_path):
-    assert campaigns.kills(tmp_path, 9, durability="buffered").wrong["lost"] > 0
+    tries = (campaigns.kills(tmp_path / str(n), 9, durability="buffered") for n in range(5))
+    assert any(figures.wrong["lost"] for figures in tries)  # most tries do; one may be lucky
 
 
 @pytest.mark.parametrize(
