@@ -144,6 +144,11 @@ class Captor:
                 or item is None
             ):
                 left -= 8
+            elif (kind is list or kind is tuple) and 10 * len(item) <= left:
+                left -= 10 * len(item)
+                item = _numbers(item)  # noqa: PLW2901 - its plain form
+                if item is None:
+                    return None
             else:
                 return None
             left -= len(key)
@@ -300,6 +305,18 @@ def _is_secret_option(program: str, option: str, text: Any) -> bool:
         return False
     kept = redact_text(f"{program} {option} {text}")
     return kept.endswith(REDACTED) and text not in kept
+
+
+def _numbers(value: Iterable[Any]) -> list[Any] | None:
+    """Give a list of plain numbers; None when there is anything else in it."""
+    for item in value:
+        kind = type(item)
+        is_plain = (kind is int and _INT_MIN <= item <= _INT_MAX) or (
+            kind is float and item - item == 0
+        )
+        if not (is_plain or kind is bool or item is None):
+            return None
+    return list(value)
 
 
 def _number(value: Any) -> Any:

@@ -162,7 +162,9 @@ PLAIN_VALUES = st.one_of(
     st.integers(-(2**70), 2**70),
     st.floats(),
     st.text(max_size=20),
-    st.sampled_from(["x" * 300, "password=hunter2", (1, 2), {"token": "t"}, b"bytes"]),
+    st.lists(st.one_of(st.integers(), st.floats(), st.none(), st.booleans()), max_size=40),
+    st.sampled_from(["x" * 300, "password=hunter2", (1, 2), [2**70], {"token": "t"}, b"bytes"]),
+    st.sampled_from([("password", "x"), ["--token", "x"], [[1]], ("a",)]),
 )
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet
 
 from lineage import track_lineage
 from lineage.core import DataSource
+from lineage.settings import StoreSettings
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker
 from tests.benchmarks.tables import machine, print_table
@@ -87,7 +88,9 @@ def sustained(
     rounds = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory() as folder:
-            repository = LineageMetadataRepository(Path(folder) / "store")
+            # In this process only, or the other's time would be left out.
+            settings = StoreSettings(background_sealing=False)
+            repository = LineageMetadataRepository(Path(folder) / "store", settings=settings)
             tracked = track_lineage(tracker=LineageTracker(repository))(function)
             bare = seconds(lambda: repeat(floor(function)))
             called = seconds(lambda tracked=tracked: repeat(tracked))
