@@ -62,7 +62,6 @@ def tracked({signature}):
         return _lineage_function({arguments})
     if _lineage_site.settings is not _lineage_tracker.settings:
         return _lineage_general({arguments})
-    _lineage_id = _lineage_number = None
     _lineage_inputs = []
     try:
         _lineage_outside = _lineage_at.get()
@@ -75,7 +74,8 @@ def tracked({signature}):
     except _lineage_Exception:  # a secret, most often; left before the function is called
         _lineage_parameters = None
     if _lineage_parameters is None:
-        _lineage_leave({where})
+        if _lineage_inputs:
+            _lineage_leave({where})
         return _lineage_general({arguments})
     try:
         _lineage_at.set((_lineage_id, _lineage_run))
