@@ -7,13 +7,11 @@ and is content when the manifest is still the same: then each row is in exactly 
 from __future__ import annotations
 
 import logging
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lineage.errors import CorruptStoreError, StoreError
+from lineage.errors import CorruptStoreError
 from lineage.stores.base import EVERYTHING, Filter
-from lineage.stores.derive import with_derived
-from lineage.stores.journal import SegmentReader, segment_paths
+from lineage.stores.journal import segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
     Manifest,
@@ -22,6 +20,7 @@ from lineage.stores.manifest import (
     manifest_path,
     read_bytes,
 )
+from lineage.stores.tails import TailReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +29,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.stores.manifest import Part
-    from lineage.stores.records import Tables
+    from lineage.stores.tails import Tail
 
 _log = logging.getLogger("lineage")
 _TRIES = 10
-_MANY_TAILS = 64
 
 
 class StoreReader:
@@ -53,7 +51,7 @@ class StoreReader:
         self.problems: dict[str, object] = {}
         self._verified: dict[str, tuple[int, int]] = {}
         self._manifest: tuple[bytes | None, Manifest] = (None, Manifest())
-        self._followed: dict[str, _Followed] = {}
+        self._tails = TailReader(store / JOURNAL, self.note)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows of a kind, at least one table; what is damaged is a problem."""
@@ -140,75 +138,4 @@ class StoreReader:
         return manifest
 
     def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
-        followed: dict[str, _Followed] = {}
-        tails: list[Tail] = []
-        for path in segment_paths(self.journal):
-            try:
-                segment = self._follow(path, manifest.sealed.get(path.name, 0))
-            except FileNotFoundError:  # sealed and deleted since it was listed
-                return None
-            except (StoreError, OSError) as error:
-                self.note(f"{path}: {error}")
-                continue
-            followed[path.name] = segment
-            tails += segment.tails
-        self._followed = followed
-        return tails
-
-    def _follow(self, path: Path, start: int) -> _Followed:
-        # Taken out, so that no other thread reads on with it; that one begins anew.
-        segment = self._followed.pop(path.name, None)
-        if segment is None or segment.start != start:
-            segment = _Followed(path, start)
-        segment.read_on()
-        if segment.reader.damaged:
-            lost = sum(length for _, length in segment.reader.damaged)
-            self.note(f"{path} has {lost} bytes that are no records; the rest is read")
-        return segment
-
-
-class _Followed:
-    """A segment that is read on as it grows."""
-
-    def __init__(self, path: Path, start: int) -> None:
-        self.start = start
-        self.reader = SegmentReader(path)
-        self.tails: list[Tail] = []
-
-    def read_on(self) -> None:
-        tables = self.reader.read_on(emit_from=self.start)
-        if tables:
-            self.tails.append(Tail(tables))
-        if len(self.tails) > _MANY_TAILS:
-            self.tails = [Tail.joined(self.tails)]
-
-
-class Tail:
-    """Records of a segment that are not sealed yet, and what follows from them."""
-
-    def __init__(self, tables: Tables) -> None:
-        self.tables = tables
-        self._arrow: dict[str, pa.Table] = {}
-
-    @classmethod
-    def joined(cls, tails: list[Tail]) -> Tail:
-        """Make one of several."""
-        tables: Tables = {}
-        for tail in tails:
-            for kind, rows in tail.tables.items():
-                tables.setdefault(kind, []).extend(rows)
-        return cls(tables)
-
-    def table(self, kind: str) -> pa.Table:
-        """Give the rows of a kind, derived ones too."""
-        from lineage.stores.tables import table_from_tuples
-
-        table = self._arrow.get(kind)
-        if table is None:
-            rows = [row for rows in self._rows[kind].values() for row in rows]
-            table = self._arrow[kind] = table_from_tuples(kind, rows)
-        return table
-
-    @cached_property
-    def _rows(self) -> dict[str, dict[str, list[tuple[Any, ...]]]]:
-        return with_derived(self.tables)
+        return self._tails.read(manifest.sealed)
