@@ -256,3 +256,9 @@ def _seconds(call, *arguments):
     start = time.perf_counter()
     call(*arguments)
     return time.perf_counter() - start
+
+
+def test_a_sum_of_records_stays_what_a_column_can_hold():
+    most = (1 << 63) - 1
+    (row,) = merge_relationships([("a", "b", "dependency", "o", "t", 1, most, 0, 0)] * 2)
+    assert row[6] == most
