@@ -6,7 +6,8 @@
 2. environment variables (`LINEAGE_STORE`, `LINEAGE_MAX_GRAPH_NODES`, …; an empty one is unset),
 3. one file: the one that `LINEAGE_CONFIG` names, else `lineage.toml`, `.yaml`, `.yml` or `.json` in
    the working directory, else `[tool.lineage]` of the nearest `pyproject.toml` there or above,
-4. the defaults.
+4. for the store, where none of these names one: `DATABASE_URL`, if it is a database that we know,
+5. the defaults.
 
 Tables (`repository_settings`, `freshness_hours`) are merged key by key. Relative paths start at the
 working directory; those in a `pyproject.toml` start at its folder, so that all of a project's
@@ -25,7 +26,14 @@ from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lineage.core import OperationType
@@ -37,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 PREFIX = "LINEAGE_"
+DATABASE_VARIABLE = "DATABASE_URL"
+_DATABASES = frozenset(("sqlite", "postgresql", "postgres", "mysql", "mariadb"))
 CONFIG_VARIABLE = "LINEAGE_CONFIG"
 FILE_NAMES = ("lineage.toml", "lineage.yaml", "lineage.yml", "lineage.json")
 SHORT_VARIABLES = {
@@ -56,6 +66,17 @@ class _Allowed:
     """Says, beside a field's type, what the field may hold."""
 
     text: str
+
+
+_STORE_SCHEMA: dict[str, Any] = {"type": ["string", "null"]}
+
+
+def _one_url(value: Any) -> Any:
+    """Write a list of stores as the URL of their tee, and complete `console:`."""
+    if isinstance(value, list | tuple) and value and all(isinstance(v, str | Path) for v in value):
+        return f"tee://{';'.join(map(str, value))}"
+    text = str(value) if isinstance(value, Path) else value
+    return f"{text}//" if text in {"console:", "memory:"} else text
 
 
 def _not_blank(name: str) -> str:
@@ -88,12 +109,13 @@ class LineageConfig(BaseSettings):
     enabled: Annotated[_Flag, Field(description="Whether anything is tracked at all.")] = True
     store: Annotated[
         str | None,
-        BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value),
+        BeforeValidator(_one_url),
+        WithJsonSchema({"anyOf": [_STORE_SCHEMA, {"type": "array", "items": _STORE_SCHEMA}]}),
         Field(
-            description="Where records rest: a path or a URL; overrides base_path.",
+            description="Where records rest: a path or a URL, or a list; overrides base_path.",
             examples=["memory://"],
         ),
-        _Allowed("a path or a URL, such as './lineage_data' or 'memory://'"),
+        _Allowed("a path or a URL, such as './lineage_data' or 'memory://', or a list of them"),
     ] = None
     base_path: Annotated[
         Path, Field(description="Folder of the Parquet store."), _Allowed("a path")
@@ -185,6 +207,7 @@ class LineageConfig(BaseSettings):
             init_settings,
             _LayerSource(settings_cls, _environment),
             _LayerSource(settings_cls, _discovered_file),
+            _DatabaseSource(settings_cls, _Layer),
         )
 
     @classmethod
@@ -263,13 +286,16 @@ class LineageConfig(BaseSettings):
         return [*self._store_issues(), *self._type_issues(), *_variable_issues()]
 
     def _store_issues(self) -> Iterator[str]:
-        scheme, separator, rest = self.store_url.partition("://")
-        if not separator:
-            yield from _path_issues("store" if self.store else "base_path", Path(self.store_url))
-        elif scheme in {"file", "parquet"}:
-            yield from _path_issues("store", Path(rest))
-        else:
-            yield from _url_issues(scheme, self.store_url)
+        url = self.store_url
+        urls = url.removeprefix("tee://").split(";") if url.startswith("tee://") else [url]
+        for each in filter(None, map(_one_url, map(str.strip, urls))):
+            scheme, rest = _backend(each), each.partition("://")[2]
+            if not scheme:
+                yield from _path_issues("store" if self.store else "base_path", Path(each))
+            elif scheme in {"file", "parquet"}:
+                yield from _path_issues("store", Path(rest))
+            else:
+                yield from _url_issues(scheme, each)
 
     def _type_issues(self) -> Iterator[str]:
         known = [member.value for member in OperationType]
@@ -348,6 +374,20 @@ class _LayerSource(PydanticBaseSettingsSource):
         return dict(self._read().values)
 
 
+class _DatabaseSource(_LayerSource):
+    """`DATABASE_URL`, where no other place names a store."""
+
+    def __call__(self) -> dict[str, Any]:
+        if {"store", "base_path"} & self.current_state.keys():
+            return {}
+        url = os.environ.get(DATABASE_VARIABLE, "").strip()
+        return {"store": url} if _backend(url) in _DATABASES else {}
+
+
+def _backend(url: str) -> str:
+    return url.partition("://")[0].partition("+")[0].lower() if "://" in url else ""
+
+
 def _arguments(settings: Mapping[str, Any]) -> _Layer:
     return _Layer(settings)
 
@@ -414,9 +454,17 @@ def _project_table(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: [tool.lineage] must be a table of settings, not {table!r}")
     for key in ("base_path", "store"):
         value = table.get(key)
-        if isinstance(value, str) and "://" not in value:
-            table[key] = str(path.parent / value)
+        if isinstance(value, list):
+            table[key] = [_beside(path, each) for each in value]
+        elif isinstance(value, str):
+            table[key] = _beside(path, value)
     return table
+
+
+def _beside(file: Path, value: Any) -> Any:
+    if not isinstance(value, str) or "://" in value or value in {"console:", "memory:"}:
+        return value
+    return str(file.parent / value)
 
 
 @contextmanager
@@ -467,7 +515,10 @@ def _url_issues(scheme: str, url: str) -> Iterator[str]:
         yield f"store: {shown} has the unknown scheme {scheme!r}; known are {schemes}"
         return
     try:
-        openers[scheme].load()(url).close()
+        store = openers[scheme].load()(url)
+        if hasattr(store, "reach"):  # opening a database does not ask it anything
+            store.reach()
+        store.close()
     except Exception as error:  # noqa: BLE001 - stores of others may raise anything; it is the answer
         reason = redact_text(f"{type(error).__name__}: {error}")
         yield f"store: {shown} cannot be reached: {reason}"

@@ -1,24 +1,28 @@
-"""The store itself: seal, doctor."""
+"""The store itself: seal, copy, doctor."""
 
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import replace
 from platform import python_version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lineage.cli.command import FINDING, STORE_BROKEN, command
 from lineage.cli.output import Table, note, package_version
-from lineage.cli.session import Session, working
+from lineage.cli.session import PROGRESS_AFTER_S, Session, working
 from lineage.codec import json_default
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.redact import redact_text
+from lineage.stores.base import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lineage.stores.base import Store
+    from lineage.stores.copying import Copied
 
 _PACKAGES = (
     "track-lineage",
@@ -31,13 +35,55 @@ _PACKAGES = (
     "graphviz",
     "polars",
     "duckdb",
+    "sqlalchemy",
+    "psycopg",
+    "pymysql",
 )
+_PROGRESS_EVERY_S = 5.0
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app)(seal)
+    command(app)(copy)
     command(app)(doctor)
+
+
+From = Annotated[str, typer.Argument(metavar="FROM", help="The path or URL of the store to read.")]
+To = Annotated[str, typer.Argument(metavar="TO", help="The path or URL of the store to fill.")]
+
+
+def copy(session: Session, source: From, target: To) -> None:
+    """Copy a store into another, of any two kinds.
+
+    What the other has already is not copied again, so that a copy that was interrupted goes on.
+    """
+    from lineage.stores.base import open_store
+    from lineage.stores.copying import copy_store
+
+    read, written = replace(session, store=source).open(), open_store(target)
+    try:
+        done = copy_store(read, written, progress=_Progress())
+    finally:
+        written.close()
+    session.warn_of(read)
+    rows = [(kind, done.rows[kind], done.known[kind]) for kind in KINDS]
+    table = Table(
+        ("kind", "copied", "there before"), rows, right=frozenset({"copied", "there before"})
+    )
+    session.show(json_default(done), table)
+
+
+class _Progress:
+    """Say on stderr how far a copy is, every few seconds."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + PROGRESS_AFTER_S
+
+    def __call__(self, done: Copied) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _PROGRESS_EVERY_S
+            note(f"{sum(done.rows.values()):,} rows copied, {sum(done.known.values()):,} known")
 
 
 def seal(session: Session) -> None:
@@ -49,8 +95,9 @@ def seal(session: Session) -> None:
     with working("sealing"):
         done = store.seal()
     session.warn_of(store)
-    data = json_default(done)
-    rows = [(kind, count) for kind, count in data["rows"].items() if count]
+    each = list(map(json_default, done)) if isinstance(done, list) else [json_default(done)]
+    data = {"stores": each} if isinstance(done, list) else each[0]
+    rows = [pair for one in each for pair in one["rows"].items() if pair[1]]
     table = Table(("kind", "rows"), rows, empty="nothing was pending", right=frozenset({"rows"}))
     session.show(data, table)
 
@@ -64,6 +111,8 @@ def doctor(session: Session) -> None:
     facts: dict[str, Any] = {"store": redact_text(session.url), "is_usable": True}
     try:
         store = session.open()
+        if hasattr(store, "waiting"):  # what is here is told even if the database is away
+            facts |= store.waiting()
         with working("checking the store"):
             facts |= _facts(store, session.folder())
             findings += _findings(store, facts)
@@ -85,13 +134,16 @@ def doctor(session: Session) -> None:
 
 
 def _facts(store: Store, folder: Path | None) -> dict[str, Any]:
-    if folder is None:
-        return {}
-    facts: dict[str, Any] = {"path": str(folder.absolute())}
-    facts["is_writable"] = os.access(folder, os.W_OK | os.X_OK)
-    stats: dict[str, Any] = store.get_storage_stats()  # type: ignore[attr-defined]  # a folder's store
-    facts |= {name: value for name, value in stats.items() if not name.endswith("_path")}
-    facts["adoptable_segments"] = _adoptable(folder)
+    facts: dict[str, Any] = {}
+    if folder is not None:
+        facts["path"] = str(folder.absolute())
+        facts["is_writable"] = os.access(folder, os.W_OK | os.X_OK)
+    if hasattr(store, "get_storage_stats"):
+        stats: dict[str, Any] = store.get_storage_stats()
+        facts |= {name: value for name, value in stats.items() if not name.endswith("_path")}
+    journal = getattr(getattr(store, "journal", None), "folder", None)
+    if journal is not None:
+        facts["adoptable_segments"] = _adoptable(journal)
     return facts
 
 
@@ -105,22 +157,22 @@ def _findings(store: Store, facts: dict[str, Any]) -> list[str]:
         found.append(f"{facts['lost_operations']} operations could not be recorded")
     if facts.get("adoptable_segments"):
         count = facts["adoptable_segments"]
-        found.append(f"{count} segments of ended programs are not in Parquet; run: lineage seal")
+        place = "the database" if "outbox_path" in facts else "Parquet"
+        found.append(f"{count} segments of ended programs are not in {place}; run: lineage seal")
     try:
         if hasattr(store, "check"):
             store.check()
     except CorruptStoreError as error:
         found += str(error).splitlines()
-    return found
+    return found + [each for each in getattr(store, "problems", ()) if each not in found]
 
 
-def _adoptable(folder: Path) -> int:
+def _adoptable(journal: Path) -> int:
     """Count the segments whose writer is gone, and which hold something."""
     from lineage.stores.journal import adopt, segment_paths
-    from lineage.stores.manifest import JOURNAL
 
     count = 0
-    for path in segment_paths(folder / JOURNAL):
+    for path in segment_paths(journal):
         with adopt(path) as is_dead:
             count += is_dead
     return count

@@ -31,11 +31,18 @@ DERIVED = ("nodes", "relationships")
 GROUP = "lineage.stores"
 
 _BUILT_IN = {
+    "console": "lineage.stores.console:open_console",
     "file": "lineage.stores.parquet:open_parquet",
+    "mariadb": "lineage.stores.sql:open_sql",
     "memory": "lineage.stores.memory:open_memory",
+    "mysql": "lineage.stores.sql:open_sql",
     "parquet": "lineage.stores.parquet:open_parquet",
+    "postgres": "lineage.stores.sql:open_sql",
+    "postgresql": "lineage.stores.sql:open_sql",
+    "sqlite": "lineage.stores.sql:open_sql",
+    "tee": "lineage.stores.tee:open_tee",
 }
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9.-]+)(?:\+[A-Za-z0-9+.-]+)?:(?://|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +128,10 @@ class RecordJournal(Protocol):
 def open_store(url: str | Path) -> Store:
     """Open the store at a path or a URL.
 
-    A plain path, `file://` and `parquet://` are a folder of Parquet files, `memory://` is a new
-    store in memory; other schemes are those of the entry points in the group `lineage.stores`.
+    A plain path, `file://` and `parquet://` are a folder of Parquet files; `sqlite://`,
+    `postgresql://`, `mysql://` and `mariadb://` a database; `memory://` is a new store in memory,
+    `console:` one that writes each operation to stderr, and `tee://a;b` gives everything to both.
+    Other schemes are those of the entry points in the group `lineage.stores`.
 
     Raises:
         StoreError: Nothing is known of the URL's scheme.
@@ -131,8 +140,7 @@ def open_store(url: str | Path) -> Store:
     'MemoryStore'
     """
     text = str(url)
-    match = _URL.match(text) if isinstance(url, str) else None
-    scheme = match[1].lower() if match else "file"
+    scheme = "file" if isinstance(url, Path) else scheme_of(url)
     value = _BUILT_IN.get(scheme)
     point = EntryPoint(scheme, value, GROUP) if value else _others().get(scheme)
     if point is None:
@@ -143,6 +151,16 @@ def open_store(url: str | Path) -> Store:
         )
     store: Store = point.load()(text)
     return store
+
+
+def scheme_of(url: str) -> str:
+    """Give the scheme of a URL, without a driver behind a `+`; `file` for a plain path.
+
+    >>> scheme_of("postgresql+psycopg://host/db"), scheme_of("console:"), scheme_of("/data")
+    ('postgresql', 'console', 'file')
+    """
+    match = _URL.match(url)
+    return match[1].lower() if match else "file"
 
 
 def _others() -> dict[str, EntryPoint]:
