@@ -21,7 +21,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -40,6 +40,7 @@ from lineage.core import OperationType
 from lineage.documents import read_document, toml_text, write_document, write_text
 from lineage.errors import ConfigError
 from lineage.redact import redact_text
+from lineage.settings import STORE_GROUP, STORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,7 +77,7 @@ def _one_url(value: Any) -> Any:
     if isinstance(value, list | tuple) and value and all(isinstance(v, str | Path) for v in value):
         return f"tee://{';'.join(map(str, value))}"
     text = str(value) if isinstance(value, Path) else value
-    return f"{text}//" if text in {"console:", "memory:"} else text
+    return f"{text}//" if text in ("console:", "memory:") else text
 
 
 def _not_blank(name: str) -> str:
@@ -508,10 +509,11 @@ def _path_issues(name: str, path: Path) -> Iterator[str]:
 
 def _url_issues(scheme: str, url: str) -> Iterator[str]:
     """Open and close the store that is registered for the scheme, by its name."""
-    openers = {found.name: found for found in entry_points(group="lineage.stores")}
+    ours = (EntryPoint(name, value, STORE_GROUP) for name, value in STORES.items())
+    openers = {found.name: found for found in (*entry_points(group=STORE_GROUP), *ours)}
     shown = redact_text(url)
     if scheme not in openers:
-        schemes = ", ".join(sorted({*openers, "file", "parquet"}))
+        schemes = ", ".join(sorted(openers))
         yield f"store: {shown} has the unknown scheme {scheme!r}; known are {schemes}"
         return
     try:

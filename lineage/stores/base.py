@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from lineage.errors import StoreError
 from lineage.redact import redact_text
+from lineage.settings import STORE_GROUP, STORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,20 +29,6 @@ KINDS = ("operations", "nodes", "relationships", "schemas", "runs")
 DERIVED = ("nodes", "relationships")
 """The kinds with rows that follow from operations."""
 
-GROUP = "lineage.stores"
-
-_BUILT_IN = {
-    "console": "lineage.stores.console:open_console",
-    "file": "lineage.stores.parquet:open_parquet",
-    "mariadb": "lineage.stores.sql:open_sql",
-    "memory": "lineage.stores.memory:open_memory",
-    "mysql": "lineage.stores.sql:open_sql",
-    "parquet": "lineage.stores.parquet:open_parquet",
-    "postgres": "lineage.stores.sql:open_sql",
-    "postgresql": "lineage.stores.sql:open_sql",
-    "sqlite": "lineage.stores.sql:open_sql",
-    "tee": "lineage.stores.tee:open_tee",
-}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9.-]+)(?:\+[A-Za-z0-9+.-]+)?:(?://|$)")
 
 
@@ -141,13 +128,13 @@ def open_store(url: str | Path) -> Store:
     """
     text = str(url)
     scheme = "file" if isinstance(url, Path) else scheme_of(url)
-    value = _BUILT_IN.get(scheme)
-    point = EntryPoint(scheme, value, GROUP) if value else _others().get(scheme)
+    value = STORES.get(scheme)
+    point = EntryPoint(scheme, value, STORE_GROUP) if value else _others().get(scheme)
     if point is None:
-        known = ", ".join(f"{name}://" for name in sorted({*_BUILT_IN, *_others()}))
+        known = ", ".join(f"{name}://" for name in sorted({*STORES, *_others()}))
         raise StoreError(
             f"no store for {scheme}:// in {redact_text(text)!r}; known are a path, {known}; "
-            f"another package can add one by an entry point in the group {GROUP!r}"
+            f"another package can add one by an entry point in the group {STORE_GROUP!r}"
         )
     store: Store = point.load()(text)
     return store
@@ -164,7 +151,7 @@ def scheme_of(url: str) -> str:
 
 
 def _others() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return {point.name: point for point in entry_points(group=STORE_GROUP)}
 
 
 def path_of(url: str) -> Path:

@@ -69,8 +69,8 @@ def _used_schemas(connection: Connection, end: int) -> set[str | None]:
         is None
     ):
         return used
-    query = select(operations.inputs, operations.outputs)
-    for sides in connection.execution_options(stream_results=True).execute(query):
+    query = select(operations.inputs, operations.outputs).execution_options(stream_results=True)
+    for sides in connection.execute(query):
         for text in sides:
             used.update(ref.schema_id for ref in _decode_refs(text or "[]"))
     return used

@@ -127,7 +127,7 @@ class Database:
             StoreError: The database cannot be reached or written.
         """
         with self._explained("write to"), self._engine.connect() as connection:
-            connection = connection.execution_options(lineage_writes=True)  # noqa: PLW2901 - the same one
+            connection.execution_options(lineage_writes=True)
             with connection.begin():
                 yield connection
 
@@ -140,7 +140,7 @@ class Database:
         """
         with self._explained("read from"), self._engine.connect() as connection:
             if self.address.backend != "sqlite":
-                connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901 - the same one
+                connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 

@@ -378,8 +378,8 @@ def _stored(
     query = select(*(tables[kind].c[name] for name in names)).order_by(tables[kind].c.row_id)
     for condition in _conditions(kind, where):
         query = query.where(condition)
-    streamed = connection.execution_options(stream_results=True, max_row_buffer=_ROWS_PER_INSERT)
-    with streamed.execute(query) as result:
+    query = query.execution_options(stream_results=True, max_row_buffer=_ROWS_PER_INSERT)
+    with connection.execute(query) as result:
         for rows in result.partitions(_ROWS_PER_INSERT):
             found = from_cells(kind, names, rows)
             table = matching(kind, table_from_tuples(kind, found, names=names[:-1]), where)
