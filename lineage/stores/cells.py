@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EXACT = "exact"
 _NUL_SHOWN = "\N{SYMBOL FOR NULL}"
-_REFS = tuple(REF)
 
 _Ref = msgspec.defstruct(
     "_Ref", [(name, str | None if word == "string" else int | None) for name, word in REF.items()]
@@ -106,10 +105,7 @@ def _doubles(name: str, values: Sequence[Any], inexact: Inexact) -> list[Any]:
 
 
 def _ref_texts(_name: str, values: Sequence[Any], _inexact: Inexact) -> list[Any]:
-    return [
-        _encode([dict(zip(_REFS, ref, strict=True)) for ref in refs or ()]).decode()
-        for refs in values
-    ]
+    return [_encode([_Ref(*ref) for ref in refs or ()]).decode() for refs in values]
 
 
 _TO_CELLS: dict[str, Callable[[str, Sequence[Any], Inexact], list[Any]]] = {

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lineage.codec import TABLES, as_tuples, to_micros
+from lineage.codec import REF, TABLES, as_tuples, to_micros
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.database import Address, Database, parse, require
@@ -38,6 +38,7 @@ _TRIES = 100
 _FINISHED_FOR = timedelta(days=1)
 _MOST_KEYS = 500
 _ROWS_PER_INSERT = 20_000
+_INPUTS = tuple(TABLES["operations"]).index("inputs")  # the outputs stand behind
 
 
 def open_sql(url: str) -> SqlStore:
@@ -99,7 +100,9 @@ class SqlStore:
             StoreError: The database cannot be reached or written.
         """
         check_kind(kind)
-        tuples = as_tuples(kind, map(with_ref_tuples, rows) if kind == "operations" else rows)
+        tuples = as_tuples(kind, rows)
+        if kind == "operations":
+            tuples = [_with_refs(row) for row in tuples]
         self._make_current()
         with self._database.writing() as connection:
             self._insert(connection, {kind: tuples})
@@ -298,6 +301,15 @@ class SqlStore:
             for start in range(0, len(rows), _ROWS_PER_INSERT):
                 cells = to_cells(kind, rows[start : start + _ROWS_PER_INSERT])
                 self._database.insert(connection, known[kind].name, cells)
+
+
+def _with_refs(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    before, sides, after = row[:_INPUTS], row[_INPUTS : _INPUTS + 2], row[_INPUTS + 2 :]
+    refs = (
+        [tuple(map(ref.get, REF)) if isinstance(ref, dict) else ref for ref in side or ()]
+        for side in sides
+    )
+    return (*before, *refs, *after)
 
 
 def outbox_of(address: Address) -> Path:
