@@ -261,6 +261,43 @@ def _record(what):
     save(SqlStore(url), operation(number))
 
 
+@pytest.mark.parametrize("moment", ["names", "tails"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_delivery_in_the_middle_of_a_scan_neither_hides_nor_doubles(
+    store, sql_url, moment, is_new
+):
+    store.insert("runs", [{"run_id": "r"}])
+    other = SqlStore(sql_url)
+    save(other, operation(1))
+    before = getattr(store.outbox, moment)
+
+    def overtaken(*arguments):
+        setattr(store.outbox, moment, before)
+        found = before(*arguments) if moment == "names" else None
+        if is_new:
+            save(other, operation(2))
+        other.close()
+        return found if moment == "names" else before(*arguments)
+
+    setattr(store.outbox, moment, overtaken)
+    assert ids(store) in (["op1"], ["op1", "op2"])
+    assert ids(store) == (["op1", "op2"] if is_new else ["op1"])
+
+
+def test_a_scan_that_lists_the_segments_late_loses_rows(store, sql_url):
+    """The control: a segment that was delivered after the snapshot is not in a later listing."""
+    store.insert("runs", [{"run_id": "r"}])
+    other = SqlStore(sql_url)
+    save(other, operation(1))
+
+    def late(names, marks):
+        other.close()
+        return store.outbox._tails.read({})
+
+    store.outbox.tails = late
+    assert ids(store) == []
+
+
 # --- a database that is away ----------------------------------------------------------------------
 
 

@@ -133,9 +133,9 @@ class Outbox:
         """List the segments that wait, those that are being written among them."""
         return [path.name for path in segment_paths(self.folder)]
 
-    def tails(self, marks: Mapping[str, Mark]) -> list[Tail] | None:
-        """Give what the store does not have yet; None when a segment went away meanwhile."""
-        return self._tails.read({name: mark.position for name, mark in marks.items()})
+    def tails(self, names: Iterable[str], marks: Mapping[str, Mark]) -> list[Tail] | None:
+        """Give what the store lacks of some segments; None when one of them went away."""
+        return self._tails.read({name: mark.position for name, mark in marks.items()}, names)
 
     # On the thread of whoever asks
 

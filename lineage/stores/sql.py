@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lineage.codec import REF, TABLES, as_tuples, to_micros
+from lineage.codec import REF, TABLES, as_tuples
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.database import Address, Database, parse, require
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _TRIES = 100
 _FINISHED_FOR = timedelta(days=1)
-_MOST_KEYS = 500
 _ROWS_PER_INSERT = 20_000
 _INPUTS = tuple(TABLES["operations"]).index("inputs")  # the outputs stand behind
 
@@ -114,6 +113,7 @@ class SqlStore:
             StoreError: The database cannot be reached or read.
         """
         from lineage.stores.migrations import columns_of
+        from lineage.stores.statements import stored
         from lineage.stores.tables import arrow_schema, matching
 
         check_kind(kind)
@@ -126,7 +126,7 @@ class SqlStore:
                     yield table
             if connection is not None:
                 names = None if self._is_current else columns_of(connection, kind)
-                yield from _stored(connection, kind, where, names)
+                yield from stored(connection, kind, where, names)
 
     def seal(self) -> Delivered:
         """Deliver all that waits on this host to the database.
@@ -153,10 +153,12 @@ class SqlStore:
 
     def get_storage_stats(self) -> dict[str, Any]:
         """Say which tables there are, with how many rows, and what waits for the database."""
+        from lineage.stores.statements import count_rows
+
         with closing(self._moment()) as moments:
             connection, tails = next(moments)
             pending = sum(len(tail.tables.get("operations", ())) for tail in tails)
-            stats = _counts(connection) if connection is not None else _no_counts()
+            stats = count_rows(connection) if connection is not None else _no_counts()
         return stats | {"pending_operations": pending} | self.waiting()
 
     def waiting(self) -> dict[str, Any]:
@@ -211,15 +213,19 @@ class SqlStore:
 
     def marks(self, segments: Iterable[str]) -> dict[str, Mark]:
         """Say how far the database has each of these segments."""
+        from lineage.stores.statements import read_marks
+
         self._make_current()
         with self._database.reading() as connection:
-            return _marks(connection, segments)
+            return read_marks(connection, segments)
 
     def accept(self, carried: Carried) -> bool:
         """Put rows and the new mark into the database, unless it has them."""
+        from lineage.stores.statements import advance
+
         self._make_current()
         with self._database.writing() as connection:
-            if not _advance(connection, carried):
+            if not advance(connection, carried):
                 return False
             self._insert(connection, carried.tables)
         return True
@@ -270,12 +276,16 @@ class SqlStore:
 
     def _moment(self) -> Generator[tuple[Connection | None, list[Tail]]]:
         """Yield once: the database as of one moment, if it has tables, and what it lacks then."""
+        from lineage.stores.statements import read_marks
+
         for _ in range(_TRIES):
             names = self.outbox.names()
             with self._database.reading() if self._is_there() else nullcontext() as connection:
-                # A segment that is delivered and deleted from here on is missed, and seen to be.
                 known = connection if connection is not None and self._has(connection) else None
-                tails = self.outbox.tails({} if known is None else _marks(known, names))
+                marks = {} if known is None else read_marks(known, names)
+                # Of those that were listed: one that was deleted since is missed, and a newer
+                # one may be in the database already.
+                tails = self.outbox.tails(names, marks)
                 if tails is not None:
                     yield known, tails
                     return
@@ -288,6 +298,7 @@ class SqlStore:
 
         from lineage.stores.cells import to_cells
         from lineage.stores.migrations import tables as known
+        from lineage.stores.statements import in_groups
 
         for kind, dates in with_derived(tables).items():
             rows = [row for group in dates.values() for row in group]
@@ -295,7 +306,7 @@ class SqlStore:
                 column = known[kind].c.schema_id
                 ids = {row[0] for row in rows if "\0" not in (row[0] or "")} - {None}
                 there = set()
-                for keys in _groups(sorted(ids)):
+                for keys in in_groups(sorted(ids)):
                     there |= set(connection.scalars(select(column).where(column.in_(keys))))
                 rows = [row for row in distinct_schemas(rows) if row[0] not in there]
             for start in range(0, len(rows), _ROWS_PER_INSERT):
@@ -337,105 +348,6 @@ def outbox_of(address: Address) -> Path:
     return home / "track-lineage" / "outbox" / digest
 
 
-def _marks(connection: Connection, segments: Iterable[str]) -> dict[str, Mark]:
-    from sqlalchemy import select
-
-    from lineage.stores.migrations import delivered
-
-    column = delivered.c
-    found: dict[str, Mark] = {}
-    for names in _groups(sorted(segments)):
-        query = select(column.segment, column.position, column.lost)
-        rows = connection.execute(query.where(column.segment.in_(names)))
-        found |= {name: Mark(position, lost) for name, position, lost in rows}
-    return found
-
-
-def _advance(connection: Connection, carried: Carried) -> bool:
-    from sqlalchemy import insert, select, update
-    from sqlalchemy.exc import IntegrityError
-
-    from lineage.stores.migrations import delivered
-
-    column = delivered.c
-    values = carried.after._asdict()
-    mine = column.segment == carried.segment
-    if connection.execute(select(delivered).where(mine)).first() is None:
-        if carried.before != Mark():
-            return False
-        try:
-            connection.execute(insert(delivered).values(segment=carried.segment, **values))
-        except IntegrityError:  # another process was first, a moment ago
-            return False
-        return True
-    before = carried.before
-    is_same = (column.position == before.position) & (column.lost == before.lost)
-    done = connection.execute(update(delivered).where(mine, is_same).values(**values))
-    return done.rowcount == 1
-
-
-def _stored(
-    connection: Connection, kind: str, where: Filter, there: list[str] | None
-) -> Iterator[pa.Table]:
-    """Yield the matching rows of a table; `there` are its columns if they are not today's."""
-    from sqlalchemy import select
-
-    from lineage.stores.cells import EXACT, from_cells
-    from lineage.stores.migrations import tables
-    from lineage.stores.tables import matching, table_from_tuples
-
-    wanted = {*where.columns, *where.equal, "timestamp"} if where.columns else {*TABLES[kind]}
-    columns = [*TABLES[kind], EXACT] if there is None else there
-    names = [name for name in columns if name in wanted or name == EXACT]
-    query = select(*(tables[kind].c[name] for name in names)).order_by(tables[kind].c.row_id)
-    for condition in _conditions(kind, where):
-        query = query.where(condition)
-    query = query.execution_options(stream_results=True, max_row_buffer=_ROWS_PER_INSERT)
-    with connection.execute(query) as result:
-        for rows in result.partitions(_ROWS_PER_INSERT):
-            found = from_cells(kind, names, rows)
-            table = matching(kind, table_from_tuples(kind, found, names=names[:-1]), where)
-            if table.num_rows:
-                yield table
-
-
-def _conditions(kind: str, where: Filter) -> Iterator[Any]:
-    """Say in SQL what a filter says, or less: `matching` looks at what is found again."""
-    from sqlalchemy import or_
-
-    from lineage.stores.cells import plain_text
-    from lineage.stores.migrations import tables
-
-    columns = tables[kind].c
-    if where.start is not None:
-        yield columns.timestamp >= to_micros(where.start)
-    if where.end is not None:
-        yield columns.timestamp <= to_micros(where.end)
-    for name, values in where.equal.items():
-        texts = [plain_text(value) for value in values if isinstance(value, str)]
-        if TABLES[kind][name] == "string" and len(values) <= _MOST_KEYS:
-            found = columns[name].in_(texts)
-            yield or_(found, columns[name].is_(None)) if None in values else found
-
-
-def _counts(connection: Connection) -> dict[str, Any]:
-    from sqlalchemy import func, select
-
-    from lineage.stores.migrations import delivered, tables, version_of
-
-    stats: dict[str, Any] = {"schema_version": version_of(connection)}
-    for kind, table in tables.items():
-        stats[f"{kind}_table"] = table.name
-        stats[f"{kind}_row_count"] = connection.scalar(select(func.count()).select_from(table))
-    lost = connection.scalar(select(func.coalesce(func.sum(delivered.c.lost), 0)))
-    return stats | {"lost_operations": int(lost or 0)}
-
-
 def _no_counts() -> dict[str, Any]:
     counts = {f"{kind}_row_count": 0 for kind in KINDS}
     return {"schema_version": 0} | counts | {"lost_operations": 0}
-
-
-def _groups(keys: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(keys), _MOST_KEYS):
-        yield keys[start : start + _MOST_KEYS]

@@ -10,7 +10,7 @@ from lineage.stores.derive import with_derived
 from lineage.stores.journal import SegmentReader, segment_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -33,11 +33,19 @@ class TailReader:
         self._note = note
         self._followed: dict[str, _Followed] = {}
 
-    def read(self, sealed: Mapping[str, int]) -> list[Tail] | None:
-        """Give what lies beyond the sealed offsets; None when a segment went away meanwhile."""
+    def read(
+        self, sealed: Mapping[str, int], names: Iterable[str] | None = None
+    ) -> list[Tail] | None:
+        """Give what lies beyond the sealed offsets; None when a segment went away meanwhile.
+
+        Args:
+            sealed: Offsets by the segment's name; 0 for those that are missing.
+            names: The segments to read; those that are there when None.
+        """
         followed: dict[str, _Followed] = {}
         tails: list[Tail] = []
-        for path in segment_paths(self._journal):
+        known = None if names is None else [self._journal / name for name in names]
+        for path in segment_paths(self._journal) if known is None else known:
             try:
                 segment = self._follow(path, sealed.get(path.name, 0))
             except FileNotFoundError:  # sealed and deleted since it was listed
