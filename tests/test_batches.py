@@ -198,6 +198,13 @@ def test_a_flipped_byte(records, data):
             RecordDecoder().decode(payloads)
 
 
+def test_a_header_that_is_no_map_is_damage():
+    records = [*DEFINITIONS, (HEADER, 1, ["read", "module"])]
+    payloads = [encode(record) for record in records]
+    assert RecordDecoder().decode(payloads) == [len(DEFINITIONS)]
+    check_same([*payloads, *payloads[: len(DEFINITIONS)]])
+
+
 @settings(deadline=None)
 @given(st.lists(operations(), min_size=1, max_size=8))
 def test_usual_operations_take_the_fast_way(records):

@@ -206,6 +206,8 @@ class RecordDecoder:
                 f"journal format {version}, this version reads up to {FORMAT_VERSION}; "
                 "upgrade track-lineage to read it"
             )
+        if type(header) is not dict:
+            raise TypeError(f"a header is a map, not {header!r}")
         self.header = header
 
     def _site(self, number: int, site: list[Any]) -> None:
