@@ -71,13 +71,13 @@ class View:
         import pyarrow as pa
 
         from lineage.stores.base import KINDS, Filter
-        from lineage.stores.tables import arrow_schema
+        from lineage.stores.tables import empty_table
 
         if kind not in KINDS:
             raise ConfigError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
-        names = list(where.get("columns") or arrow_schema(kind).names)
-        empty = arrow_schema(kind).empty_table().select(names)
-        tables = [empty, *self._store.scan(kind, Filter(**where))]
+        empty = empty_table(kind)
+        names = list(where.get("columns") or empty.column_names)
+        tables = [empty.select(names), *self._store.scan(kind, Filter(**where))]
         return pa.concat_tables(tables, promote_options="default").select(names)
 
 
