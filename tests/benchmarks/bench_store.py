@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from lineage.core import DataSource
+from lineage.settings import StoreSettings
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker
 from tests.benchmarks.tables import machine, print_table
@@ -38,7 +39,9 @@ def fill(store: Path) -> float:
 
     The files form layers of 1,000: each file of a layer is made from two of the layer before.
     """
-    tracker = LineageTracker(LineageMetadataRepository(store))
+    # Nothing is to be sealed meanwhile.
+    settings = StoreSettings(background_sealing=False)
+    tracker = LineageTracker(LineageMetadataRepository(store, settings=settings))
     start = time.perf_counter()
     for number in range(OPERATIONS):
         layer, place = divmod(number, WIDTH)

@@ -111,7 +111,8 @@ def sustained(
 def read_back() -> None:
     """Seal realistic operations and read them back; print a table."""
     with tempfile.TemporaryDirectory() as folder:
-        repository = LineageMetadataRepository(Path(folder) / "store")
+        settings = StoreSettings(background_sealing=False)
+        repository = LineageMetadataRepository(Path(folder) / "store", settings=settings)
         by_hand(LineageTracker(repository))
         repository.journal.close()
         sealed = seconds(repository.seal)
