@@ -37,10 +37,16 @@ _CALL = """\
         _lineage_at.set(_lineage_call.inside)
         _lineage_result = {wait}_lineage_function({arguments})
     except _lineage_BaseException as _lineage_error:
-        _lineage_fail(_lineage_site, _lineage_call, _lineage_error{again})
+        try:
+            _lineage_fail(_lineage_site, _lineage_call, _lineage_error{again})
+        except _lineage_RecursionError:  # there was no room to begin it
+            _lineage_call.tracker.recorder.lost += 1
         raise
     else:
-        _lineage_end(_lineage_site, _lineage_call, _lineage_result{again})
+        try:
+            _lineage_end(_lineage_site, _lineage_call, _lineage_result{again})
+        except _lineage_RecursionError:  # there was no room to begin it
+            _lineage_call.tracker.recorder.lost += 1
         return _lineage_result
     finally:
         {restore}
@@ -84,7 +90,10 @@ def tracked({signature}):
         else:
             _lineage_result = _lineage_function({given})
     except _lineage_BaseException as _lineage_error:
-        _lineage_fail(_lineage_site, _lineage_resume({where}, {failed}), _lineage_error)
+        try:
+            _lineage_fail(_lineage_site, _lineage_resume({where}, {failed}), _lineage_error)
+        except _lineage_RecursionError:  # there was no room to begin it
+            _lineage_recorder.lost += 1
         raise
     else:
         _lineage_duration = _lineage_clock() - _lineage_started
@@ -114,7 +123,10 @@ def tracked({signature}):
             _lineage_tracker.lose(_lineage_error)
             raise
         if not _lineage_is_plain:
-            _lineage_close({where}, {began}, _lineage_result)
+            try:
+                _lineage_close({where}, {began}, _lineage_result)
+            except _lineage_RecursionError:  # there was no room to begin it
+                _lineage_recorder.lost += 1
         return _lineage_result
     finally:
         _lineage_at.set(_lineage_outside)
@@ -350,6 +362,7 @@ _RUNTIME: dict[str, Any] = {
     "DONE": DONE,
     "OPERATION": OPERATION,
     "Exception": Exception,
+    "RecursionError": RecursionError,
     "PLAIN": PLAIN,
     "SCALARS": SCALARS,
     "at": _here,

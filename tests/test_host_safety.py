@@ -631,6 +631,50 @@ def test_what_is_yielded_is_the_consumers_alone(tracker):
         gc.enable()
 
 
+@pytest.mark.parametrize("kind_of_call", ["fast", "general"])
+@pytest.mark.parametrize("is_failing", [False, True])
+def test_a_call_with_little_stack_left_ends_as_it_would(tracker, kind_of_call, is_failing):
+    """Once the function has run, nothing that tracking lacks room for takes its outcome away."""
+    frame, outcomes, ran = pd.DataFrame({"a": [1]}), [], []
+
+    def body(value, *rest):
+        ran.append(value)
+        if is_failing:
+            raise KeyError(value)
+        return frame
+
+    def short(value):
+        ran.append(value)
+        if is_failing:
+            raise KeyError(value)
+        return frame
+
+    function = tracked(short if kind_of_call == "fast" else body)
+
+    def deep(left):
+        return function(1) if left == 0 else deep(left - 1)
+
+    with suppress(KeyError):
+        function(1)
+    ran.clear()
+    limit = sys.getrecursionlimit()
+    for depth in range(limit - 150, limit):
+        before = len(ran)
+        try:
+            outcome = deep(depth)
+        except (KeyError, RecursionError) as error:
+            outcome = type(error)
+        if len(ran) > before:
+            outcomes.append(outcome)
+    assert outcomes
+    assert all(outcome is (KeyError if is_failing else frame) for outcome in outcomes)
+    # Those that had no room for the function itself have failed, or are lost, too.
+    assert len(recorded(tracker)) + tracker.lost > len(outcomes)
+    assert 0 < tracker.lost < 20
+    assert "RecursionError" in tracker.last_error
+    tracker.recorder.lost = 0
+
+
 def test_a_failed_call_leaves_no_cycle(tracker):
     class OwnError(Exception):
         pass
