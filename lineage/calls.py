@@ -70,6 +70,9 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
             hide_sources(site, call)
         call.start_ns = _time_ns()
         call.started = _clock()
+    except RecursionError:  # there is no room to call anything
+        tracker.recorder.lost += 1
+        return None
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         tracker.lose(problem)
         return None
@@ -96,6 +99,8 @@ def close(where: Where, began: Began, result: Any) -> None:
         tracker.recorder.record(site.plain, run, inputs, outputs, (*outcome, count_in, count_out))
     except _UNENCODED:
         end(site, resume(where, began), result)
+    except RecursionError:  # there is no room to call anything
+        tracker.recorder.lost += 1
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         tracker.lose(problem)
     except BaseException as problem:
@@ -133,6 +138,8 @@ def end(site: Site, call: Call, result: Any, values: tuple[Any, ...] = ()) -> No
         else:
             count_out = name_outputs(site, call, result, values)
         finish(call, duration, None, count_out)
+    except RecursionError:  # there is no room to call anything
+        call.tracker.recorder.lost += 1
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         call.tracker.lose(problem)
     except BaseException as problem:
@@ -146,6 +153,8 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
     try:
         call.outputs = [*call.outputs, *declared_outputs(site, call, values)]
         finish(call, duration, error_of(call, error), None)
+    except RecursionError:  # there is no room to call anything
+        call.tracker.recorder.lost += 1
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         call.tracker.lose(problem)
     except BaseException as problem:

@@ -46,6 +46,7 @@ _NAMES = frozenset(
 _mro = type.__dict__["__mro__"].__get__  # asks no metaclass
 _describers: dict[type, Callable[[Any], Description] | None] = {}
 _CACHE_SIZE = 512
+_MOST_TEXT = 1000
 _Known = tuple["weakref.ref[Any]", list[Any], bytes, int, Schema]
 """The columns object, the types by block, the blocks' places, the width, and their schema."""
 _pandas_schemas: dict[int, _Known] = {}
@@ -78,6 +79,8 @@ def _describer_of(base: type) -> Callable[[Any], Description] | None:
     library = module.partition(".")[0] if type(module) is str else ""
     if library not in _LIBRARIES or base.__name__ not in _NAMES:
         return None
+    if library == "numpy":
+        return _describe_array
     if library != "pandas":
         return _describe
     return _describe_pandas if base.__name__ == "DataFrame" else _describe_series
@@ -102,12 +105,17 @@ def _describe(value: Any) -> Description:
     if hasattr(value, "collect_schema") and not hasattr(value, "height"):
         return None, (), None
     if hasattr(value, "dtypes") and hasattr(value, "columns"):
-        key = (tuple(value.columns), tuple(value.dtypes))
-        return len(value), value.shape, _schemas.get(key) or _columns(key, *key)
-    dtype = str(getattr(value, "dtype", None) or getattr(value, "type", ""))
+        key = (tuple(value.columns), tuple(map(_light, value.dtypes)), "polars")
+        return len(value), value.shape, _schemas.get(key) or _columns(key, *key[:2])
+    dtype = str(_light(getattr(value, "dtype", None) or getattr(value, "type", "")))
     found = getattr(value, "shape", None)
     shape = (len(value),) if found is None else tuple(found)
     return shape[0] if shape else None, shape, _array_schema(dtype)
+
+
+def _describe_array(value: Any) -> Description:
+    shape = tuple(value.shape)  # nothing else is asked for: a record array has fields of any name
+    return shape[0] if shape else None, shape, _array_schema(str(value.dtype))
 
 
 def _describe_pandas(value: Any) -> Description:
@@ -128,7 +136,8 @@ def _describe_pandas(value: Any) -> Description:
     if len(_pandas_schemas) >= _CACHE_SIZE:
         _pandas_schemas.clear()
     width = len(columns)
-    _pandas_schemas[id(columns)] = (weakref.ref(columns), types, places, width, schema)
+    kept = [kind if _is_numpy(kind) else _TypeText(kind) for kind in types]
+    _pandas_schemas[id(columns)] = (weakref.ref(columns), kept, places, width, schema)
     return rows, (rows, width), schema
 
 
@@ -137,8 +146,34 @@ def _describe_series(value: Any) -> Description:
     return rows, (rows,), _series_schema(value.name, value.dtype)
 
 
+class _TypeText:
+    """Stands for a type that may hold values, as a categorical one does, and keeps none alive."""
+
+    __slots__ = ("_text",)
+    __hash__ = None  # type: ignore[assignment]  # it is compared and never looked up
+
+    def __init__(self, kind: Any) -> None:
+        self._text = str(kind)
+
+    def __eq__(self, other: object) -> bool:
+        return self._text == str(other)
+
+
+def _is_numpy(dtype: Any) -> bool:
+    return type(dtype).__module__.partition(".")[0] == "numpy"
+
+
+def _light(kind: Any) -> Any:
+    """Give a type of polars, or its text when it may hold values; those of an enum are not told."""
+    name = type(kind).__name__
+    if name == "Enum":
+        return name
+    is_nested = getattr(kind, "is_nested", None)
+    return _text(kind) if is_nested is not None and is_nested() else kind
+
+
 def _series_schema(name: Any, dtype: Any) -> Schema:
-    key = (str(name), dtype)
+    key = (str(name), dtype if _is_numpy(dtype) else str(dtype))
     return _schemas.get(key) or _columns(key, *((part,) for part in key))
 
 
@@ -149,7 +184,7 @@ def _arrow_schema(schema: Any) -> Schema:
 
 def _array_schema(dtype: str) -> Schema:
     known = _schemas.get(dtype)
-    return known or _remember(dtype, Schema({"dtype": dtype}))
+    return known or _remember(dtype, Schema({"dtype": _text(dtype)}))
 
 
 def _columns(key: Any, names: Any, types: Any) -> Schema:
@@ -160,7 +195,10 @@ def _columns(key: Any, names: Any, types: Any) -> Schema:
 
 
 def _text(value: Any) -> str:
-    return redact_text(str(value)).encode("utf-8", "backslashreplace").decode()
+    text = str(value)
+    if len(text) > _MOST_TEXT:  # the values of an enum within a struct, most often
+        text = f"{redact_text(text[: 2 * _MOST_TEXT])[:_MOST_TEXT]}… <{len(text)} characters>"
+    return redact_text(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _remember(key: Any, schema: Schema) -> Schema:

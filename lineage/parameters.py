@@ -160,10 +160,12 @@ class Captor:
         for key in value:
             if type(key) is not str or len(key) > TEXT_CACHED or key in _NAMING:
                 continue
-            if not is_secret_name(key):
+            told: list[str] = []
+            name = self.text(key, told)
+            if not told and not is_secret_name(key):
                 if len(self._names) >= _TEXTS_SIZE:
                     self._names.clear()
-                self._names[key] = self.text(key)
+                self._names[key] = name
 
     def _bounded(self, value: str, found: list[str] | None = None) -> str:
         # Redact before the cut, or the half of a secret that is left would not be known as one;
@@ -201,7 +203,7 @@ class Captor:
             if issubclass(type(value), dict):
                 secret_key = _key_of_secret(value)
                 return {
-                    self._key(key): self._hidden(item, budget)
+                    self._key(key, budget.found): self._hidden(item, budget)
                     if key is secret_key
                     else self._item(key, item, budget, depth)
                     for key, item in dict.items(value)
@@ -223,10 +225,10 @@ class Captor:
             budget.found += secret_texts(value)
         return REDACTED
 
-    def _key(self, key: Any) -> str:
+    def _key(self, key: Any, found: list[str] | None) -> str:
         if type(key) is str:
-            return self.text(key)
-        plain = self._value(key, _Budget(self.max_size), _MAX_DEPTH - 1)
+            return self.text(key, found)
+        plain = self._value(key, _Budget(self.max_size, found), _MAX_DEPTH - 1)
         return plain if type(plain) is str else str(plain)
 
     def _item(self, key: Any, item: Any, budget: _Budget, depth: int) -> Any:

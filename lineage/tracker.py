@@ -124,6 +124,8 @@ class LineageTracker:
     @property
     def last_error(self) -> str | None:
         """Why the last of them could not."""
+        if self.lost and self.recorder.last_error is None:
+            return "RecursionError: no stack was left, not even to keep this"
         return self.recorder.last_error
 
     def get_operation(self, operation_id: str) -> DataOperation | None:

@@ -1,6 +1,8 @@
 """What a frame is like, without a stale answer and without a look at its values."""
 
+import gc
 import os
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -130,6 +132,52 @@ def test_other_schemas():
     }
     strange = pd.DataFrame([[1, 2, 3]], columns=[("a", 1), None, "\ud800"])
     assert [name for name, _ in columns(strange)] == ["('a', 1)", "None", "\\ud800"]
+
+
+def test_no_type_keeps_values_alive():
+    values = pd.Index(["a", "b"])
+    alive = weakref.ref(values)
+    series = pd.Series(pd.Categorical.from_codes([0, 1], categories=values), name="own")
+    frame = series.to_frame().assign(n=1)
+    for _ in range(2):
+        assert columns(frame) == [("own", "category"), ("n", "int64")]
+        assert describe(series)[2].info == {"columns": [{"name": "own", "type": "category"}]}
+    del values, series, frame
+    gc.collect()
+    assert alive() is None
+
+
+def test_the_values_of_an_enum_are_not_told():
+    enum = pl.Enum(["hunter2", "hunter3"])
+    assert columns(pl.DataFrame({"a": ["hunter2"]}, schema={"a": enum})) == [("a", "Enum")]
+    assert describe(pl.Series("a", ["hunter2"], dtype=enum))[2].info == {"dtype": "Enum"}
+    long = pl.Struct({f"name {number:04}": pl.Int8 for number in range(500)})
+    ((_, kept),) = columns(pl.DataFrame({"a": [{}]}, schema={"a": long}))
+    assert kept.startswith("Struct(")
+    assert kept.endswith("characters>")
+    assert len(kept) < 1100
+
+
+def test_fields_of_arrays_are_redacted():
+    url = "postgres://me:hunter2@db"
+    own = np.zeros(2, dtype=[(url, "f8"), ("\udcff", "i1")])
+    for value in (
+        own,
+        pa.array([{url: 1}]),
+        pl.Series([{url: 1}]),
+        pl.DataFrame({"a": [{url: 1}]}),
+    ):
+        assert "hunter2" not in str(describe(value)[2].info)
+        assert "<redacted>" in str(describe(value)[2].info)
+    str(describe(own)[2].info).encode()
+
+
+def test_record_arrays_have_fields_of_any_name():
+    names = ("num_rows", "num_columns", "schema", "columns", "dtypes", "type", "shape", "dtype")
+    records = np.zeros(3, dtype=[(name, "f8") for name in names]).view(np.recarray)
+    rows, shape, schema = describe(records)
+    assert (rows, shape) == (3, (3,))
+    assert schema.info["dtype"].startswith("(numpy.record, [('num_rows'")
 
 
 def test_a_frame_that_fails_to_describe_itself():

@@ -542,6 +542,139 @@ def test_nothing_is_kept_alive_without_a_collection(tracker):
         gc.enable()
 
 
+def _freed(value, *rest, **named):
+    weak = weakref.ref(value)
+    del value
+    return weak() is None
+
+
+def _freed_by_generator(value):
+    weak = weakref.ref(value)
+    del value
+    yield weak() is None
+
+
+async def _freed_by_coroutine(value):
+    weak = weakref.ref(value)
+    del value
+    return weak() is None
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_secret", [True, False])
+def test_a_frame_that_the_function_deletes_is_freed_at_once(tracker, is_first, is_secret):
+    def keyword(*, frame, note=""):
+        weak = weakref.ref(frame)
+        del frame
+        return weak() is None
+
+    def plain(frame, note=""):
+        weak = weakref.ref(frame)
+        del frame
+        return weak() is None
+
+    note = "password=hunter2" if is_secret else ""
+    calls = {
+        "fast": lambda function: function(pd.DataFrame({"a": [1]}), note),
+        "keyword": lambda function: function(frame=pd.DataFrame({"a": [1]}), note=note),
+        "stars": lambda function: function(pd.DataFrame({"a": [1]}), note, more=note),
+        "generator": lambda function: next(function(pd.DataFrame({"a": [1]}))),
+        "coroutine": lambda function: asyncio.run(function(pd.DataFrame({"a": [1]}))),
+    }
+    functions = {
+        "fast": plain,
+        "keyword": keyword,
+        "stars": _freed,
+        "generator": _freed_by_generator,
+        "coroutine": _freed_by_coroutine,
+    }
+    gc.disable()
+    try:
+        for name, call in calls.items():
+            function = tracked(functions[name])
+            if not is_first:
+                call(function)
+            is_freed, is_freed_too = call(functions[name]), call(function)
+            assert is_freed, name
+            assert is_freed_too, name
+    finally:
+        gc.enable()
+
+
+def test_what_is_yielded_is_the_consumers_alone(tracker):
+    def generate():
+        yield pd.DataFrame({"a": [1]})
+        yield None
+
+    async def agenerate():
+        yield pd.DataFrame({"a": [1]})
+        yield None
+
+    async def first(items):
+        try:
+            return _weakly(await anext(items))
+        finally:
+            await items.aclose()
+
+    def _weakly(item):
+        return weakref.ref(item)
+
+    gc.disable()
+    try:
+        items = tracked(generate)()
+        weak = _weakly(next(items))  # not in the assertion, which keeps what it looks at
+        assert weak() is None
+        items.close()
+        weak = asyncio.run(first(tracked(agenerate)()))
+        assert weak() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("kind_of_call", ["fast", "general"])
+@pytest.mark.parametrize("is_failing", [False, True])
+def test_a_call_with_little_stack_left_ends_as_it_would(tracker, kind_of_call, is_failing):
+    """Once the function has run, nothing that tracking lacks room for takes its outcome away."""
+    frame, outcomes, ran = pd.DataFrame({"a": [1]}), [], []
+
+    def body(value, *rest):
+        ran.append(value)
+        if is_failing:
+            raise KeyError(value)
+        return frame
+
+    def short(value):
+        ran.append(value)
+        if is_failing:
+            raise KeyError(value)
+        return frame
+
+    function = tracked(short if kind_of_call == "fast" else body)
+
+    def deep(left):
+        return function(1) if left == 0 else deep(left - 1)
+
+    with suppress(KeyError):
+        function(1)
+    ran.clear()
+    limit = sys.getrecursionlimit()
+    for depth in range(limit - 150, limit):
+        before = len(ran)
+        try:
+            outcome = deep(depth)
+        except (KeyError, RecursionError) as error:
+            outcome = type(error)
+        if len(ran) > before:
+            outcomes.append(outcome)
+    assert outcomes
+    assert all(outcome is (KeyError if is_failing else frame) for outcome in outcomes)
+    # Those that had no room for the function itself have failed, or are lost, too.
+    assert len(recorded(tracker)) + tracker.lost > len(outcomes)
+    assert 0 < tracker.lost < 20
+    assert "RecursionError" in tracker.last_error
+    tracker.recorder.lost = 0
+
+
 def test_a_failed_call_leaves_no_cycle(tracker):
     class OwnError(Exception):
         pass

@@ -148,6 +148,16 @@ def test_secrets_by_name_and_by_look():
     assert Captor().capture({"token": pd.DataFrame()}) == {"token": "<redacted>"}
 
 
+@pytest.mark.parametrize("key", ["pg://me:hunter2@db", ("day", "pg://me:hunter2@db")])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_secret_in_a_key_is_told(key, wrapped):
+    captor, value = Captor(), {key: 1}
+    for _ in range(3):  # the first time learns the names
+        found = []
+        assert "hunter2" not in str(captor.capture([value] if wrapped else value, found))
+        assert "hunter2" in found
+
+
 def test_frames_are_shape_and_schema():
     kept = Captor().capture([pd.DataFrame({"a": [1]}), pl.DataFrame({"a": [1]}), np.zeros((2, 3))])
     assert [each["type"] for each in kept] == ["DataFrame", "DataFrame", "ndarray"]
