@@ -132,7 +132,7 @@ def _describe_pandas(value: Any) -> Description:
         rows, places = len(index), manager.blknos.tobytes() if blocks else b""
     if known is not None and known[0]() is columns and known[1] == types and known[2] == places:
         return rows, (rows, known[3]), known[4]
-    schema = _columns(None, columns, value.dtypes)
+    schema = _columns(None, columns, manager.get_dtypes())  # `dtypes` asks the frame again
     if len(_pandas_schemas) >= _CACHE_SIZE:
         _pandas_schemas.clear()
     width = len(columns)

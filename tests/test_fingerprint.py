@@ -193,6 +193,18 @@ def test_a_frame_that_fails_to_describe_itself():
     assert describe(Broken.__new__(Broken)) == (None, (), None)
 
 
+def test_a_frame_is_not_asked_for_what_it_may_have_overridden():
+    class Telling(pd.DataFrame):
+        @property
+        def columns(self):
+            raise KeyboardInterrupt
+
+        shape = dtypes = index = values = __len__ = __eq__ = columns
+        __hash__ = None
+
+    assert describe(Telling(pd.DataFrame({"a": [1], "b": ["x"]})))[:2] == (1, (1, 2))
+
+
 def test_types_made_at_run_time_do_not_pile_up():
     for number in range(1000):
         is_frame(type(f"Own{number}", (), {}))
