@@ -14,7 +14,7 @@ RUFF := $(BIN)/ruff
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo pictures test check bench faults docs format clean
+.PHONY: help venv demo pictures test check bench peers faults docs format clean
 
 help: ## list what make can do here
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1  |\2/p' $(MAKEFILE_LIST) | \
@@ -47,6 +47,9 @@ bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md
 	@for file in tests/benchmarks/bench_*.py; do \
 		name=$$(basename "$$file" .py); \
 		$(BIN)/python -m "tests.benchmarks.$$name" || exit 1; done
+
+peers: $(STAMPS)/peers ## print what recording a call costs here and with other packages
+	$(BIN)/python -m tests.benchmarks.bench_peers
 
 faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need root
 	FAULTS=full $(BIN)/python -m tests.faults
@@ -86,6 +89,10 @@ $(STAMPS)/test: $(STAMPS)/venv pyproject.toml
 
 $(STAMPS)/check: $(STAMPS)/test pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group test --group check
+	@touch $@
+
+$(STAMPS)/peers: $(STAMPS)/test pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable . --group test --group peers
 	@touch $@
 
 $(STAMPS)/docs: $(STAMPS)/venv pyproject.toml
