@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lineage.run import Run, init, track
     from lineage.settings import TrackerSettings
     from lineage.stores.base import open_store
+    from lineage.stores.copying import copy_store
     from lineage.stores.memory import MemoryStore
     from lineage.stores.parquet import LineageMetadataRepository
     from lineage.tracker import LineageTracker, get_global_tracker, set_global_tracker
@@ -62,6 +63,7 @@ _HOMES = {
     "run": ("Run", "init", "track"),
     "settings": ("TrackerSettings",),
     "stores.base": ("open_store",),
+    "stores.copying": ("copy_store",),
     "stores.memory": ("MemoryStore",),
     "stores.parquet": ("LineageMetadataRepository",),
     "tracker": ("LineageTracker", "get_global_tracker", "set_global_tracker"),
@@ -87,6 +89,7 @@ __all__ = [
     "LineageMetadataRepository",
     "MemoryStore",
     "open_store",
+    "copy_store",
     "LineageQueryEngine",
     "LineageGraph",
     "LineageVisualizer",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from lineage.redact import redact_text
+from lineage.settings import STORE_GROUP, STORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,14 +34,18 @@ def path_issues(name: str, path: Path) -> Iterator[str]:
 
 def url_issues(scheme: str, url: str) -> Iterator[str]:
     """Open and close the store that is registered for the scheme, by its name."""
-    openers = {found.name: found for found in entry_points(group="lineage.stores")}
+    ours = (EntryPoint(name, value, STORE_GROUP) for name, value in STORES.items())
+    openers = {found.name: found for found in (*entry_points(group=STORE_GROUP), *ours)}
     shown = redact_text(url)
     if scheme not in openers:
-        schemes = ", ".join(sorted({*openers, "file", "parquet"}))
+        schemes = ", ".join(sorted(openers))
         yield f"store: {shown} has the unknown scheme {scheme!r}; known are {schemes}"
         return
     try:
-        openers[scheme].load()(url).close()
+        store = openers[scheme].load()(url)
+        if hasattr(store, "reach"):  # opening a database does not ask it anything
+            store.reach()
+        store.close()
     except Exception as error:  # noqa: BLE001 - stores of others may raise anything; it is the answer
         reason = redact_text(f"{type(error).__name__}: {error}")
         yield f"store: {shown} cannot be reached: {reason}"

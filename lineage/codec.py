@@ -311,7 +311,7 @@ def schema_row(schema_info: Mapping[str, Any], at: int | None) -> Row:
 def as_tuples(kind: str, rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """Put rows into the column order of their kind; a missing column is None."""
     names = tuple(TABLES[kind])
-    return [tuple(row.get(name) for name in names) for row in rows]
+    return [tuple(map(row.get, names)) for row in rows]
 
 
 def to_tuple(kind: str, row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -6,7 +6,8 @@
 2. environment variables (`LINEAGE_STORE`, `LINEAGE_MAX_GRAPH_NODES`, …; an empty one is unset),
 3. one file: the one that `LINEAGE_CONFIG` names, else `lineage.toml`, `.yaml`, `.yml` or `.json` in
    the working directory, else `[tool.lineage]` of the nearest `pyproject.toml` there or above,
-4. the defaults.
+4. for the store, where none of these names one: `DATABASE_URL`, if it is a database that we know,
+5. the defaults.
 
 Tables (`repository_settings`, `freshness_hours`) are merged key by key. Relative paths start at the
 working directory; those in a `pyproject.toml` start at its folder, so that all of a project's
@@ -21,7 +22,14 @@ from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lineage.checks import near, path_issues, url_issues, variable_issues
@@ -32,9 +40,12 @@ from lineage.layers import (
     CONFIG_VARIABLE,
     PREFIX,
     Layer,
+    backend_of,
+    from_database,
     from_environment,
     from_file,
     from_found_file,
+    one_url,
     variables,
 )
 from lineage.redact import redact_text
@@ -54,6 +65,9 @@ class _Allowed:
     """Says, beside a field's type, what the field may hold."""
 
     text: str
+
+
+_STORE_SCHEMA: dict[str, Any] = {"type": ["string", "null"]}
 
 
 def _not_blank(name: str) -> str:
@@ -86,12 +100,13 @@ class LineageConfig(BaseSettings):
     enabled: Annotated[_Flag, Field(description="Whether anything is tracked at all.")] = True
     store: Annotated[
         str | None,
-        BeforeValidator(lambda value: str(value) if isinstance(value, Path) else value),
+        BeforeValidator(one_url),
+        WithJsonSchema({"anyOf": [_STORE_SCHEMA, {"type": "array", "items": _STORE_SCHEMA}]}),
         Field(
-            description="Where records rest: a path or a URL; overrides base_path.",
+            description="Where records rest: a path or a URL, or a list; overrides base_path.",
             examples=["memory://"],
         ),
-        _Allowed("a path or a URL, such as './lineage_data' or 'memory://'"),
+        _Allowed("a path or a URL, such as './lineage_data' or 'memory://', or a list of them"),
     ] = None
     base_path: Annotated[
         Path, Field(description="Folder of the Parquet store."), _Allowed("a path")
@@ -203,6 +218,7 @@ class LineageConfig(BaseSettings):
             init_settings,
             _LayerSource(settings_cls, _environment),
             _LayerSource(settings_cls, from_found_file),
+            _DatabaseSource(settings_cls, from_database),
         )
 
     @classmethod
@@ -281,13 +297,16 @@ class LineageConfig(BaseSettings):
         return [*self._store_issues(), *self._type_issues(), *self._variable_issues()]
 
     def _store_issues(self) -> Iterator[str]:
-        scheme, separator, rest = self.store_url.partition("://")
-        if not separator:
-            yield from path_issues("store" if self.store else "base_path", Path(self.store_url))
-        elif scheme in {"file", "parquet"}:
-            yield from path_issues("store", Path(rest))
-        else:
-            yield from url_issues(scheme, self.store_url)
+        url = self.store_url
+        urls = url.removeprefix("tee://").split(";") if url.startswith("tee://") else [url]
+        for each in filter(None, map(one_url, map(str.strip, urls))):
+            scheme, rest = backend_of(each), each.partition("://")[2]
+            if not scheme:
+                yield from path_issues("store" if self.store else "base_path", Path(each))
+            elif scheme in {"file", "parquet"}:
+                yield from path_issues("store", Path(rest))
+            else:
+                yield from url_issues(scheme, each)
 
     def _type_issues(self) -> Iterator[str]:
         known = [member.value for member in OperationType]
@@ -356,6 +375,13 @@ class _LayerSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         return dict(self._read().values)
+
+
+class _DatabaseSource(_LayerSource):
+    """`DATABASE_URL`, where no other place names a store."""
+
+    def __call__(self) -> dict[str, Any]:
+        return {} if {"store", "base_path"} & self.current_state.keys() else super().__call__()
 
 
 def _environment() -> Layer:

@@ -1,4 +1,4 @@
-"""Settings of one place each: the environment variables, a file."""
+"""Settings of one place each: the environment variables, a file, `DATABASE_URL`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PREFIX = "LINEAGE_"
 CONFIG_VARIABLE = "LINEAGE_CONFIG"
+DATABASE_VARIABLE = "DATABASE_URL"
 FILE_NAMES = ("lineage.toml", "lineage.yaml", "lineage.yml", "lineage.json")
 SHORT_VARIABLES = {
     "LINEAGE_TRACK_REPOS": "track_repository_operations",
@@ -23,6 +24,8 @@ SHORT_VARIABLES = {
     "LINEAGE_TRACK_FILES": "track_file_operations",
     "LINEAGE_MAX_PARAM_SIZE": "max_parameter_size",
 }
+_DATABASES = frozenset(("sqlite", "postgresql", "postgres", "mysql", "mariadb"))
+_WITHOUT_SLASHES = frozenset(("console:", "memory:"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,35 @@ def _project_table(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: [tool.lineage] must be a table of settings, not {table!r}")
     for key in ("base_path", "store"):
         value = table.get(key)
-        if isinstance(value, str) and "://" not in value:
-            table[key] = str(path.parent / value)
+        if isinstance(value, list):
+            table[key] = [_beside(path, each) for each in value]
+        elif isinstance(value, str):
+            table[key] = _beside(path, value)
     return table
+
+
+def _beside(file: Path, value: Any) -> Any:
+    if not isinstance(value, str) or "://" in value or value in _WITHOUT_SLASHES:
+        return value
+    return str(file.parent / value)
+
+
+def from_database() -> Layer:
+    """Read the store from `DATABASE_URL`, if it is a database that we know."""
+    url = os.environ.get(DATABASE_VARIABLE, "").strip()
+    if backend_of(url) not in _DATABASES:
+        return Layer()
+    return Layer({"store": url}, {"store": DATABASE_VARIABLE})
+
+
+def backend_of(url: str) -> str:
+    """Give the scheme of a URL, without a driver behind a `+`; nothing for a path."""
+    return url.partition("://")[0].partition("+")[0].lower() if "://" in url else ""
+
+
+def one_url(value: Any) -> Any:
+    """Write a list of stores as the URL of their tee, and complete `console:`."""
+    if isinstance(value, list | tuple) and value and all(isinstance(v, str | Path) for v in value):
+        return f"tee://{';'.join(map(str, value))}"
+    text = str(value) if isinstance(value, Path) else value
+    return f"{text}//" if isinstance(text, str) and text in _WITHOUT_SLASHES else text

@@ -1,4 +1,4 @@
-"""How a tracker behaves, as it is told by whoever makes it."""
+"""How a tracker behaves, as it is told by whoever makes it, and which stores there are."""
 
 from __future__ import annotations
 
@@ -27,6 +27,24 @@ class StoreSettings:
     durability: Durability = "process"
     background_sealing: bool = True
     max_journal_bytes: int = 4 << 30
+
+
+STORES = {
+    "console": "lineage.stores.console:open_console",
+    "file": "lineage.stores.parquet:open_parquet",
+    "mariadb": "lineage.stores.sql:open_sql",
+    "memory": "lineage.stores.memory:open_memory",
+    "mysql": "lineage.stores.sql:open_sql",
+    "parquet": "lineage.stores.parquet:open_parquet",
+    "postgres": "lineage.stores.sql:open_sql",
+    "postgresql": "lineage.stores.sql:open_sql",
+    "sqlite": "lineage.stores.sql:open_sql",
+    "tee": "lineage.stores.tee:open_tee",
+}
+"""The stores that come with the package: by the scheme of a URL, what opens it."""
+
+STORE_GROUP = "lineage.stores"
+"""The entry-point group of the stores of others."""
 
 
 @dataclass(frozen=True, slots=True)

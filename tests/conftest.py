@@ -6,6 +6,7 @@ import pytest
 
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker, current, scope, set_global_tracker
+from tests import servers
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,33 @@ def durable(repository):
 def collected():
     """Give a function that collects all garbage."""
     return gc.collect
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Give a PostgreSQL server of this test process, or skip aloud."""
+    yield from started(servers.Postgres)
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """Give a MariaDB server of this test process, or skip aloud."""
+    yield from started(servers.MariaDB)
+
+
+def started(kind):
+    try:
+        server = kind()
+    except servers.MissingServerError as missing:
+        pytest.skip(str(missing))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def sql_url(request, tmp_path):
+    """Give the URL of a new database of each kind, and an outbox of its own."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/lineage.db"
+    server = request.getfixturevalue(request.param)
+    return f"{server.new_database()}?outbox={tmp_path}/outbox"

@@ -24,7 +24,9 @@ from lineage.cli.history import moment
 from lineage.cli.progress import Bar, working
 from lineage.cli.session import Session
 from lineage.core import DataOperation, DataSource
+from lineage.stores.base import open_store
 from lineage.stores.parquet import LineageMetadataRepository
+from lineage.tracker import LineageTracker
 
 ROOT = Path(lineage.__file__).parent.parent
 HOSTILE = "disk\nfull \x1b[31m\tred"
@@ -767,3 +769,38 @@ def test_an_error_of_the_system_is_code_4(store, monkeypatch):
 
     monkeypatch.setattr("lineage.stores.base.open_store", fail)
     assert "Permission denied" in run("log", "--store", store, code=4).stderr
+
+
+def test_copy_into_a_database_and_back(store, tmp_path):
+    url = f"sqlite:///{tmp_path}/lineage.db"
+    first = data("copy", store, url)
+    assert first["rows"]["operations"] == len(data("log", "--number", "1000", "--store", store))
+    again = data("copy", store, url)
+    assert not any(again["rows"].values())
+    assert again["known"]["operations"] == first["rows"]["operations"]
+    back = str(tmp_path / "back")
+    header, *rows = lines("copy", url, back)
+    assert header == ["kind", "copied", "there before"]
+    assert ["operations", str(first["rows"]["operations"]), "0"] in rows
+    assert data("sources", "--store", back) == data("sources", "--store", store)
+
+
+def test_copy_tells_of_its_progress(store, tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr(Bar, "counting", lambda _, *what: lambda *now: told.append((*what, *now)))
+    copied = data("copy", store, str(tmp_path / "to"))["rows"]
+    total = copied["operations"] + copied["schemas"] + copied.get("runs", 0)
+    assert told[-1] == ("copying", "rows", total, total)
+    assert "no lineage store" in run("copy", str(tmp_path / "no"), "x", code=4).stderr
+
+
+def test_seal_and_doctor_of_a_tee_and_of_a_database(tmp_path):
+    url = f"tee://{tmp_path}/a;sqlite:///{tmp_path}/b.db"
+    tracker = LineageTracker(open_store(url))
+    tracker.complete_operation(tracker.start_operation("read"))
+    sealed = data("seal", "--store", url)
+    assert [each["rows"]["operations"] for each in sealed["stores"]] == [1, 1]
+    tracker.close()
+    found = data("doctor", "--store", f"sqlite:///{tmp_path}/b.db")["facts"]
+    assert found["operations_row_count"] == 1
+    assert found["outbox_file_count"] == 0

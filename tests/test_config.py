@@ -540,3 +540,49 @@ def test_round_trip_control_catches_a_lossy_format(tmp_path):
     lossy = {k: v for k, v in config.to_dict().items() if not isinstance(v, dict)}
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(lossy))
     assert LineageConfig.from_file(tmp_path / "a.yaml") != config
+
+
+# DATABASE_URL and lists of stores
+
+
+def test_database_url_is_the_store_where_no_other_is_named(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    url = "postgres://me:hunter2@host/db"
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert LineageConfig().store_url == url
+    assert LineageConfig(store="mine").store_url == "mine"
+    assert LineageConfig(base_path="mine").store_url == "mine"
+    (tmp_path / "lineage.toml").write_text('base_path = "theirs"')
+    assert LineageConfig().store_url == "theirs"
+    monkeypatch.setenv("LINEAGE_STORE", "memory:")
+    assert LineageConfig().store_url == "memory://"
+    assert LineageConfig.from_env().store_url == "memory://"
+    assert LineageConfig.from_file(tmp_path / "lineage.toml").store_url == "theirs"
+
+
+@pytest.mark.parametrize("url", ["redis://host/0", "  ", "a path"])
+def test_a_database_url_that_is_none_of_ours_is_left_alone(url, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert LineageConfig().store_url == "lineage_data"
+
+
+def test_a_list_of_stores_is_a_tee(monkeypatch, tmp_path):
+    assert LineageConfig(store=["a", "console:"]).store_url == "tee://a;console:"
+    monkeypatch.setenv("LINEAGE_STORE", '["console:", "sqlite:///x.db"]')
+    assert LineageConfig().store_url == "tee://console:;sqlite:///x.db"
+    (tmp_path / "pyproject.toml").write_text('[tool.lineage]\nstore = ["data", "memory:"]')
+    config = LineageConfig.from_file(tmp_path / "pyproject.toml")
+    assert config.store_url == f"tee://{tmp_path}/data;memory:"
+    with pytest.raises(ConfigError, match="or a list of them"):
+        LineageConfig(store=[1])
+
+
+def test_stores_of_a_tee_and_databases_are_looked_at(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    config = LineageConfig(
+        store=[str(tmp_path / "taken"), "console:", "mysql://me:hunter2@127.0.0.1:1/db"]
+    )
+    folder, database = config.validate()
+    assert "cannot be a folder" in folder
+    assert "cannot be reached" in database
+    assert "hunter2" not in database

@@ -258,3 +258,9 @@ def test_the_growth_of_a_look_at_every_pair_would_be_seen():
                 max(one, other)
 
     assert growth(pairs, [()] * 40, [()] * 400) > 50
+
+
+def test_a_sum_of_records_stays_what_a_column_can_hold():
+    most = (1 << 63) - 1
+    (row,) = merge_relationships([("a", "b", "dependency", "o", "t", 1, most, 0, 0)] * 2)
+    assert row[6] == most

@@ -21,7 +21,7 @@ REFS = st.lists(
         location=SOME,
         version=SOME,
         schema=SOME,
-        records=st.sampled_from([None, 0, 3, -1]),
+        records=st.sampled_from([None, 0, 3, -1, 2**62, 2**63 - 1, -(2**63) + 1]),
     ),
     max_size=4,
 )
@@ -108,6 +108,12 @@ def test_dates_and_chunks(one, other):
 def _unnamed(row):
     """Two lists that were made apart number their operations alike."""
     return tuple(value for value in row if not str(value).startswith("op"))
+
+
+def test_a_sum_of_records_stays_what_a_column_can_hold():
+    flow = {"inputs": [ref("a")], "outputs": [ref("b", records=2**63 - 1)]}
+    rows = [operation(number, **flow) for number in range(3)]
+    assert derive(table_of(rows, is_coded=True))[1]["record_count"].to_pylist() == [2**63 - 1]
 
 
 def test_what_was_saved_by_hand_is_merged_where_operations_touched_the_same():

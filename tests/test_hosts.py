@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from lineage.cli.command import app
 from lineage.stores import hosts
 from lineage.stores import journal as journal_module
+from lineage.stores.base import open_store
 from lineage.stores.hosts import host_id, identity, is_local, is_ours
 from lineage.stores.journal import Journal, adopt, read_segment, segment_paths, state_of
 from lineage.stores.parquet import LineageMetadataRepository
@@ -100,6 +101,22 @@ def test_a_foreign_segment_waits_until_it_is_forced(tmp_path):
     assert not path.exists()
     assert sum(table.num_rows for table in repository.scan("runs")) == 1
     assert runner.invoke(app, ["adopt", "--store", "memory://"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("_shared")
+def test_a_foreign_segment_of_an_outbox_waits_until_it_is_forced(tmp_path):
+    path = written(tmp_path, host_id="other", boot_id="other")
+    url = f"sqlite:///{tmp_path}/lineage.db?outbox={path.parent}"
+    runner = CliRunner()
+    result = runner.invoke(app, ["adopt", "--store", url])
+    assert result.exit_code == 1
+    assert "lineage adopt --force" in result.stderr
+    assert path.exists()
+    assert sum(table.num_rows for table in open_store(url).scan("runs")) == 1
+    assert path.name in runner.invoke(app, ["doctor", "--store", url]).stdout
+    assert runner.invoke(app, ["adopt", "--force", "--store", url]).exit_code == 0
+    assert not path.exists()
+    assert sum(table.num_rows for table in open_store(url).scan("runs")) == 1
 
 
 @pytest.mark.usefixtures("_shared")

@@ -21,7 +21,7 @@ import pytest
 from lineage.core import DataOperation, DataSource, LineageNode
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores import parts as parts_module
-from lineage.stores import reading
+from lineage.stores import reading, tails
 from lineage.stores.base import Filter
 from lineage.stores.journal import read_segment, segment_paths
 from lineage.stores.manifest import (
@@ -293,7 +293,7 @@ def test_another_object_and_another_process_see_what_is_pending(repository, tmp_
 
 
 def test_reading_on_sees_what_reading_anew_sees(repository, monkeypatch):
-    monkeypatch.setattr(reading, "_MANY_TAILS", 3)
+    monkeypatch.setattr(tails, "_MANY_TAILS", 3)
     reader = StoreReader(repository.base_path)
     for number in range(12):
         repository.save_operation(operation(number, kind="read" if number % 2 else "join"))

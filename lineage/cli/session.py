@@ -57,11 +57,9 @@ class Session:
 
     def folder(self) -> Path | None:
         """Give the store's folder; None when it is not one on disk."""
-        from lineage.stores.base import path_of
+        from lineage.stores.base import path_of, scheme_of
 
-        scheme, separator, _ = self.url.partition("://")
-        is_path = not separator or scheme.lower() in {"file", "parquet"}
-        return path_of(self.url) if is_path else None
+        return path_of(self.url) if scheme_of(self.url) in {"file", "parquet"} else None
 
     def open(self) -> Store:
         """Open a store that is there.

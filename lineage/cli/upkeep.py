@@ -1,8 +1,9 @@
-"""The store itself: seal, adopt, compact, gc, doctor."""
+"""The store itself: seal, adopt, compact, gc, copy, doctor."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from platform import python_version
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from lineage.cli.session import Session, show_progress
 from lineage.codec import json_default
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.redact import redact_text
+from lineage.stores.base import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Adopt segments of other hosts.", show_default=False)
 ]
+From = Annotated[str, typer.Argument(metavar="FROM", help="The path or URL of the store to read.")]
+To = Annotated[str, typer.Argument(metavar="TO", help="The path or URL of the store to fill.")]
 
 _PACKAGES = (
     "track-lineage",
@@ -35,6 +39,9 @@ _PACKAGES = (
     "graphviz",
     "polars",
     "duckdb",
+    "sqlalchemy",
+    "psycopg",
+    "pymysql",
 )
 
 
@@ -44,6 +51,7 @@ def register(app: typer.Typer) -> None:
     command(app)(adopt)
     command(app)(compact)
     command(app)(gc)
+    command(app)(copy)
     command(app)(doctor)
 
 
@@ -57,8 +65,9 @@ def seal(session: Session) -> None:
         show_progress(store, bar.counting("sealing", "steps"))
         done = store.seal()
     session.warn_of(store)
-    data = json_default(done)
-    rows = [(kind, count) for kind, count in data["rows"].items() if count]
+    each = list(map(json_default, done)) if isinstance(done, list) else [json_default(done)]
+    data = {"stores": each} if isinstance(done, list) else each[0]
+    rows = [pair for one in each for pair in one["rows"].items() if pair[1]]
     table = Table(("kind", "rows"), rows, empty="nothing was pending", right=frozenset({"rows"}))
     session.show(data, table)
 
@@ -127,6 +136,28 @@ def gc(session: Session) -> None:
     session.show(json_default(done), Table(("file", "what"), rows, empty="no garbage"))
 
 
+def copy(session: Session, source: From, target: To) -> None:
+    """Copy a store into another, of any two kinds.
+
+    What the other has already is not copied again, so that a copy that was interrupted goes on.
+    """
+    from lineage.stores.base import open_store
+    from lineage.stores.copying import copy_store
+
+    read, written = replace(session, store=source).open(), open_store(target)
+    try:
+        with session.working("copying") as bar:
+            done = copy_store(read, written, progress=bar.counting("copying", "rows"))
+    finally:
+        written.close()
+    session.warn_of(read)
+    rows = [(kind, done.rows[kind], done.known[kind]) for kind in KINDS]
+    table = Table(
+        ("kind", "copied", "there before"), rows, right=frozenset({"copied", "there before"})
+    )
+    session.show(json_default(done), table)
+
+
 def doctor(session: Session) -> None:
     """Check the store, the settings and the packages.
 
@@ -136,6 +167,8 @@ def doctor(session: Session) -> None:
     facts: dict[str, Any] = {"store": redact_text(session.url), "is_usable": True}
     try:
         store = session.open()
+        if hasattr(store, "waiting"):  # what is here is told even if the database is away
+            facts |= store.waiting()
         with session.working("checking the store") as bar:
             show_progress(store, bar.counting("reading the store", "bytes"))
             facts |= _facts(store, session.folder())
@@ -158,22 +191,29 @@ def doctor(session: Session) -> None:
 
 
 def _facts(store: Store, folder: Path | None) -> dict[str, Any]:
-    if folder is None:
-        return {}
-    facts: dict[str, Any] = {"path": str(folder.absolute())}
-    facts["is_writable"] = os.access(folder, os.W_OK | os.X_OK)
-    stats: dict[str, Any] = store.get_storage_stats()  # type: ignore[attr-defined]  # a folder's store
-    facts |= {name: value for name, value in stats.items() if not name.endswith("_path")}
-    segments = store.waiting_segments()  # type: ignore[attr-defined]  # a folder's store
-    states = [each["state"] for each in segments]
-    facts["adoptable_segments"] = states.count("dead")
-    facts["live_segments"] = states.count("live")
-    facts["foreign_segments"] = [
-        f"{each['name']} of process {each['process_id']} on {each['host']}"
-        for each in segments
-        if each["state"] == "foreign"
-    ]
+    facts: dict[str, Any] = {}
+    if folder is not None:
+        facts["path"] = str(folder.absolute())
+        facts["is_writable"] = os.access(folder, os.W_OK | os.X_OK)
+    if hasattr(store, "get_storage_stats"):
+        stats: dict[str, Any] = store.get_storage_stats()
+        facts |= {name: value for name, value in stats.items() if not name.endswith("_path")}
+    if hasattr(store, "waiting_segments"):
+        facts |= _segments(store.waiting_segments())
     return facts
+
+
+def _segments(segments: list[dict[str, Any]]) -> dict[str, Any]:
+    states = [each["state"] for each in segments]
+    return {
+        "adoptable_segments": states.count("dead"),
+        "live_segments": states.count("live"),
+        "foreign_segments": [
+            f"{each['name']} of process {each['process_id']} on {each['host']}"
+            for each in segments
+            if each["state"] == "foreign"
+        ],
+    }
 
 
 def _findings(store: Store, facts: dict[str, Any]) -> list[str]:
@@ -186,7 +226,8 @@ def _findings(store: Store, facts: dict[str, Any]) -> list[str]:
         found.append(f"{facts['lost_operations']} operations could not be recorded")
     if facts.get("adoptable_segments"):
         count = facts["adoptable_segments"]
-        found.append(f"{count} segments of ended programs are not in Parquet; run: lineage seal")
+        place = "the database" if "outbox_path" in facts else "Parquet"
+        found.append(f"{count} segments of ended programs are not in {place}; run: lineage seal")
     found += [
         f"segment {text} is not adopted; when it is gone, run: lineage adopt --force"
         for text in facts.get("foreign_segments", ())
@@ -196,4 +237,4 @@ def _findings(store: Store, facts: dict[str, Any]) -> list[str]:
             store.check()
     except CorruptStoreError as error:
         found += str(error).splitlines()
-    return found
+    return found + [each for each in getattr(store, "problems", ()) if each not in found]

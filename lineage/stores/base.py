@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from lineage.errors import StoreError
 from lineage.redact import redact_text
+from lineage.settings import STORE_GROUP, STORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,14 +30,7 @@ KINDS = ("operations", "nodes", "relationships", "schemas", "runs")
 DERIVED = ("nodes", "relationships")
 """The kinds with rows that follow from operations."""
 
-GROUP = "lineage.stores"
-
-_BUILT_IN = {
-    "file": "lineage.stores.parquet:open_parquet",
-    "memory": "lineage.stores.memory:open_memory",
-    "parquet": "lineage.stores.parquet:open_parquet",
-}
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9.-]+)(?:\+[A-Za-z0-9+.-]+)?:(?://|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +116,10 @@ class RecordJournal(Protocol):
 def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
     """Open the store at a path or a URL.
 
-    A plain path, `file://` and `parquet://` are a folder of Parquet files, `memory://` is a new
-    store in memory; other schemes are those of the entry points in the group `lineage.stores`.
+    A plain path, `file://` and `parquet://` are a folder of Parquet files; `sqlite://`,
+    `postgresql://`, `mysql://` and `mariadb://` a database; `memory://` is a new store in memory,
+    `console:` one that writes each operation to stderr, and `tee://a;b` gives everything to both.
+    Other schemes are those of the entry points in the group `lineage.stores`.
 
     Args:
         url: The path or the URL.
@@ -137,15 +133,14 @@ def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
     'MemoryStore'
     """
     text = str(url)
-    match = _URL.match(text) if isinstance(url, str) else None
-    scheme = match[1].lower() if match else "file"
-    value = _BUILT_IN.get(scheme)
-    point = EntryPoint(scheme, value, GROUP) if value else _others().get(scheme)
+    scheme = "file" if isinstance(url, Path) else scheme_of(url)
+    value = STORES.get(scheme)
+    point = EntryPoint(scheme, value, STORE_GROUP) if value else _others().get(scheme)
     if point is None:
-        known = ", ".join(f"{name}://" for name in sorted({*_BUILT_IN, *_others()}))
+        known = ", ".join(f"{name}://" for name in sorted({*STORES, *_others()}))
         raise StoreError(
             f"no store for {scheme}:// in {redact_text(text)!r}; known are a path, {known}; "
-            f"another package can add one by an entry point in the group {GROUP!r}"
+            f"another package can add one by an entry point in the group {STORE_GROUP!r}"
         )
     store: Store = point.load()(text)
     configure = getattr(store, "configure", None)
@@ -161,8 +156,18 @@ def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
     return store
 
 
+def scheme_of(url: str) -> str:
+    """Give the scheme of a URL, without a driver behind a `+`; `file` for a plain path.
+
+    >>> scheme_of("postgresql+psycopg://host/db"), scheme_of("console:"), scheme_of("/data")
+    ('postgresql', 'console', 'file')
+    """
+    match = _URL.match(url)
+    return match[1].lower() if match else "file"
+
+
 def _others() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return {point.name: point for point in entry_points(group=STORE_GROUP)}
 
 
 def path_of(url: str) -> Path:

@@ -44,6 +44,7 @@ _EDGE_ID, _EDGE_TYPE, _EDGE_COUNT, _EDGE_RECORDS, _EDGE_MADE, _EDGE_AT = range(3
 INVALID_DATE = "__invalid__"
 
 _LONG_AGO = -(1 << 63)
+_MOST = (1 << 63) - 1
 _FIRST_DAY = date(1970, 1, 1)
 _DAY = 86_400_000_000
 _YEAR_2200 = 7_258_118_400_000_000
@@ -160,7 +161,7 @@ def merge_relationships(rows: Iterable[Tuple]) -> list[Tuple]:
         if row[_EDGE_ID] is not None:
             edge[_EDGE_ID], edge[_EDGE_TYPE] = row[_EDGE_ID], row[_EDGE_TYPE]
         edge[_EDGE_COUNT] = (edge[_EDGE_COUNT] or 0) + (row[_EDGE_COUNT] or 0)
-        edge[_EDGE_RECORDS] = _known(int.__add__, edge[_EDGE_RECORDS], row[_EDGE_RECORDS])
+        edge[_EDGE_RECORDS] = _known(total, edge[_EDGE_RECORDS], row[_EDGE_RECORDS])
         edge[_EDGE_MADE] = _known(min, edge[_EDGE_MADE], row[_EDGE_MADE])
         edge[_EDGE_AT] = _known(max, edge[_EDGE_AT], row[_EDGE_AT])
     return [tuple(edge) for edge in merged.values()]
@@ -223,7 +224,7 @@ def _link(
             edge[_EDGE_TYPE] = operation_type
             edge[_EDGE_COUNT] += 1
             if records is not None:
-                edge[_EDGE_RECORDS] = (edge[_EDGE_RECORDS] or 0) + records
+                edge[_EDGE_RECORDS] = total(edge[_EDGE_RECORDS] or 0, records)
             edge[_EDGE_AT] = at
 
 
@@ -239,6 +240,11 @@ def _known(combine: Callable[[int, int], int], one: int | None, other: int | Non
     if one is None or other is None:
         return other if one is None else one
     return combine(one, other)
+
+
+def total(one: int, other: int) -> int:
+    """Add counts, up to what a column can hold: a sum beyond it could never be written."""
+    return max(_LONG_AGO, min(_MOST, one + other))
 
 
 def _overlay(older: str | None, newer: str | None) -> str | None:

@@ -22,6 +22,7 @@ from lineage.stores.derive import (
     distinct_schemas,
     merge_nodes,
     merge_relationships,
+    total,
 )
 from lineage.stores.tables import (
     arrow_schema,
@@ -222,13 +223,23 @@ def _grouped(edges: _Edges) -> _Edges:
     rank = np.empty(len(keys), np.int64)
     rank[order] = np.arange(len(keys))
     numbers = rank[numbers]
-    sums = []
-    for values in (edges.times, edges.records, edges.known):
-        total = np.zeros(len(keys), np.int64)
-        np.add.at(total, numbers, values)
-        sums.append(total)
+    sums = [_sums(numbers, each, len(keys)) for each in (edges.times, edges.records, edges.known)]
     last = _last(numbers, edges.last, len(keys))
     return _Edges(keys[order], edges.first[places[order]], last, *sums)
+
+
+def _sums(numbers: Integers, values: Integers, size: int) -> Integers:
+    """Add up the values of each number, as `derive.total` does."""
+    sums = np.zeros(size, np.int64)
+    if not len(values):
+        return sums
+    largest = max(int(np.max(values)), -int(np.min(values)))
+    if largest * len(values) <= np.iinfo(np.int64).max:
+        np.add.at(sums, numbers, values)
+        return sums
+    for number, value in zip(numbers.tolist(), values.tolist(), strict=True):
+        sums[number] = total(int(sums[number]), value)
+    return sums
 
 
 def _pairs(

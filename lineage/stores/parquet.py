@@ -11,7 +11,6 @@ _staging/    parts that are being written
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import monotonic
@@ -33,9 +32,10 @@ from lineage.settings import StoreSettings
 from lineage.stores.background import BackgroundSealer
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
-from lineage.stores.journal import Journal, lost_in, read_segment, segment_paths, state_of
+from lineage.stores.journal import Journal, lost_in, segment_paths
 from lineage.stores.manifest import JOURNAL
 from lineage.stores.reading import StoreReader
+from lineage.stores.tails import waiting_segments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -104,11 +104,11 @@ class LineageMetadataRepository:
     @property
     def progress(self) -> Callable[[int, int], None] | None:
         """Called with what is done and what there is: bytes when reading, steps when sealing."""
-        return self._reader.progress
+        return self._reader.meter.tell
 
     @progress.setter
     def progress(self, tell: Callable[[int, int], None] | None) -> None:
-        self._reader.progress = tell
+        self._reader.meter.tell = tell
 
     def save_operation(self, operation: DataOperation) -> None:
         """Save an operation, with the schemas and details of its sources.
@@ -232,7 +232,7 @@ class LineageMetadataRepository:
             CorruptStoreError: Something is damaged, missing or newer: names every file.
         """
         reader = StoreReader(self.base_path)
-        reader.progress = self.progress
+        reader.meter.tell = self.progress
         for kind in KINDS:
             for _ in reader.scan(kind):
                 pass
@@ -281,15 +281,7 @@ class LineageMetadataRepository:
         `state` is `live`, `dead` (the next seal adopts it) or `foreign` (of another host, whose
         writer cannot be seen from here: `seal(force=True)` adopts it).
         """
-        found = []
-        for path in segment_paths(self.journal.folder):
-            with suppress(OSError, StoreError):  # sealed meanwhile, or of a newer version
-                header = read_segment(path).header
-                writer = {name: header.get(name) for name in ("host", "process_id")}
-                began = from_micros(header.get("started_at"))
-                state = {"name": path.name, "state": state_of(path)}
-                found.append(state | writer | {"started_at": began})
-        return found
+        return waiting_segments(self.journal.folder)
 
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.

@@ -7,14 +7,11 @@ and is content when the manifest is still the same: then each row is in exactly 
 from __future__ import annotations
 
 import logging
-import os
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from lineage.errors import CorruptStoreError, StoreError
-from lineage.stores.base import DERIVED, EVERYTHING, Filter
-from lineage.stores.collector import uncollected
-from lineage.stores.journal import LIVE, SegmentReader, segment_paths, state_of
+from lineage.errors import CorruptStoreError
+from lineage.stores.base import EVERYTHING, Filter
+from lineage.stores.journal import segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
     Manifest,
@@ -24,18 +21,19 @@ from lineage.stores.manifest import (
     manifest_path,
     read_bytes,
 )
+from lineage.stores.tails import Meter, TailReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
     from lineage.stores.manifest import Part
+    from lineage.stores.tails import Tail
 
 _log = logging.getLogger("lineage")
 _TRIES = 10
-_MANY_TAILS = 64
 
 
 class StoreReader:
@@ -46,18 +44,17 @@ class StoreReader:
 
     Attributes:
         problems: What could not be read so far, a text per problem that names the file.
-        progress: Called with the bytes read so far, and those known to be read in all.
+        meter: How much has been read.
     """
 
     def __init__(self, store: Path) -> None:
         self.store = store
         self.journal = store / JOURNAL
         self.problems: dict[str, object] = {}
-        self.progress: Callable[[int, int], None] | None = None
-        self._read_bytes = self._known_bytes = 0
+        self.meter = Meter()
         self._verified: dict[str, tuple[int, int]] = {}
         self._manifest: tuple[bytes | None, Manifest] = (None, Manifest())
-        self._followed: dict[str, _Followed] = {}
+        self._tails = TailReader(self.journal, self.note, self.meter)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows of a kind, at least one table; what is damaged is a problem."""
@@ -66,10 +63,10 @@ class StoreReader:
         manifest, tails = self.snapshot()
         yield matching(kind, empty_table(kind), where)
         parts = [part for part in manifest.parts if part.kind == kind]
-        self._expect(sum(part.size_bytes for part in parts))
+        self.meter.expect(sum(part.size_bytes for part in parts))
         for part in parts:
             yield from self._part_tables(part, where)
-            self._advance(part.size_bytes)
+            self.meter.advance(part.size_bytes)
         for tail in tails:
             table = matching(kind, tail.table(kind), where)
             if table.num_rows:
@@ -79,8 +76,7 @@ class StoreReader:
         """Read the manifest and what of the journal it does not cover, as of one moment."""
         for _ in range(_TRIES):
             before, manifest = self._read_manifest()
-            with uncollected():
-                tails = self._read_tails(manifest)
+            tails = self._read_tails(manifest)
             if tails is not None and self._read_manifest()[0] == before:
                 return manifest, tails
         with locked(self.store):
@@ -156,123 +152,4 @@ class StoreReader:
         return manifest
 
     def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
-        followed: dict[str, _Followed] = {}
-        tails: list[Tail] = []
-        if self.journal.is_dir() and not os.access(self.journal, os.R_OK | os.X_OK):
-            # Listing it would give nothing, as if nothing were pending.
-            self.note(f"{self.journal} cannot be read: permission denied; make it readable")
-        waiting = {path: self._unread(path) for path in segment_paths(self.journal)}
-        self._expect(sum(waiting.values()))
-        for path, size in waiting.items():
-            try:
-                segment = self._follow(path, manifest.sealed.get(path.name, 0))
-            except FileNotFoundError:  # sealed and deleted since it was listed
-                return None
-            except (StoreError, OSError) as error:
-                self.note(f"{path}: {error}")
-                continue
-            finally:
-                self._advance(size)
-            followed[path.name] = segment
-            tails += segment.tails
-        self._followed = followed
-        return tails
-
-    def _unread(self, path: Path) -> int:
-        known = self._followed.get(path.name)
-        try:
-            return max(0, path.stat().st_size - (known.reader.end if known else 0))
-        except OSError:  # it is read, or found to be gone, in its turn
-            return 0
-
-    def _expect(self, size: int) -> None:
-        self._known_bytes += size
-
-    def _advance(self, size: int) -> None:
-        self._read_bytes += size
-        if self.progress is not None:
-            self.progress(self._read_bytes, self._known_bytes)
-
-    def _follow(self, path: Path, start: int) -> _Followed:
-        # Taken out, so that no other thread reads on with it; that one begins anew.
-        segment = self._followed.pop(path.name, None)
-        if segment is None or segment.start != start:
-            segment = _Followed(path, start)
-        segment.read_on()
-        if segment.reader.damaged:
-            lost = sum(length for _, length in segment.reader.damaged)
-            self.note(f"{path} has {lost} bytes that are no records; the rest is read")
-        if segment.reader.tail and state_of(path) != LIVE:  # else a record is being written
-            segment.read_on()  # its last, before it ended
-            if segment.reader.tail:
-                tail = segment.reader.tail
-                self.note(f"{path} ends in {tail} bytes that are no record; the rest is read")
-        return segment
-
-
-class _Followed:
-    """A segment that is read on as it grows."""
-
-    def __init__(self, path: Path, start: int) -> None:
-        from lineage.stores.batches import BatchDecoder
-
-        self.start = start
-        self._decoder = BatchDecoder()
-        self.reader = SegmentReader(path, self._decoder)
-        self.tails: list[Tail] = []
-
-    def read_on(self) -> None:
-        self.reader.read_on(emit_from=self.start)
-        tables = self._decoder.take()
-        if tables:
-            self.tails.append(Tail(tables))
-        if len(self.tails) > _MANY_TAILS:
-            self.tails = [Tail.joined(self.tails)]
-
-
-class Tail:
-    """Records of a segment that are not sealed yet, and what follows from them."""
-
-    def __init__(self, tables: dict[str, pa.Table]) -> None:
-        self._tables = tables
-
-    @classmethod
-    def joined(cls, tails: list[Tail]) -> Tail:
-        """Make one of several."""
-        import pyarrow as pa
-
-        groups: dict[str, list[pa.Table]] = {}
-        for tail in tails:
-            for kind, table in tail._tables.items():
-                groups.setdefault(kind, []).append(table)
-        return cls({kind: pa.concat_tables(tables) for kind, tables in groups.items()})
-
-    @property
-    def operations(self) -> int:
-        """How many operations there are."""
-        return self._tables["operations"].num_rows if "operations" in self._tables else 0
-
-    def table(self, kind: str) -> pa.Table:
-        """Give the rows of a kind, derived ones too."""
-        import pyarrow as pa
-
-        from lineage.stores.tables import empty_table
-
-        empty = empty_table(kind)
-        tables = [self._tables.get(kind, empty).cast(empty.schema)]
-        if kind in DERIVED and self.operations:
-            tables.append(self._derived[kind])
-        return pa.concat_tables(tables)
-
-    @cached_property
-    def _derived(self) -> dict[str, pa.Table]:
-        import pyarrow as pa
-
-        from lineage.stores.facts import by_date, derive
-        from lineage.stores.tables import arrow_schema
-
-        derived = [derive(table) for table in by_date(self._tables["operations"]).values()]
-        return {
-            kind: pa.concat_tables([table.cast(arrow_schema(kind)) for table in tables])
-            for kind, tables in zip(DERIVED, zip(*derived, strict=True), strict=True)
-        }
+        return self._tails.read(manifest.sealed)

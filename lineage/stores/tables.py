@@ -66,17 +66,27 @@ def table_from_rows(kind: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     return table_from_tuples(kind, as_tuples(kind, rows))
 
 
-def table_from_tuples(kind: str, tuples: Sequence[tuple[Any, ...]]) -> pa.Table:
+def table_from_tuples(
+    kind: str, tuples: Sequence[tuple[Any, ...]], *, names: Sequence[str] = ()
+) -> pa.Table:
     """Make a table of rows in column order.
 
     References are a sequence, per row, of dictionaries or of tuples in the order of `REF`.
+
+    Args:
+        kind: The kind of the rows.
+        tuples: The rows.
+        names: The columns that they have; all of the kind when empty.
     """
     schema = arrow_schema(kind)
+    if names:
+        schema = pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
     if not tuples:
-        return empty_table(kind)
+        return pa.Table.from_batches([], schema=schema)
+    words = [TABLES[kind][name] for name in schema.names]
     arrays = [
         _refs(values) if word == "refs" else columns.array(values, _TYPES[word])
-        for word, values in zip(TABLES[kind].values(), zip(*tuples, strict=True), strict=True)
+        for word, values in zip(words, zip(*tuples, strict=True), strict=True)
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
 

@@ -1,0 +1,369 @@
+"""A store in a database: SQLite, PostgreSQL, MySQL or MariaDB, through SQLAlchemy.
+
+What is recorded goes to an outbox on the local disk first, and from there into the tables
+`lineage_operations`, `lineage_nodes` and so on, one for each kind, with the columns of
+`codec.TABLES`. Nodes and relationships that follow from operations are rows like the others, made
+when the operations are delivered.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing, nullcontext
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lineage.codec import REF, TABLES, as_tuples
+from lineage.errors import CorruptStoreError, StoreError
+from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind
+from lineage.stores.database import Address, Database, parse, require
+from lineage.stores.derive import distinct_schemas, with_derived, with_ref_tuples
+from lineage.stores.outbox import Carried, Delivered, Mark, Outbox
+from lineage.stores.tails import waiting_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Mapping
+
+    import pyarrow as pa
+    from sqlalchemy import Connection
+
+    from lineage.settings import StoreSettings
+    from lineage.stores.journal import Journal
+    from lineage.stores.records import Tables
+    from lineage.stores.retention import Cleaned
+    from lineage.stores.tails import Tail
+
+_TRIES = 100
+_FINISHED_FOR = timedelta(days=1)
+_ROWS_PER_INSERT = 20_000
+_INPUTS = tuple(TABLES["operations"]).index("inputs")  # the outputs stand behind
+
+
+def open_sql(url: str) -> SqlStore:
+    """Open the store in the database that a URL names.
+
+    Raises:
+        StoreError: The URL names no database.
+        MissingDependencyError: The packages for it are not installed.
+    """
+    return SqlStore(url)
+
+
+class SqlStore:
+    """Keep lineage in a database; many threads, processes and hosts may use it at once.
+
+    Args:
+        url: `sqlite:///path`, `postgresql://…`, `mysql://…` or `mariadb://…`. With `?outbox=path`
+            records wait there for the database.
+
+    >>> import tempfile
+    >>> store = SqlStore(f"sqlite:///{tempfile.mkdtemp()}/lineage.db")
+    >>> store.append("runs", [{"run_id": "a", "timestamp": 0}])
+    >>> store.close()
+    >>> [table["run_id"].to_pylist() for table in store.scan("runs")]
+    [['a']]
+    """
+
+    def __init__(self, url: str) -> None:
+        self.address = parse(url)
+        require(self.address.backend, self.address.shown)
+        self.outbox = Outbox(outbox_of(self.address), self, self.address.shown)
+        self._database = Database(self.address)
+        self._is_current = False
+
+    @property
+    def journal(self) -> Journal:
+        """What a tracker writes to."""
+        return self.outbox.journal
+
+    def configure(self, settings: StoreSettings) -> None:
+        """Keep in the outbox from now on what is recorded as the settings say."""
+        self.journal.durability = settings.durability
+        self.journal.max_bytes = settings.max_journal_bytes
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read so far: a text per problem that names the file."""
+        return list(self.outbox.problems)
+
+    def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Keep rows of one kind in the outbox; readers on this host see them at once.
+
+        Raises:
+            StoreError: The outbox cannot be written.
+        """
+        check_kind(kind)
+        for row in rows:
+            self.journal.append_row(kind, with_ref_tuples(row) if kind == "operations" else row)
+
+    def insert(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put rows of one kind straight into the database, in one transaction.
+
+        Raises:
+            StoreError: The database cannot be reached or written.
+        """
+        check_kind(kind)
+        tuples = as_tuples(kind, rows)
+        if kind == "operations":
+            tuples = [_with_refs(row) for row in tuples]
+        self._make_current()
+        with self._database.writing() as connection:
+            self._insert(connection, {kind: tuples})
+
+    def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
+        """Yield the matching rows, at least one table, those that still wait among them.
+
+        Raises:
+            StoreError: The database cannot be reached or read.
+        """
+        from lineage.stores.migrations import columns_of
+        from lineage.stores.statements import stored
+        from lineage.stores.tables import empty_table, matching
+
+        check_kind(kind)
+        with closing(self._moment()) as moments:
+            connection, tails = next(moments)
+            yield matching(kind, empty_table(kind), where)
+            for tail in tails:
+                table = matching(kind, tail.table(kind), where)
+                if table.num_rows:
+                    yield table
+            if connection is not None:
+                names = None if self._is_current else columns_of(connection, kind)
+                yield from stored(connection, kind, where, names)
+
+    def seal(self, *, force: bool = False) -> Delivered:
+        """Deliver all that waits on this host to the database.
+
+        Args:
+            force: Delete what other hosts began in a shared outbox, too, when the database has it.
+                Do so only when you know that their writers are gone: one that lives loses what it
+                still writes.
+
+        Raises:
+            StoreError: The database cannot be reached or written.
+        """
+        return self.outbox.deliver(force=force)
+
+    def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
+        """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.
+
+        What waits is delivered first. Says what it removed.
+        """
+        from lineage.stores.cleaning import remove_dates
+        from lineage.stores.retention import cutoff_of
+
+        cutoff = cutoff_of(older_than, now)
+        self.journal.close()
+        self.seal()
+        self._make_current()
+        with self._database.alone() as connection:
+            return remove_dates(connection, cutoff)
+
+    def get_storage_stats(self) -> dict[str, Any]:
+        """Say which tables there are, with how many rows, and what waits for the database."""
+        from lineage.stores.statements import count_rows
+
+        with closing(self._moment()) as moments:
+            connection, tails = next(moments)
+            pending = sum(tail.operations for tail in tails)
+            stats = count_rows(connection) if connection is not None else _no_counts()
+        return stats | {"pending_operations": pending} | self.waiting()
+
+    def waiting(self) -> dict[str, Any]:
+        """Say where records wait for the database, and how much, without asking it."""
+        files = [path for path in self.outbox.folder.glob("*") if path.suffix in {".seg"}]
+        return {
+            "outbox_path": str(self.outbox.folder),
+            "outbox_file_count": len(files),
+            "outbox_total_size": sum(path.stat().st_size for path in files),
+            "journal_damaged_count": len(list(self.outbox.folder.glob("*.damaged"))),
+        }
+
+    def waiting_segments(self) -> list[dict[str, Any]]:
+        """Describe the segments of the outbox: see `LineageMetadataRepository`."""
+        return waiting_segments(self.outbox.folder)
+
+    def reach(self) -> None:
+        """Make sure that the database answers; nothing is written.
+
+        Raises:
+            StoreError: It cannot be reached.
+            CorruptStoreError: A newer version wrote the tables.
+        """
+        from lineage.stores.migrations import version_of
+
+        if self._is_there():
+            with self._database.reading() as connection:
+                version_of(connection)
+
+    def check(self) -> None:
+        """Read every row, and what waits.
+
+        Raises:
+            StoreError: The database cannot be read.
+            CorruptStoreError: Something in the outbox is damaged, or something newer.
+        """
+        for kind in KINDS:
+            for _ in self.scan(kind):
+                pass
+        if self.problems:
+            raise CorruptStoreError("\n".join(self.problems))
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Deliver what this process has recorded; the next record opens the outbox again.
+
+        Args:
+            timeout_s: Most seconds to wait for the database; half a minute when None.
+
+        Raises:
+            StoreError: The database does not have it; says where it waits.
+        """
+        self.journal.close()
+        self.outbox.settle(timeout_s)
+
+    # What the outbox asks for
+
+    def marks(self, segments: Iterable[str]) -> dict[str, Mark]:
+        """Say how far the database has each of these segments."""
+        from lineage.stores.statements import read_marks
+
+        self._make_current()
+        with self._database.reading() as connection:
+            return read_marks(connection, segments)
+
+    def accept(self, carried: Carried) -> bool:
+        """Put rows and the new mark into the database, unless it has them."""
+        from lineage.stores.statements import advance
+
+        self._make_current()
+        with self._database.writing() as connection:
+            if not advance(connection, carried):
+                return False
+            self._insert(connection, carried.tables)
+        return True
+
+    def finish(self, segments: Iterable[str]) -> None:
+        """Let go of the marks of segments that are gone, a day later."""
+        from sqlalchemy import delete, update
+
+        from lineage.stores.migrations import delivered
+
+        now = time.time_ns() // 1000
+        old = now - _FINISHED_FOR // timedelta(microseconds=1)
+        column = delivered.c
+        with self._database.writing() as connection:
+            connection.execute(
+                update(delivered).where(column.segment.in_(segments)).values(finished_at=now)
+            )
+            # Not before, so that none who had read a segment can deliver it again; and those
+            # that tell of lost operations stay.
+            connection.execute(delete(delivered).where(column.finished_at < old, column.lost == 0))
+
+    # Within
+
+    def _make_current(self) -> None:
+        from lineage.stores.migrations import migrate
+
+        if self._is_current:
+            return
+        if self._is_there():
+            with self._database.reading() as connection:
+                self._has(connection)
+        if not self._is_current:
+            with self._database.alone() as connection:
+                migrate(connection)
+            self._is_current = True
+
+    def _has(self, connection: Connection) -> bool:
+        """Tell whether a database has tables of ours, or of an earlier version."""
+        from lineage.stores.migrations import STEPS, version_of
+
+        version = len(STEPS) if self._is_current else version_of(connection)
+        self._is_current = version == len(STEPS)
+        return version > 0
+
+    def _is_there(self) -> bool:
+        """Tell whether there is a database; asking SQLite would make one."""
+        return self.address.path is None or self.address.path.exists()
+
+    def _moment(self) -> Generator[tuple[Connection | None, list[Tail]]]:
+        """Yield once: the database as of one moment, if it has tables, and what it lacks then."""
+        from lineage.stores.statements import read_marks
+
+        for _ in range(_TRIES):
+            names = self.outbox.names()
+            with self._database.reading() if self._is_there() else nullcontext() as connection:
+                known = connection if connection is not None and self._has(connection) else None
+                marks = {} if known is None else read_marks(known, names)
+                # Of those that were listed: one that was deleted since is missed, and a newer
+                # one may be in the database already.
+                tails = self.outbox.tails(names, marks)
+                if tails is not None:
+                    yield known, tails
+                    return
+        raise StoreError(
+            f"the outbox {self.outbox.folder} changed all the time while it was read; try again"
+        )
+
+    def _insert(self, connection: Connection, tables: Tables) -> None:
+        from sqlalchemy import select
+
+        from lineage.stores.cells import to_cells
+        from lineage.stores.migrations import tables as known
+        from lineage.stores.statements import in_groups
+
+        for kind, dates in with_derived(tables).items():
+            rows = [row for group in dates.values() for row in group]
+            if kind == "schemas" and rows:
+                column = known[kind].c.schema_id
+                ids = {row[0] for row in rows if "\0" not in (row[0] or "")} - {None}
+                there = set()
+                for keys in in_groups(sorted(ids)):
+                    there |= set(connection.scalars(select(column).where(column.in_(keys))))
+                rows = [row for row in distinct_schemas(rows) if row[0] not in there]
+            for start in range(0, len(rows), _ROWS_PER_INSERT):
+                cells = to_cells(kind, rows[start : start + _ROWS_PER_INSERT])
+                self._database.insert(connection, known[kind].name, cells)
+
+
+def _with_refs(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    before, sides, after = row[:_INPUTS], row[_INPUTS : _INPUTS + 2], row[_INPUTS + 2 :]
+    refs = (
+        [tuple(map(ref.get, REF)) if isinstance(ref, dict) else ref for ref in side or ()]
+        for side in sides
+    )
+    return (*before, *refs, *after)
+
+
+def outbox_of(address: Address) -> Path:
+    """Say where records wait for a database.
+
+    Beside the file of SQLite; for a server in the user's folder for the state of programs (XDG
+    Base Directory Specification, `XDG_STATE_HOME`).
+
+    Raises:
+        StoreError: There is no such folder.
+    """
+    if address.outbox is not None:
+        return address.outbox
+    if address.path is not None:
+        return address.path.with_name(f"{address.path.name}.outbox")
+    state = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        home = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise StoreError(
+            f"no folder in which records can wait for {address.shown}: this user has no home; "
+            "name one by XDG_STATE_HOME, or in the URL by ?outbox=/path"
+        ) from None
+    digest = sha256(address.identity.encode()).hexdigest()[:16]
+    return home / "track-lineage" / "outbox" / digest
+
+
+def _no_counts() -> dict[str, Any]:
+    counts = {f"{kind}_row_count": 0 for kind in KINDS}
+    return {"schema_version": 0} | counts | {"lost_operations": 0}
