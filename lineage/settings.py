@@ -30,14 +30,19 @@ class StoreSettings:
 
 
 STORES = {
+    "abfs": "lineage.stores.remote:open_remote",
+    "abfss": "lineage.stores.remote:open_remote",
+    "az": "lineage.stores.remote:open_remote",
     "console": "lineage.stores.console:open_console",
     "file": "lineage.stores.parquet:open_parquet",
+    "gs": "lineage.stores.remote:open_remote",
     "mariadb": "lineage.stores.sql:open_sql",
     "memory": "lineage.stores.memory:open_memory",
     "mysql": "lineage.stores.sql:open_sql",
     "parquet": "lineage.stores.parquet:open_parquet",
     "postgres": "lineage.stores.sql:open_sql",
     "postgresql": "lineage.stores.sql:open_sql",
+    "s3": "lineage.stores.remote:open_remote",
     "sqlite": "lineage.stores.sql:open_sql",
     "tee": "lineage.stores.tee:open_tee",
 }

@@ -6,7 +6,7 @@ import pytest
 
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker, current, scope, set_global_tracker
-from tests import servers
+from tests import buckets, servers
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,22 @@ def durable(repository):
 def collected():
     """Give a function that collects all garbage."""
     return gc.collect
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """Give the address of an S3 server of this test process."""
+    with buckets.server() as (address, _):
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_server, monkeypatch, tmp_path):
+    """Give the URL of a place in a new bucket; records wait for it in this test's folder."""
+    for name, value in buckets.environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return buckets.make_bucket(s3_server)
 
 
 @pytest.fixture(scope="session")

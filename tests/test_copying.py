@@ -15,6 +15,7 @@ from lineage.stores.copying import copy_store
 from lineage.stores.derive import distinct_schemas, merge_nodes, merge_relationships
 from lineage.stores.memory import MemoryStore
 from lineage.stores.parquet import LineageMetadataRepository
+from lineage.stores.remote import RemoteRepository
 from lineage.stores.sql import SqlStore
 from lineage.stores.tables import rows_of
 from lineage.stores.tee import TeeStore
@@ -29,6 +30,7 @@ STORES = {
     "sqlite": lambda url, folder: SqlStore(f"sqlite:///{folder}/lineage.db"),
     "postgres": lambda url, folder: SqlStore(url("postgres")),
     "mariadb": lambda url, folder: SqlStore(url("mariadb")),
+    "bucket": lambda url, folder: RemoteRepository(url("bucket")),
     "tee": lambda url, folder: TeeStore([MemoryStore(), LineageMetadataRepository(folder / "t")]),
 }
 
@@ -43,6 +45,9 @@ def opened(request, tmp_path):
         folder.mkdir()
 
         def url(name):
+            if name == "bucket":
+                place = request.getfixturevalue("bucket")
+                return f"{place}/{folder.name}?outbox={folder}/outbox"
             return f"{request.getfixturevalue(name).new_database()}?outbox={folder}/outbox"
 
         made.append(STORES[kind](url, folder))

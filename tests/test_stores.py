@@ -22,6 +22,7 @@ from lineage.stores.console import ConsoleStore
 from lineage.stores.derive import merge_nodes
 from lineage.stores.memory import MemoryStore
 from lineage.stores.parquet import LineageMetadataRepository
+from lineage.stores.remote import RemoteRepository
 from lineage.stores.sql import SqlStore
 from lineage.stores.tables import arrow_schema
 from lineage.stores.tables import rows_of as tuples_of
@@ -65,6 +66,8 @@ STORES = {
     "sqlite": lambda url, folder: DeliversAlways(f"sqlite:///{folder}/lineage.db"),
     "postgres": lambda url, folder: DeliversAlways(url("postgres")),
     "mariadb": lambda url, folder: DeliversAlways(url("mariadb")),
+    "bucket": lambda url, folder: RemoteRepository(url("bucket")),
+    "bucket, sealed": lambda url, folder: SealsRemotely(url("bucket")),
     "tee": lambda url, folder: TeeStore([SqlStore(f"sqlite:///{folder}/lineage.db"), Broken()]),
 }
 
@@ -73,6 +76,8 @@ STORES = {
 def store(request, tmp_path):
     def url(name):
         server = request.getfixturevalue(name)
+        if name == "bucket":
+            return f"{server}?outbox={tmp_path}/outbox"
         return f"{server.new_database()}?outbox={tmp_path}/outbox"
 
     made = STORES[request.param](url, tmp_path)
@@ -83,6 +88,14 @@ def store(request, tmp_path):
 
 class SealsAlways(LineageMetadataRepository):
     """Scans what every seal left, never a journal."""
+
+    def scan(self, kind, where=base.EVERYTHING):
+        self.seal()
+        return super().scan(kind, where)
+
+
+class SealsRemotely(RemoteRepository):
+    """Scans what every seal left in the bucket, never a journal."""
 
     def scan(self, kind, where=base.EVERYTHING):
         self.seal()
@@ -306,7 +319,7 @@ def test_an_unknown_scheme_lists_the_known_and_hides_the_password():
         open_store("oracle://me:secret@host/db")
     text = str(caught.value)
     assert "no store for oracle://" in text
-    assert "file://, mariadb://, memory://, mysql://, parquet://" in text
+    assert "file://, gs://, mariadb://, memory://, mysql://, parquet://" in text
     assert "secret" not in text
 
 

@@ -50,10 +50,12 @@ class BackgroundSealer:
     Args:
         store: The store's folder.
         segment_bytes: How large its segments are.
+        url: The bucket that its parts go to, if they do not stay there.
     """
 
-    def __init__(self, store: Path, *, segment_bytes: int) -> None:
+    def __init__(self, store: Path, *, segment_bytes: int, url: str = "") -> None:
         self._store = store
+        self._url = url
         self._segment_bytes = segment_bytes
         self._waiting = 0
         self._day = 0
@@ -77,7 +79,7 @@ class BackgroundSealer:
         self._not_before = now + _AGAIN_S
         self._reap()
         try:
-            self._started = _spawn(self._store)
+            self._started = _spawn(self._store, self._url)
         except (OSError, ValueError) as error:
             logger.info("nothing seals while the program runs: %s", error)
             return False
@@ -102,11 +104,11 @@ def is_sealing(store: Path) -> bool:
         return not is_free
 
 
-def _spawn(store: Path) -> int:
+def _spawn(store: Path, url: str) -> int:
     """Start the sealer by way of a shell that ends at once, and give its process id."""
     path = [os.path.abspath(place) for place in sys.path]
     home = str(Path(__file__).parents[2])
-    arguments = json.dumps([[*path, home], str(store)])
+    arguments = json.dumps([[*path, home], str(store), url])
     command = [_SHELL, "-c", _SCRIPT, "sh", sys.executable, "-I", "-S", "-c", _CODE, arguments]
     reader, writer = os.pipe()
     try:
@@ -157,23 +159,26 @@ def _only_one(store: Path) -> Iterator[bool]:
         os.close(fd)
 
 
-def seal_on(place: str, idle_s: float = _IDLE_S) -> None:
+def seal_on(place: str, url: str = "", *, idle_s: float = _IDLE_S) -> None:
     """Seal what is full, until nobody writes to the store or nothing is full for a while.
 
-    This is what the process runs; `place` is the store's folder.
+    This is what the process runs; `place` is the store's folder, `url` the bucket of its parts.
     """
     store = Path(place)
     os.nice(_NICE)
     with _only_one(store) as is_free:
         if not is_free:
             return
+        from lineage.stores.bucket import Bucket
+        from lineage.stores.delivery import BucketTarget
         from lineage.stores.sealing import seal_store  # takes a while: Arrow
 
+        target = BucketTarget(store, Bucket(url)) if url else store
         least_bytes = SEAL_BYTES * 3 // 4  # those that are full are so not to the brim
         last = time.monotonic()
         while time.monotonic() - last < idle_s:
             try:
-                done = seal_store(store, only_due=True, least_bytes=least_bytes)
+                done = seal_store(target, only_due=True, least_bytes=least_bytes)
             except StoreError:  # it is told by whoever seals next and has someone to tell
                 return
             if done.parts:

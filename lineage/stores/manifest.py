@@ -117,7 +117,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
     return msgspec.json.encode(_Envelope(digest, msgspec.Raw(content))) + b"\n"
 
 
-def decode_manifest(data: bytes, path: Path) -> Manifest:
+def decode_manifest(data: bytes, path: Path | str) -> Manifest:
     """Read the bytes of a manifest's file.
 
     Raises:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from lineage.stores.compaction import Compacted
     from lineage.stores.garbage import Collected
     from lineage.stores.retention import Cleaned
-    from lineage.stores.sealing import Sealed
+    from lineage.stores.sealing import Sealed, Target
 
 _DEFAULT = StoreSettings()
 
@@ -87,7 +87,7 @@ class LineageMetadataRepository:
         self._sealer = BackgroundSealer(self.base_path, segment_bytes=segment_bytes)
         self.journal = Journal(self.base_path / JOURNAL, segment_bytes=segment_bytes)
         self.configure(settings)
-        self._reader = StoreReader(self.base_path)
+        self._reader = self._new_reader()
         self._written_schemas: tuple[object, set[str]] = (None, set())
 
     def configure(self, settings: StoreSettings) -> None:
@@ -231,7 +231,7 @@ class LineageMetadataRepository:
         Raises:
             CorruptStoreError: Something is damaged, missing or newer: names every file.
         """
-        reader = StoreReader(self.base_path)
+        reader = self._new_reader()
         reader.meter.tell = self.progress
         for kind in KINDS:
             for _ in reader.scan(kind):
@@ -249,9 +249,7 @@ class LineageMetadataRepository:
         Raises:
             StoreError: The store cannot be written, or its lock was not free in time.
         """
-        from lineage.stores.sealing import seal_store
-
-        return self._told(seal_store(self.base_path, force=force, progress=self.progress))
+        return self._seal(force=force, progress=self.progress)
 
     def compact(self) -> Compacted:
         """Merge the visible parts of each date into few; readers of this package stay exact.
@@ -289,11 +287,10 @@ class LineageMetadataRepository:
         What is left is the lineage of the operations that are left. Says what it removed.
         """
         from lineage.stores.retention import cutoff_of, remove_older
-        from lineage.stores.sealing import seal_store
 
         cutoff = cutoff_of(older_than, now)
         self.journal.close()
-        self._told(seal_store(self.base_path, only_due=True, now=now))
+        self._seal(only_due=True, now=now)
         return remove_older(self.base_path, cutoff)
 
     def close(self, timeout_s: float | None = None) -> None:
@@ -313,10 +310,20 @@ class LineageMetadataRepository:
         self.journal.close()
         own = f"-{os.getpid()}-"
         if any(own in path.name for path in segment_paths(self.journal.folder)):
-            from lineage.stores.sealing import seal_store
-
             until("import")
-            self._told(seal_store(self.base_path, only_due=True, wait_s=timeout_s, step=until))
+            self._seal(only_due=True, wait_s=timeout_s, step=until)
+
+    def _new_reader(self) -> StoreReader:
+        return StoreReader(self.base_path)
+
+    def _seal(self, **rules: Any) -> Sealed:
+        from lineage.stores.sealing import seal_store
+
+        return self._told(seal_store(self._target(rules.get("wait_s")), **rules))
+
+    def _target(self, _wait_s: float | None) -> Path | Target:
+        """Say where a seal puts its parts that may take so long."""
+        return self.base_path
 
     def _told(self, done: Sealed) -> Sealed:
         for problem in done.problems:
@@ -359,7 +366,7 @@ class _Deadline:
     def __call__(self, step: str) -> None:
         if self._until is None or monotonic() < self._until:
             return
-        if step == "import" or step.startswith(("read", "stage")):
+        if step == "import" or step.startswith(("read", "stage", "put", "offer")):
             raise StoreError(
                 f"sealing took more than {self._timeout_s:.3g} s; what is not sealed stays in the "
                 "journal, where every reader on this host finds it, and the next seal takes it"

@@ -119,15 +119,24 @@ def verify_part(store: Path, part: Part) -> None:
         )
 
 
-def scan_part(store: Path, part: Part, where: Filter) -> Iterator[pa.Table]:
+def scan_part(
+    store: Path, part: Part, where: Filter, *, data: bytes | None = None
+) -> Iterator[pa.Table]:
     """Yield a part's matching rows, a table per row group that may have some.
+
+    Args:
+        store: The store's folder.
+        part: Which part.
+        where: Which of its rows, and columns of them.
+        data: The bytes of its file, when it is not in that folder.
 
     Raises:
         CorruptStoreError: The file is damaged, or a newer version wrote it.
     """
     file = store / part.path
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        source = file if data is None else pa.BufferReader(data)
+        with pq.ParquetFile(source, page_checksum_verification=True) as parquet:
             _check_schema(file, part.kind, parquet.schema_arrow)
             wanted = [
                 name for name in _needed(part.kind, where) if name in parquet.schema_arrow.names

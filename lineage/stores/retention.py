@@ -16,7 +16,7 @@ from lineage.stores.parts import scan_part
 from lineage.stores.sealing import Sealed, delete_files, is_empty, recover
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import pyarrow as pa
@@ -41,6 +41,10 @@ class Cleaned:
     rows: Counter[str] = field(default_factory=Counter)
 
 
+def _in_folder(_part: Part) -> None:
+    """Give nothing: the part is a file of the store's folder."""
+
+
 def remove_older(store: Path, cutoff: datetime) -> Cleaned:
     """Remove every date that was over at `cutoff`, from all kinds at once.
 
@@ -52,19 +56,40 @@ def remove_older(store: Path, cutoff: datetime) -> Cleaned:
     try:
         with locked(store):
             manifest = recover(store, Sealed())
-            gone = _outdated(store, manifest, cutoff, cleaned)
+            gone = outdated(store, manifest, cutoff, cleaned=cleaned)
             if gone:
                 paths = {part.path for part in gone}
-                kept = [part for part in manifest.parts if part.path not in paths]
-                write_manifest(store, manifest.advance(parts=kept, removed=sorted(paths)))
+                write_manifest(store, without(manifest, paths))
                 delete_files(store, sorted(paths))
     except OSError as error:
         raise unwritable(store, error) from error
-    _tally(cleaned, gone)
+    tally(cleaned, gone)
     return cleaned
 
 
-def _outdated(store: Path, manifest: Manifest, cutoff: datetime, cleaned: Cleaned) -> list[Part]:
+def without(manifest: Manifest, paths: set[str]) -> Manifest:
+    """Give the next generation, in which these files are no parts any more."""
+    kept = [part for part in manifest.parts if part.path not in paths]
+    return manifest.advance(parts=kept, removed=sorted({*manifest.removed, *paths}))
+
+
+def outdated(
+    store: Path,
+    manifest: Manifest,
+    cutoff: datetime,
+    *,
+    cleaned: Cleaned,
+    data: Callable[[Part], bytes | None] = _in_folder,
+) -> list[Part]:
+    """List the parts that go, and note the dates that stay although they are old.
+
+    Args:
+        store: The folder that has the journal, and the parts.
+        manifest: What the parts are.
+        cutoff: Dates that were over by then go.
+        cleaned: Gets the dates that stay.
+        data: Gives the bytes of a part that is not in that folder.
+    """
     dates = {part.date for part in manifest.parts if _is_over(part.date, cutoff)}
     segments = {path.name for path in segment_paths(store / JOURNAL)}
     held = {part.date for part in manifest.parts if not segments.isdisjoint(part.segments)}
@@ -73,11 +98,16 @@ def _outdated(store: Path, manifest: Manifest, cutoff: datetime, cleaned: Cleane
     if not any(part.kind == "schemas" for part in gone):
         return gone
     paths = {part.path for part in gone}
-    used = _used_schemas(store, [part for part in manifest.parts if part.path not in paths])
+
+    def values(part: Part, column: str) -> set[str]:
+        tables = scan_part(store, part, Filter(columns=(column,)), data=data(part))
+        return {value for table in tables for value in _schema_ids(table[column]) if value}
+
+    used = _used_schemas([part for part in manifest.parts if part.path not in paths], values)
     return [
         part
         for part in gone
-        if part.kind != "schemas" or used.isdisjoint(_values(store, part, "schema_id"))
+        if part.kind != "schemas" or used.isdisjoint(values(part, "schema_id"))
     ]
 
 
@@ -87,19 +117,14 @@ def _is_over(day: str, cutoff: datetime) -> bool:
     return datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=1) <= cutoff
 
 
-def _used_schemas(store: Path, parts: Iterable[Part]) -> set[str]:
+def _used_schemas(parts: Iterable[Part], values: Callable[[Part, str], set[str]]) -> set[str]:
     used: set[str] = set()
     for part in parts:
         if part.kind == "nodes":
-            used.update(_values(store, part, "schema_id"))
+            used.update(values(part, "schema_id"))
         elif part.kind == "operations":
-            used.update(_values(store, part, "inputs"), _values(store, part, "outputs"))
+            used.update(values(part, "inputs"), values(part, "outputs"))
     return used
-
-
-def _values(store: Path, part: Part, column: str) -> set[str]:
-    tables = scan_part(store, part, Filter(columns=(column,)))
-    return {value for table in tables for value in _schema_ids(table[column]) if value}
 
 
 def _schema_ids(column: pa.ChunkedArray) -> list[str | None]:
@@ -111,7 +136,8 @@ def _schema_ids(column: pa.ChunkedArray) -> list[str | None]:
     return values
 
 
-def _tally(cleaned: Cleaned, gone: list[Part]) -> None:
+def tally(cleaned: Cleaned, gone: list[Part]) -> None:
+    """Count what is gone, and log it."""
     cleaned.dates = sorted({part.date for part in gone})
     cleaned.parts = len(gone)
     cleaned.size_bytes = sum(part.size_bytes for part in gone)

@@ -21,8 +21,8 @@ from collections import Counter, defaultdict
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from lineage.errors import CorruptStoreError, StoreError
@@ -56,8 +56,7 @@ from lineage.stores.manifest import (
 from lineage.stores.parts import Seal, part_files, part_folder, rebuild, write_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -126,8 +125,54 @@ def no_step(_name: str) -> None:
     """Do nothing before a step."""
 
 
+class Target(Protocol):
+    """Where a seal puts its parts; whoever calls its methods has the lock of the folder."""
+
+    @property
+    def store(self) -> Path:
+        """The folder that has the journal and what is on its way."""
+
+    def recover(self, done: Sealed, step: Callable[[str], None]) -> Manifest:
+        """Finish or undo what a crashed seal left, and give the manifest."""
+
+    def commit(
+        self,
+        parts: list[Part],
+        ranges: Mapping[str, tuple[int, int]],
+        lost: dict[str, int],
+        step: Callable[[str], None],
+    ) -> Manifest:
+        """Put staged parts in place; their stretches (start, end) of segments are sealed then."""
+
+
+class _Folder:
+    """The date folders beside the journal."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self._manifest = Manifest()
+
+    def recover(self, done: Sealed, step: Callable[[str], None]) -> Manifest:
+        self._manifest = recover(self.store, done, step)
+        return self._manifest
+
+    def commit(
+        self,
+        parts: list[Part],
+        ranges: Mapping[str, tuple[int, int]],
+        lost: dict[str, int],
+        step: Callable[[str], None],
+    ) -> Manifest:
+        sealed = {name: end for name, (_, end) in ranges.items()}
+        self._manifest = _next_generation(self.store, self._manifest, parts, sealed, lost)
+        step("write next")
+        write_durably(next_path(self.store), encode_manifest(self._manifest))
+        publish(self.store, parts, step)
+        return self._manifest
+
+
 def seal_store(
-    store: Path,
+    store: Path | Target,
     *,
     only_due: bool = False,
     least_bytes: int = 0,
@@ -140,7 +185,7 @@ def seal_store(
     """Put the journal's records into parts.
 
     Args:
-        store: The store's folder.
+        store: The store's folder, or that of the journal and where its parts go.
         only_due: Leave the segments of living writers alone, and those of dead ones whose date
             has 64 parts already, is not over for an hour, and waits with less than 50,000 rows.
         least_bytes: Seal about so many bytes of segments, or none when no more are due, so that
@@ -156,14 +201,15 @@ def seal_store(
         StoreError: The store cannot be written, or its lock was not free in time.
     """
     done = Sealed()
-    if is_empty(store):
+    target = _Folder(store) if isinstance(store, Path) else store
+    if is_empty(target.store):
         return done
     try:
-        with locked(store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
+        with locked(target.store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
             rules = _Rules(only_due, least_bytes, force, now or datetime.now(UTC))
-            _seal_locked(store, done, rules, step, progress)
+            _seal_locked(target, done, rules, step, progress)
     except OSError as error:
-        raise unwritable(store, error) from error
+        raise unwritable(target.store, error) from error
     return done
 
 
@@ -266,14 +312,14 @@ def _next_manifest(store: Path, done: Sealed) -> Manifest | None:
 
 
 def _seal_locked(
-    store: Path,
+    target: Target,
     done: Sealed,
     rules: _Rules,
     step: Callable[[str], None],
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    manifest = recover(store, done, step)
-    candidates = _candidates(store, manifest, done, rules)
+    manifest = target.recover(done, step)
+    candidates = _candidates(target.store, manifest, done, rules)
     tell = _counter(2 * len(candidates), progress)
     for batch in _batches(candidates):
         with ExitStack() as adopted:
@@ -287,7 +333,7 @@ def _seal_locked(
             if rules.only_due:
                 pending = [segment for segment in pending if segment.is_dead]
                 pending = _due(pending, manifest, rules.now, done)
-            manifest = _seal_batch(store, pending, manifest, done, step)
+            manifest = _seal_batch(target, pending, manifest, done, step)
             tell(len(batch))
 
 
@@ -395,13 +441,14 @@ def _is_over(day: str, now: datetime) -> bool:
 
 
 def _seal_batch(
-    store: Path,
+    target: Target,
     pending: list[_Pending],
     manifest: Manifest,
     done: Sealed,
     step: Callable[[str], None],
 ) -> Manifest:
     grown = [segment for segment in pending if segment.has_news(manifest)]
+    store = target.store
     if grown:
         sealed = {segment.path.name: segment.end for segment in grown}
         tables = _merged(grown)
@@ -420,10 +467,8 @@ def _seal_batch(
                     part_folder(kind, day),
                 )
         lost = {segment.path.name: segment.lost for segment in grown if segment.lost}
-        manifest = _next_generation(store, manifest, parts, sealed, lost)
-        step("write next")
-        write_durably(next_path(store), encode_manifest(manifest))
-        publish(store, parts, step)
+        ranges = {segment.path.name: (segment.start, segment.end) for segment in grown}
+        manifest = target.commit(parts, ranges, lost, step)
         done.parts += len(parts)
     for segment in pending:
         if segment.is_dead:

@@ -8,12 +8,9 @@ when the operations are delivered.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import closing, nullcontext
 from datetime import datetime, timedelta
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import REF, TABLES, as_tuples
@@ -23,9 +20,11 @@ from lineage.stores.database import Address, Database, parse, require
 from lineage.stores.derive import distinct_schemas, with_derived, with_ref_tuples
 from lineage.stores.outbox import Carried, Delivered, Mark, Outbox
 from lineage.stores.tails import waiting_segments
+from lineage.stores.waiting import waiting_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     import pyarrow as pa
     from sqlalchemy import Connection
@@ -352,16 +351,7 @@ def outbox_of(address: Address) -> Path:
         return address.outbox
     if address.path is not None:
         return address.path.with_name(f"{address.path.name}.outbox")
-    state = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        home = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
-    except RuntimeError:
-        raise StoreError(
-            f"no folder in which records can wait for {address.shown}: this user has no home; "
-            "name one by XDG_STATE_HOME, or in the URL by ?outbox=/path"
-        ) from None
-    digest = sha256(address.identity.encode()).hexdigest()[:16]
-    return home / "track-lineage" / "outbox" / digest
+    return waiting_folder(address.identity, address.shown)
 
 
 def _no_counts() -> dict[str, Any]:
