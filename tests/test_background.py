@@ -16,7 +16,8 @@ from lineage.settings import StoreSettings
 from lineage.stores import background, sealing
 from lineage.stores import journal as journal_module
 from lineage.stores.background import BackgroundSealer, can_start, is_sealing, seal_on
-from lineage.stores.journal import Journal, SegmentReader, read_segment, segment_paths
+from lineage.stores.decoding import SegmentReader, read_segment, segment_paths
+from lineage.stores.journal import Journal
 from lineage.stores.manifest import manifest_path, read_manifest
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.room import journal_bytes

@@ -14,7 +14,7 @@ import lineage
 from lineage.errors import CorruptStoreError
 from lineage.stores import batches
 from lineage.stores.batches import BatchDecoder
-from lineage.stores.journal import SegmentReader, segment_paths
+from lineage.stores.decoding import SegmentReader, segment_paths
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.records import (
     HEADER,

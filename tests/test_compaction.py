@@ -20,7 +20,7 @@ from lineage.errors import StoreError
 from lineage.settings import StoreSettings
 from lineage.stores import compaction, garbage, sealing
 from lineage.stores.compaction import compact_store
-from lineage.stores.journal import segment_paths
+from lineage.stores.decoding import segment_paths
 from lineage.stores.manifest import ASIDE, manifest_path, next_path, read_manifest
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.sealing import seal_store

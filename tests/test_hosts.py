@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 from lineage.cli.command import app
 from lineage.stores import hosts
 from lineage.stores import journal as journal_module
+from lineage.stores.adoption import adopt, state_of
 from lineage.stores.base import open_store
+from lineage.stores.decoding import read_segment, segment_paths
 from lineage.stores.hosts import host_id, identity, is_local, is_ours
-from lineage.stores.journal import Journal, adopt, read_segment, segment_paths, state_of
+from lineage.stores.journal import Journal
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.sealing import seal_store
 

@@ -22,8 +22,10 @@ from lineage.errors import CorruptStoreError, StoreError
 from lineage.recorder import Recorder
 from lineage.stores import journal as journal_module
 from lineage.stores import segments as segments_module
+from lineage.stores.adoption import adopt
+from lineage.stores.decoding import read_segment, segment_paths
 from lineage.stores.frames import MARK, frames
-from lineage.stores.journal import Journal, adopt, read_segment, segment_paths
+from lineage.stores.journal import Journal
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.records import (
     FORMAT_VERSION,

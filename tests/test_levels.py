@@ -16,8 +16,10 @@ from lineage.errors import ConfigError, StoreError
 from lineage.settings import StoreSettings
 from lineage.stores import journal as journal_module
 from lineage.stores import levels, segments
+from lineage.stores.adoption import adopt
 from lineage.stores.base import open_store
-from lineage.stores.journal import Journal, adopt, read_segment, segment_paths
+from lineage.stores.decoding import read_segment, segment_paths
+from lineage.stores.journal import Journal
 from lineage.stores.levels import BufferedSegment, SyncedSegment
 from lineage.stores.parquet import LineageMetadataRepository
 

@@ -23,7 +23,7 @@ from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores import parts as parts_module
 from lineage.stores import reading, tails
 from lineage.stores.base import Filter
-from lineage.stores.journal import read_segment, segment_paths
+from lineage.stores.decoding import read_segment, segment_paths
 from lineage.stores.manifest import (
     Manifest,
     encode_manifest,
@@ -871,7 +871,7 @@ def test_a_torn_tail_is_told_once_its_writer_is_gone(repository):
 
 
 def test_a_record_that_was_being_written_while_it_was_read_is_read_again(repository, monkeypatch):
-    from lineage.stores import journal
+    from lineage.stores import decoding
 
     for number in range(3):
         repository.save_operation(operation(number))
@@ -879,18 +879,18 @@ def test_a_record_that_was_being_written_while_it_was_read_is_read_again(reposit
     (segment,) = segment_paths(repository.journal.folder)
     whole = segment.read_bytes()
     torn = whole.replace(b"op1", b"\0\0\0", 1)
-    read_again = journal._read_again
+    read_again = decoding._read_again
 
     def meanwhile(*stretch):
         segment.write_bytes(whole)
         return read_again(*stretch)
 
     segment.write_bytes(torn)
-    monkeypatch.setattr(journal, "_read_again", meanwhile)
+    monkeypatch.setattr(decoding, "_read_again", meanwhile)
     assert ids(repository) == ["op0", "op1", "op2"]
     assert repository.problems == []
     segment.write_bytes(torn)
-    monkeypatch.setattr(journal, "_read_again", lambda *_stretch: b"")
+    monkeypatch.setattr(decoding, "_read_again", lambda *_stretch: b"")
     other = LineageMetadataRepository(repository.base_path)
     assert ids(other) == ["op0", "op2"]
 

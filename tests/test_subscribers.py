@@ -12,7 +12,7 @@ import pytest
 import lineage
 from lineage import track_lineage
 from lineage.history import History
-from lineage.stores.journal import SegmentReader
+from lineage.stores.decoding import SegmentReader
 
 
 @track_lineage

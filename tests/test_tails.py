@@ -2,7 +2,8 @@
 
 import pytest
 
-from lineage.stores.journal import Journal, read_segment, segment_paths
+from lineage.stores.decoding import read_segment, segment_paths
+from lineage.stores.journal import Journal
 from lineage.stores.tails import Meter, TailReader, waiting_segments
 
 

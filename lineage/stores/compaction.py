@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from lineage.errors import CorruptStoreError
 from lineage.stores.base import Filter
+from lineage.stores.decoding import segment_paths
 from lineage.stores.durable import make_folder, write_durably
 from lineage.stores.facts import merged
-from lineage.stores.journal import segment_paths
 from lineage.stores.manifest import JOURNAL, encode_manifest, locked, next_path, unwritable
 from lineage.stores.parts import Seal, scan_part, verify_part, write_part
 from lineage.stores.sealing import (

@@ -29,8 +29,8 @@ import msgspec
 
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import KINDS
+from lineage.stores.decoding import segment_paths
 from lineage.stores.durable import make_folder, sync_folder, write_durably
-from lineage.stores.journal import segment_paths
 from lineage.stores.manifest import (
     FOLDER,
     JOURNAL,

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptStoreError, StoreError
+from lineage.stores.adoption import adopt
+from lineage.stores.decoding import read_segment, segment_paths
 from lineage.stores.durable import sync_folder
-from lineage.stores.journal import adopt, read_segment, segment_paths
 from lineage.stores.manifest import ASIDE, FOLDER, JOURNAL, locked, unwritable
 from lineage.stores.parts import part_files, read_seal
 from lineage.stores.sealing import STAGING, Sealed, is_empty, recover, set_aside

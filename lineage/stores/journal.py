@@ -1,8 +1,7 @@
 """The journal: each process appends its records to segment files of its own.
 
-A writer holds an exclusive `flock` on its segment for as long as its descriptor is open. Whoever
-gets that lock knows that the writer is gone, and may adopt the segment; where the lock of another
-host may not be seen, only a segment of this host.
+A writer holds an exclusive `flock` on its segment for as long as its descriptor is open, by which
+others know that it lives.
 """
 
 from __future__ import annotations
@@ -15,16 +14,13 @@ import sys
 import threading
 import time
 import weakref
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from lineage.errors import CorruptStoreError, DeletedError, StoreError
+from lineage.errors import DeletedError, StoreError
+from lineage.stores.decoding import SegmentReader
 from lineage.stores.durable import make_folder, sync_file, sync_folder
-from lineage.stores.frames import frames, runs
-from lineage.stores.hosts import identity, is_ours
+from lineage.stores.hosts import identity
 from lineage.stores.levels import OPENERS
 from lineage.stores.records import (
     FORMAT_VERSION,
@@ -39,14 +35,12 @@ from lineage.stores.room import SUFFIX, free_blocks, journal_bytes
 from lineage.stores.segments import Segment, can_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from lineage.stores.frames import Run
 
 logger = logging.getLogger("lineage")
 
-LIVE, DEAD, FOREIGN = "live", "dead", "foreign"
 ATTEMPTS = 6
 """How often a record is tried in a new segment, when other threads fill them as fast."""
 _MOST_READERS = 16
@@ -55,9 +49,6 @@ _ROOM_LOOK_S = 0.01
 _REFUSED_S = 0.5
 _PATIENCE = 10  # failures in a row after which a disk is not asked with each call
 _ROOM = 64 << 10  # for what a new segment holds before the record that did not fit the last
-_HEADER_BYTES = 4096  # a header is shorter
-_BLOCK = 64 << 10
-_ZEROS = bytes(_BLOCK)
 
 
 class Journal:
@@ -353,183 +344,3 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-@dataclass(slots=True)
-class SegmentData:
-    """What a segment holds from an offset on.
-
-    `end` lies behind the last whole record; `damaged` lists (offset, length) of what lies between
-    whole records and is none; a broken tail lies behind `end`, `tail` bytes long.
-    """
-
-    tables: Tables
-    end: int
-    header: dict[str, Any]
-    damaged: list[tuple[int, int]] = field(default_factory=list)
-    tail: int = 0
-
-
-def segment_paths(folder: Path) -> list[Path]:
-    """List the segments of a journal, oldest first."""
-    return sorted(folder.glob(f"*{SUFFIX}"))
-
-
-def read_segment(path: Path, start: int = 0) -> SegmentData:
-    """Read the records of a segment from an offset on.
-
-    Raises:
-        OSError: The file cannot be read; FileNotFoundError when it has been sealed meanwhile.
-        CorruptStoreError: A newer version wrote it.
-    """
-    decoder = RecordDecoder()
-    reader = SegmentReader(path, decoder)
-    reader.read_on(emit_from=start)
-    gaps = [gap for gap in reader.damaged if gap[0] >= start]
-    return SegmentData(decoder.take(), reader.end, reader.header, gaps, reader.tail)
-
-
-def lost_in(path: Path) -> int:
-    """Give how many operations the writer of a segment could not record, as far as it said."""
-    try:
-        return int(read_segment(path).header.get("lost", 0))
-    except (OSError, StoreError):
-        return 0
-
-
-class Decoder(Protocol):
-    """What a segment's records are given to, in order."""
-
-    @property
-    def header(self) -> dict[str, Any]:
-        """Who wrote the segment."""
-
-    def decode(self, payloads: Sequence[bytes], *, emit: bool = True) -> list[int]:
-        """Decode records, and give the places of those that are none."""
-
-
-class SegmentReader:
-    """Read a segment on from where the last reading ended.
-
-    Args:
-        path: The segment.
-        decoder: What its records are given to.
-    """
-
-    def __init__(self, path: Path, decoder: Decoder) -> None:
-        self.path = path
-        self.end = 0
-        self.tail = 0
-        self.damaged: list[tuple[int, int]] = []
-        self._decoder = decoder
-
-    @property
-    def header(self) -> dict[str, Any]:
-        """Who wrote the segment, once its first record has been read."""
-        return self._decoder.header
-
-    def read_on(self, *, emit_from: int = 0) -> None:
-        """Decode the records that came since; rows are made of those from `emit_from` on."""
-        with self.path.open("rb") as file:
-            base = file.seek(self.end)
-            data = file.read()
-            for run in runs(data):
-                if base + run.offset > self.end:
-                    # A record that was being copied into a mapped segment while its pages were
-                    # read is whole by now, since a later one was.
-                    again = _read_again(file, self.end, base + run.offset)
-                    self._decode(runs(again), self.end, emit_from)
-                self._decode((run,), base, emit_from)
-        self.tail = _length_before_zeros(data[self.end - base :])  # a mapped segment ends in them
-
-    def _decode(self, found: Iterable[Run], base: int, emit_from: int) -> None:
-        for run in found:
-            start = base + run.offset
-            if start > self.end:
-                self.damaged.append((self.end, start - self.end))
-            known, new = run.split(emit_from - base)
-            damaged = self._decoder.decode(known, emit=False) if known else []
-            damaged += [len(known) + place for place in self._decoder.decode(new)]
-            if damaged:
-                offsets = run.offsets()
-                self.damaged += [
-                    (base + offsets[place], offsets[place + 1] - offsets[place])
-                    for place in damaged
-                ]
-            self.end = base + run.after
-
-
-def _read_again(file: BinaryIO, start: int, end: int) -> bytes:
-    file.seek(start)
-    return file.read(end - start)
-
-
-def _length_before_zeros(data: bytes) -> int:
-    # By comparing blocks: `rstrip` goes byte by byte, which takes ten times as long.
-    end = len(data)
-    while end >= _BLOCK and data[end - _BLOCK : end] == _ZEROS:
-        end -= _BLOCK
-    start = max(0, end - _BLOCK)
-    return start + len(data[start:end].rstrip(b"\0"))
-
-
-@contextmanager
-def adopt(path: Path, *, force: bool = False) -> Iterator[bool]:
-    """Hold a segment's lock, if its writer is gone: yields whether it is.
-
-    Args:
-        path: The segment.
-        force: Take one of another host too, whose lock may not be seen here, when nobody here
-            holds it.
-    """
-    state, fd = _look(path)
-    try:
-        yield state == DEAD or (force and state == FOREIGN)
-    finally:
-        if fd >= 0:
-            os.close(fd)
-
-
-def is_adoptable(path: Path, *, force: bool = False) -> bool:
-    """Tell whether a segment's writer is gone."""
-    with adopt(path, force=force) as is_dead:
-        return is_dead
-
-
-def state_of(path: Path) -> str:
-    """Say of a segment's writer that it is `live`, `dead`, or of another host (`foreign`)."""
-    state, fd = _look(path)
-    if fd >= 0:
-        os.close(fd)
-    return state
-
-
-def _look(path: Path) -> tuple[str, int]:
-    """Give the state of a segment's writer, and a descriptor that has the lock unless it lives."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return LIVE, -1
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_ino == path.stat().st_ino:
-            return _state(fd, path.parent), fd
-    except OSError:  # it is locked, or gone, or cannot be locked at all
-        pass
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return LIVE, -1
-
-
-def _state(fd: int, folder: Path) -> str:
-    frame = next(frames(os.pread(fd, _HEADER_BYTES, 0)), None)
-    decoder = RecordDecoder()
-    if frame is not None:
-        with suppress(ValueError, KeyError, TypeError, msgspec.DecodeError):
-            try:
-                decoder.feed(frame[1])
-            except CorruptStoreError:  # its end is for a version that can read it
-                return LIVE
-    return DEAD if is_ours(decoder.header, folder) else FOREIGN

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lineage.errors import StoreError
-from lineage.stores.journal import Journal, SegmentReader, adopt, segment_paths
+from lineage.stores.adoption import adopt
+from lineage.stores.decoding import SegmentReader, segment_paths
+from lineage.stores.journal import Journal
 from lineage.stores.records import RecordDecoder
 from lineage.stores.tails import TailReader
 

@@ -31,8 +31,9 @@ from lineage.redact import redact_row
 from lineage.settings import StoreSettings
 from lineage.stores.background import BackgroundSealer
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
+from lineage.stores.decoding import lost_in, segment_paths
 from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
-from lineage.stores.journal import Journal, lost_in, segment_paths
+from lineage.stores.journal import Journal
 from lineage.stores.manifest import JOURNAL
 from lineage.stores.reading import StoreReader
 from lineage.stores.tails import waiting_segments

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptStoreError
 from lineage.stores.base import EVERYTHING, Filter
-from lineage.stores.journal import segment_paths
+from lineage.stores.decoding import segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
     Manifest,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lineage.stores.base import Filter
+from lineage.stores.decoding import segment_paths
 from lineage.stores.derive import INVALID_DATE
-from lineage.stores.journal import segment_paths
 from lineage.stores.manifest import JOURNAL, locked, unwritable, write_manifest
 from lineage.stores.parts import scan_part
 from lineage.stores.sealing import Sealed, delete_files, is_empty, recover

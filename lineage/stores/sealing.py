@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from lineage.errors import CorruptStoreError, StoreError
+from lineage.stores.adoption import adopt, is_adoptable
 from lineage.stores.base import DERIVED
 from lineage.stores.batches import BatchDecoder
 from lineage.stores.collector import uncollected
+from lineage.stores.decoding import SegmentReader, segment_paths
 from lineage.stores.derive import INVALID_DATE
 from lineage.stores.durable import (
     make_folder,
@@ -37,7 +39,6 @@ from lineage.stores.durable import (
     write_durably,
 )
 from lineage.stores.facts import by_date, with_facts
-from lineage.stores.journal import SegmentReader, adopt, is_adoptable, segment_paths
 from lineage.stores.manifest import (
     ASIDE,
     JOURNAL,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.codec import from_micros
 from lineage.errors import StoreError
+from lineage.stores.adoption import LIVE, state_of
 from lineage.stores.base import DERIVED
 from lineage.stores.collector import uncollected
-from lineage.stores.journal import LIVE, SegmentReader, read_segment, segment_paths, state_of
+from lineage.stores.decoding import SegmentReader, read_segment, segment_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -28,8 +28,9 @@ from lineage.settings import StoreSettings
 from lineage.stores import frames as frames_module
 from lineage.stores.base import KINDS, Filter
 from lineage.stores.compaction import compact_store
+from lineage.stores.decoding import read_segment, segment_paths
 from lineage.stores.frames import frames
-from lineage.stores.journal import Journal, read_segment, segment_paths
+from lineage.stores.journal import Journal
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.sealing import seal_store
 
