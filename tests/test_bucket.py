@@ -19,10 +19,10 @@ def test_a_key_is_made_once(bucket):
     assert there.put_new("a", b"one")
     assert not there.put_new("a", b"two")
     assert there.get("a")[0] == b"one"
-    assert there.keys() == ["a"]
+    assert there.list_keys() == ["a"]
     there.delete("a")
     there.delete("a")
-    assert there.keys() == []
+    assert there.list_keys() == []
 
 
 def test_an_object_is_replaced_by_its_tag(bucket):
@@ -36,10 +36,10 @@ def test_an_object_is_replaced_by_its_tag(bucket):
     assert there.get("a") == (b"two", after)
 
 
-@pytest.mark.parametrize("verb", ["get", "delete", "keys", "put_new"])
+@pytest.mark.parametrize("verb", ["get", "delete", "list_keys", "put_new"])
 def test_a_bucket_that_does_not_exist_is_named(bucket, verb):
     there = Bucket("s3://no-such-bucket/place")
-    arguments = () if verb == "keys" else ("a", b"x")[: 2 if verb == "put_new" else 1]
+    arguments = () if verb == "list_keys" else ("a", b"x")[: 2 if verb == "put_new" else 1]
     with pytest.raises(StoreError, match=r"s3://no-such-bucket/place.*check the bucket's name"):
         getattr(there, verb)(*arguments)
 

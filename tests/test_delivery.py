@@ -16,11 +16,13 @@ from pyarrow.fs import S3FileSystem
 
 from lineage.core import DataOperation, DataSource
 from lineage.errors import StoreError
+from lineage.stores.background import seal_on
 from lineage.stores.bucket import Bucket, parse
 from lineage.stores.delivery import MANIFEST_KEY, BucketTarget
 from lineage.stores.manifest import decode_manifest, next_path
 from lineage.stores.remote import RemoteRepository
 from lineage.stores.sealing import seal_store
+from tests import buckets
 
 
 def operation(name, *, day=1):
@@ -410,7 +412,7 @@ def test_old_dates_are_removed_for_every_host(bucket, tmp_path):
     assert removed.dates == ["2026-05-01"]
     assert removed.rows["operations"] == 2
     assert ids(here) == ids(there) == plain(bucket) == ["four", "two"]
-    assert not [key for key in Bucket(bucket).keys("lineage_operations/") if "05-01" in key]
+    assert not [key for key in Bucket(bucket).list_keys("lineage_operations/") if "05-01" in key]
     assert here.load_operations()[0].inputs[0].schema_info
     save(there, "five", day=3)
     there.seal()
@@ -446,6 +448,31 @@ def test_a_killed_program_is_delivered_by_the_next(bucket, tmp_path):
         assert ended.returncode == status, ended.stderr
         assert ended.stderr == ""
     assert len(set(plain(bucket))) == len(plain(bucket)) == 20
+
+
+def test_a_bucket_that_hangs_is_not_waited_for_longer_than_said(tmp_path, monkeypatch):
+    with buckets.server() as (address, process):
+        for name, value in buckets.environment(address).items():
+            monkeypatch.setenv(name, value)
+        url = f"{buckets.make_bucket(address)}?outbox={tmp_path}/outbox"
+        store = RemoteRepository(url)
+        store.save_operation(operation("one"))
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(StoreError, match="waits in"):
+            store.close(timeout_s=1)
+        process.send_signal(signal.SIGCONT)
+        save(store, "two")
+        store.close()
+        assert ids(store) == plain(store.url) == ["one", "two"]
+
+
+def test_the_sealer_in_the_background_seals_into_the_bucket(bucket, tmp_path):
+    store = host(bucket, tmp_path / "here")
+    save(store, *(f"op{number}" for number in range(20)))
+    with (tmp_path / "here" / "_journal" / "99999999999999999999-1-x.seg").open("wb") as file:
+        file.truncate(7 << 20)  # as much as makes parts
+    seal_on(str(store.base_path), store.url, idle_s=0.1)
+    assert len(plain(bucket)) == 20
 
 
 def test_a_bucket_that_is_away_keeps_nothing_from_being_recorded(bucket, tmp_path, monkeypatch):

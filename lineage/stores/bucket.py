@@ -158,7 +158,7 @@ class Bucket:
                 if any(mark in str(error) for mark in _NO_BUCKET):
                     raise
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def list_keys(self, prefix: str = "") -> list[str]:
         """List the keys below a prefix that ends at a slash.
 
         Raises:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,6 @@ from lineage.stores.sealing import STAGING, Sealed, no_step
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from lineage.stores.bucket import Bucket, Tag
 
@@ -285,10 +284,9 @@ class BucketTarget:
         folder = self.store / STAGING
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
         listed = {part.path for part in self._manifest.parts}
-        for kind in KINDS:
-            for key in self._bucket.keys(f"lineage_{kind}/"):
-                if PurePosixPath(key).name in names and key not in listed:
-                    self._bucket.delete(key)
+        for key in _part_keys(self._bucket):
+            if PurePosixPath(key).name in names and key not in listed:
+                self._bucket.delete(key)
 
     def _clear(self, step: Callable[[str], None]) -> None:
         if next_path(self.store).exists():
@@ -331,19 +329,24 @@ def rebuilt(bucket: Bucket) -> tuple[Manifest, list[CorruptStoreError]]:
 
     All of them are read. A seal that has not put all its parts there yet does not count.
     """
-    from pathlib import Path
-
+    keys = _part_keys(bucket)
+    if not keys:
+        return Manifest(), []
     with TemporaryDirectory(prefix="lineage-") as name:
         folder = Path(name)
-        for kind in KINDS:
-            for key in bucket.keys(f"lineage_{kind}/"):
-                found = bucket.get(key)
-                if found is not None:
-                    (folder / key).parent.mkdir(parents=True, exist_ok=True)
-                    (folder / key).write_bytes(found[0])
+        for key in keys:
+            found = bucket.get(key)
+            if found is not None:
+                (folder / key).parent.mkdir(parents=True, exist_ok=True)
+                (folder / key).write_bytes(found[0])
         manifest, damaged = rebuild(folder, _Any())
         shown = [CorruptStoreError(str(error).replace(name, bucket.url)) for error in damaged]
     return msgspec.structs.replace(manifest, removed=(), superseded=()), shown
+
+
+def _part_keys(bucket: Bucket) -> list[str]:
+    folders = tuple(f"lineage_{kind}/date=" for kind in KINDS)
+    return [key for key in bucket.list_keys() if key.startswith(folders)]
 
 
 class _Any(frozenset[str]):
