@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lineage
+from lineage.core import DataSource
 from lineage.errors import CorruptStoreError
 from lineage.stores import batches
 from lineage.stores.batches import BatchDecoder
@@ -339,3 +340,16 @@ def test_what_every_wrapper_writes(tmp_path):
         total += len(expected.get("operations", ()))
     assert total >= 60 * 9
     assert usual == total
+
+
+def test_an_absurd_count_keeps_no_other_row_from_being_read(tmp_path):
+    repository = LineageMetadataRepository(tmp_path)
+    tracker = LineageTracker(repository)
+    for count in (5, 2**64 - 1):
+        operation = tracker.start_operation("read")
+        tracker.add_output(operation, DataSource("file", "x", "/x"))
+        tracker.complete_operation(operation, count, count)
+    for _ in range(2):  # from the journal, and sealed
+        counts = [each.record_count_out for each in repository.load_operations()]
+        assert counts == [5, 2**63 - 1]
+        tracker.close()

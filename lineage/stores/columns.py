@@ -32,6 +32,9 @@ _KINDS = {
 def array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Make an array of numbers, of times in microseconds, or of texts; None is null.
 
+    An integer that the kind cannot hold becomes the nearest that it can: one absurd count must not
+    keep all other rows from being read.
+
     Raises:
         ValueError, TypeError, OverflowError: A value is not of that kind.
     """
@@ -41,7 +44,12 @@ def array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         return _texts(values)
     missing = [value is None for value in values] if None in values else None
     filled = values if missing is None else [0 if value is None else value for value in values]
-    data = np.fromiter(filled, dtype=_KINDS[kind], count=len(filled))
+    try:
+        data = np.fromiter(filled, dtype=_KINDS[kind], count=len(filled))
+    except OverflowError:
+        bounds = np.iinfo(_KINDS[kind])
+        near = (max(bounds.min, min(value, bounds.max)) for value in filled)
+        data = np.fromiter(near, dtype=_KINDS[kind], count=len(filled))
     return pa.Array.from_buffers(kind, len(values), [_validity(missing), pa.py_buffer(data)])
 
 
