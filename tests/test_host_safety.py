@@ -596,7 +596,8 @@ def test_a_frame_that_the_function_deletes_is_freed_at_once(tracker, is_first, i
                 call(function)
             is_freed, is_freed_too = call(functions[name]), call(function)
             assert is_freed, name
-            assert is_freed_too, name
+            # Python 3.11 keeps what it hands on as `*args` until the call returns.
+            assert is_freed_too or (name == "stars" and sys.version_info < (3, 12)), name
     finally:
         gc.enable()
 
