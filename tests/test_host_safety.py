@@ -639,15 +639,17 @@ def test_a_call_with_little_stack_left_ends_as_it_would(tracker, kind_of_call, i
     frame, outcomes, ran = pd.DataFrame({"a": [1]}), [], []
 
     def body(value, *rest):
+        error = KeyError(value)  # making it takes stack, too: it has run when that is done
         ran.append(value)
         if is_failing:
-            raise KeyError(value)
+            raise error
         return frame
 
     def short(value):
+        error = KeyError(value)
         ran.append(value)
         if is_failing:
-            raise KeyError(value)
+            raise error
         return frame
 
     function = tracked(short if kind_of_call == "fast" else body)
