@@ -83,6 +83,33 @@ def numbers(
     return pa.Array.from_buffers(kind, len(data), [valid, pa.py_buffer(filled)])
 
 
+def numbered(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
+    """Make texts of a prefix in ASCII and decimal numbers; null where a number is negative."""
+    missing = numbers < 0
+    if bool(missing.all()):
+        return nothing(len(numbers), pa.string())
+    width = len(prefix) + len(str(int(np.max(numbers))))
+    texts = np.empty((len(numbers), width), np.uint8)
+    texts[:, : len(prefix)] = np.frombuffer(prefix.encode("ascii"), np.uint8)
+    left, digits = numbers, np.ones(len(numbers), np.int64)
+    for place in range(width - 1, len(prefix) - 1, -1):
+        more = left // 10
+        texts[:, place] = left - more * 10 + ord("0")
+        left = more
+        digits += left > 0
+    lengths = np.where(missing, 0, len(prefix) + digits)
+    if bool((lengths == width).all()):
+        data = texts.tobytes()
+    else:
+        places = np.arange(width)
+        is_kept = (places < len(prefix)) | (places >= (width - digits)[:, None])
+        is_kept &= ~missing[:, None]
+        data = texts[is_kept].tobytes()
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    buffers = [valid, _offsets(lengths), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(numbers), buffers)
+
+
 def texts(array: pa.Array) -> list[str | None]:
     """Give the texts of an array, coded or not, several times faster than Arrow does."""
     if pa.types.is_dictionary(array.type):
