@@ -36,6 +36,7 @@ from lineage.stores.facts import by_date, with_facts
 from lineage.stores.folder import Folder, is_empty
 from lineage.stores.manifest import JOURNAL, LOCK_WAIT_S, locked, unwritable
 from lineage.stores.parts import Seal, part_folder, write_part
+from lineage.stores.tails import Meter
 from lineage.stores.target import STAGING, Sealed, no_step
 
 if TYPE_CHECKING:
@@ -127,18 +128,6 @@ def seal_store(
     return done
 
 
-def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callable[[int], None]:
-    done = 0
-
-    def tell(more: int) -> None:
-        nonlocal done
-        done += more
-        if progress is not None:
-            progress(done, max(done, total))
-
-    return tell
-
-
 def _seal_locked(
     target: Target,
     done: Sealed,
@@ -148,7 +137,9 @@ def _seal_locked(
 ) -> None:
     manifest = target.recover(done, step)
     candidates = _candidates(target.store, manifest, done, rules)
-    tell = _counter(2 * len(candidates), progress)
+    meter = Meter()
+    meter.tell = progress
+    meter.expect(2 * len(candidates))
     for batch in _batches(candidates):
         with ExitStack() as adopted:
             dead = {path for path in batch if adopted.enter_context(adopt(path, force=rules.force))}
@@ -156,13 +147,13 @@ def _seal_locked(
             for path in batch:
                 step("read segment")
                 read.append(_read(path, manifest, done, is_dead=path in dead))
-                tell(1)
+                meter.advance(1)
             pending = [segment for segment in read if segment is not None]
             if rules.only_due:
                 pending = [segment for segment in pending if segment.is_dead]
                 pending = _due(pending, manifest, rules.now, done)
             manifest = _seal_batch(target, pending, manifest, done, step)
-            tell(len(batch))
+            meter.advance(len(batch))
 
 
 def _candidates(store: Path, manifest: Manifest, done: Sealed, rules: _Rules) -> list[Path]:
