@@ -110,6 +110,25 @@ def numbered(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
     return pa.Array.from_buffers(pa.string(), len(numbers), buffers)
 
 
+def places(rows: NDArray[np.integer[Any]]) -> pa.Array:
+    """Make an array of rows to take; null where there is none, which -1 says."""
+    return numbers(np.maximum(rows, 0), pa.int64(), rows < 0)
+
+
+def mask(chosen: NDArray[np.bool_]) -> pa.Array:
+    """Make an array of what is true and what is not."""
+    bits = pa.py_buffer(np.packbits(chosen, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(chosen), [None, bits])
+
+
+def flags(array: pa.Array) -> NDArray[np.bool_]:
+    """Say of each item of an array of truths whether it is true; null is not."""
+    end = array.offset + len(array)
+    bits = np.frombuffer(array.buffers()[1] or b"", np.uint8, -(-end // 8))
+    found = np.unpackbits(bits, count=end, bitorder="little")[array.offset :].astype(bool)
+    return found & ~_missing(array) if array.null_count else found
+
+
 def texts(array: pa.Array) -> list[str | None]:
     """Give the texts of an array, coded or not, several times faster than Arrow does."""
     if pa.types.is_dictionary(array.type):
@@ -142,6 +161,20 @@ def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
     found = np.frombuffer(array.buffers()[1], width, end)[array.offset :].astype(np.int64)
     if array.null_count:
         found[_missing(array)] = missing
+    return found
+
+
+def floats(array: pa.Array) -> NDArray[np.float64]:
+    """Give the numbers of an array of 64 bits each as floats; NaN for null."""
+    if pa.types.is_integer(array.type):
+        found = integers(array, 0).astype(np.float64)
+    elif len(array):
+        end = array.offset + len(array)
+        found = np.frombuffer(array.buffers()[1], np.float64, end)[array.offset :].copy()
+    else:
+        found = np.empty(0, np.float64)
+    if array.null_count:
+        found[_missing(array)] = np.nan
     return found
 
 
