@@ -29,7 +29,7 @@ from lineage.recorder import Recorder
 from lineage.redact import hide, redact_text
 from lineage.settings import TrackerSettings
 from lineage.stores.memory import MemoryStore
-from lineage.stores.records import SITE, Definition
+from lineage.stores.records import SITE, Definition, Origin
 from lineage.stores.rows import RowJournal, append_tables
 from lineage.subscribers import EVENTS, Subscribers
 
@@ -46,8 +46,8 @@ logger.addHandler(logging.NullHandler())
 _SITES = 1000
 _EXIT_SWITCH_S = 0.0001
 
-Current = tuple[str | None, Definition | None]
-"""The operation (its id) and the run that code is in."""
+Current = tuple[int | str | None, Origin]
+"""The operation that code is in, its number or its id, and where it comes from."""
 
 current: ContextVar[Current | None] = ContextVar("lineage.current", default=None)
 
@@ -58,7 +58,7 @@ class _Active:
 
     operation: DataOperation
     started: int
-    run: Definition | None
+    origin: Origin
     secrets: list[str]
 
 
@@ -90,8 +90,9 @@ class LineageTracker:
         self._active_operations: dict[str, _Active] = {}
         self._sites: dict[tuple[Any, ...], Definition] = {}
         self._subscribers = Subscribers()
-        self._runs: list[Definition] = []
-        self.outermost: Current = (None, None)
+        self._runs: list[str] = []
+        self.outermost: Current
+        self.settle_runs()
         _trackers.add(self)
 
     # What it has seen
@@ -225,7 +226,7 @@ class LineageTracker:
     ) -> str:
         """Begin an operation whose code is that of a frame, which is not kept."""
         operation_id, _ = self.recorder.next_id()
-        parent, run = current.get() or self.outermost
+        parent, origin = current.get() or self.outermost
         secrets: list[str] = []
         kept = self._kept(parameters, execution_context, secrets)
         operation = DataOperation(
@@ -234,7 +235,7 @@ class LineageTracker:
             timestamp=datetime.now(UTC),
             parameters=kept[0],
             execution_context=kept[1],
-            parent_id=parent,
+            parent_id=origin.operation_id(parent),
             code_module=links.module_name(str(frame.f_globals.get("__name__"))),
             code_name=frame.f_code.co_qualname,
             code_file=frame.f_code.co_filename,
@@ -242,7 +243,7 @@ class LineageTracker:
             thread_id=threading.get_ident(),
         )
         self._active_operations[operation_id] = _Active(
-            operation, time.perf_counter_ns(), run, secrets
+            operation, time.perf_counter_ns(), self.recorder.inside(origin), secrets
         )
         return operation_id
 
@@ -318,7 +319,7 @@ class LineageTracker:
             outputs = [links.hidden(ref, active.secrets) for ref in outputs]
         self.recorder.record(
             self._site(operation),
-            active.run,
+            active.origin,
             inputs,
             outputs,
             (
@@ -402,18 +403,20 @@ class LineageTracker:
         if self.recorder.lost == 1:
             logger.warning("an operation could not be recorded: %s", self.recorder.last_error)
 
-    def open_run(self, run: Definition) -> None:
+    def open_run(self, run_id: str) -> None:
         """Say that a run is open: if it is the only one, threads without a context are in it."""
-        self._runs = [*self._runs, run]
-        self._settle_runs()
+        self._runs = [*self._runs, run_id]
+        self.settle_runs()
 
-    def close_run(self, run: Definition) -> None:
+    def close_run(self, run_id: str) -> None:
         """Say that a run is open no more."""
-        self._runs = [known for known in self._runs if known is not run]
-        self._settle_runs()
+        self._runs = [known for known in self._runs if known != run_id]
+        self.settle_runs()
 
-    def _settle_runs(self) -> None:
-        self.outermost = (None, self._runs[0] if len(self._runs) == 1 else None)
+    def settle_runs(self) -> None:
+        """Work out what code is in that no tracked call and no run surrounds."""
+        only = self._runs[0] if len(self._runs) == 1 else None
+        self.outermost = (None, self.recorder.origin(only))
 
     # Events
 
@@ -552,6 +555,7 @@ def set_global_tracker(tracker: LineageTracker | None) -> None:
 def _after_fork_in_child() -> None:
     for tracker in list(_trackers):
         tracker.recorder.renew()
+        tracker.settle_runs()
         tracker._history.renew()
         tracker._subscribers.renew()
 

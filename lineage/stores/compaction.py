@@ -20,17 +20,10 @@ from lineage.stores.base import Filter
 from lineage.stores.decoding import segment_paths
 from lineage.stores.durable import make_folder, write_durably
 from lineage.stores.facts import merged
+from lineage.stores.folder import is_empty, publish, recover, set_aside
 from lineage.stores.manifest import JOURNAL, encode_manifest, locked, next_path, unwritable
 from lineage.stores.parts import Seal, scan_part, verify_part, write_part
-from lineage.stores.sealing import (
-    STAGING,
-    Sealed,
-    is_empty,
-    no_step,
-    publish,
-    recover,
-    set_aside,
-)
+from lineage.stores.target import STAGING, Sealed, no_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -45,7 +45,7 @@ from lineage.stores.manifest import (
 )
 from lineage.stores.parts import rebuild
 from lineage.stores.retention import Cleaned, outdated, tally, without
-from lineage.stores.sealing import STAGING, Sealed, no_step
+from lineage.stores.target import STAGING, Sealed, no_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -13,9 +13,10 @@ from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.adoption import adopt
 from lineage.stores.decoding import read_segment, segment_paths
 from lineage.stores.durable import sync_folder
+from lineage.stores.folder import is_empty, recover, set_aside
 from lineage.stores.manifest import ASIDE, FOLDER, JOURNAL, locked, unwritable
 from lineage.stores.parts import part_files, read_seal
-from lineage.stores.sealing import STAGING, Sealed, is_empty, recover, set_aside
+from lineage.stores.target import STAGING, Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

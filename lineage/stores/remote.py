@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lineage.stores.garbage import Collected
     from lineage.stores.manifest import Part
     from lineage.stores.retention import Cleaned
-    from lineage.stores.sealing import Sealed, Target
+    from lineage.stores.target import Sealed, Target
 
 _CACHE_BYTES = 64 << 20
 

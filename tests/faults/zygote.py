@@ -20,7 +20,7 @@ import pyarrow.parquet  # noqa: F401 - loaded once, here, for all children
 
 import lineage
 from lineage.settings import StoreSettings
-from lineage.stores import compaction, garbage, retention, sealing, segments
+from lineage.stores import compaction, folder, garbage, retention, sealing, segments
 from lineage.stores.manifest import manifest_path
 from lineage.stores.parquet import LineageMetadataRepository
 
@@ -75,17 +75,17 @@ def keep(store: Path) -> None:
 
 def commit_first(store: Path) -> None:
     """Seal with the commit before the parts are in place: the negative control."""
-    real = sealing.write_durably
+    real = folder.write_durably
 
     def early(path: Path, data: bytes) -> None:
         real(manifest_path(store) if path.name == "next.json" else path, data)
 
     def publish(store: Path, parts: list, step: object) -> None:
         for part in parts:
-            sealing.make_folder((store / part.path).parent)
-            sealing.rename_durably(sealing._staged(store, part), store / part.path)
+            folder.make_folder((store / part.path).parent)
+            folder.rename_durably(folder._staged(store, part), store / part.path)
 
-    sealing.write_durably, sealing.publish = early, publish
+    folder.write_durably, folder.publish = early, publish
     sealing.seal_store(store)
 
 
