@@ -88,6 +88,7 @@ class Journal:
         self._has_new_names = False
         self._readers: list[tuple[SegmentReader, RecordDecoder, weakref.ref[Segment]]] = []
         self._has_missed = False
+        self._recorded = (0, 0)
         self._most_readers = self._most_unsynced = _MOST_READERS
         self._new_locks()
         # All are remembered, or import something when they are first called: not within a call.
@@ -276,7 +277,7 @@ class Journal:
         try:
             # Locked and headed before anyone can see it: a visible segment without a lock is dead.
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            header = process_header() | identity()
+            header = process_header() | identity() | self._recorded_at()
             segment.append(encode((HEADER, FORMAT_VERSION, header)))
             segment.flush()
             hidden.rename(path)
@@ -298,6 +299,12 @@ class Journal:
         self._unsynced.add(path)
         self._has_new_names = True
         return segment
+
+    def _recorded_at(self) -> dict[str, int]:
+        """Say from when on the segment's records were written, also if the clock was put back."""
+        ticks, (before, ticks_before) = time.monotonic_ns(), self._recorded
+        self._recorded = max(time.time_ns(), before + ticks - ticks_before), ticks
+        return {"recorded_at": self._recorded[0] // 1000}
 
     def _check_room(self) -> None:
         """Let the writer wait for the sealer at the limit, and refuse it when that is late."""

@@ -233,6 +233,7 @@ class RecordDecoder:
         if type(header) is not dict:
             raise TypeError(f"a header is a map, not {header!r}")
         self.header = header
+        self.recorded_us = max(self.recorded_us, header.get("recorded_at", 0))
 
     def _site(self, number: int, site: list[Any]) -> None:
         self.sites[number] = site
