@@ -24,7 +24,7 @@ help: ## list what make can do here
 
 venv: $(STAMPS)/check ## make the environment in .venv with all that tests and checks need
 
-demo: $(STAMPS)/demo ## track a pipeline over real data in two processes, and draw what it did
+demo: $(STAMPS)/demo ## track a pipeline over real data, and ask and draw what it did
 	rm -rf $(DEMO)
 	$(BIN)/python examples/flights.py --folder $(DEMO)
 
@@ -43,7 +43,7 @@ check: $(STAMPS)/check ## format, lint, types, import floors, dependencies, test
 	$(BIN)/deptry .
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=92
 
-bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md
+bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md and docs/decisions.md
 	@for file in tests/benchmarks/bench_*.py; do \
 		name=$$(basename "$$file" .py); \
 		$(BIN)/python -m "tests.benchmarks.$$name" || exit 1; done

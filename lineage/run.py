@@ -122,9 +122,9 @@ class Run:
         self.run_id = uuid4().hex
         self.status = RUNNING
         self._secrets: list[str] = []
-        first = tracker.bounded(tracker.captor, parameters, self._secrets)
+        first = tracker.keeper.bounded(tracker.captor, parameters, self._secrets)
         self.parameters = (
-            tracker.bounded(tracker.captor.hiding(self._secrets), parameters)
+            tracker.keeper.bounded(tracker.captor.hiding(self._secrets), parameters)
             if self._secrets
             else first
         )
@@ -162,7 +162,7 @@ class Run:
         self.status = SUCCESS if error is None else FAILED
         self._row |= {"status": self.status, "ended_at": time.time_ns() // 1000}
         if error is not None:
-            self._row["error_type"], self._row["error_info"] = self.tracker.error_of(
+            self._row["error_type"], self._row["error_info"] = self.tracker.keeper.error_of(
                 error, self._secrets
             )
         self.tracker.close_run(self.run_id)
@@ -201,7 +201,7 @@ class Run:
         try:
             yield step
         except BaseException as error:
-            name, text = self.tracker.error_of(error, self._secrets)
+            name, text = self.tracker.keeper.error_of(error, self._secrets)
             self.tracker.complete_operation(operation_id, error_info=text, error_type=name)
             raise
         else:
