@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lineage.errors import CorruptStoreError, StoreError
+from lineage.settings import StoreSettings
 from lineage.stores.base import DERIVED, EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.collector import uncollected
 from lineage.stores.database import Address, Database, parse, require
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
-    from lineage.settings import StoreSettings
     from lineage.stores.journal import Journal
     from lineage.stores.records import Tables
     from lineage.stores.retention import Cleaned
@@ -73,6 +73,7 @@ class SqlStore:
         self.outbox = Outbox(outbox_of(self.address), self, self.address.shown)
         self._database = Database(self.address)
         self._is_current = False
+        self.configure(StoreSettings())
 
     @property
     def journal(self) -> Journal:
