@@ -19,7 +19,6 @@ from lineage.settings import StoreSettings
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.collector import uncollected
 from lineage.stores.database import Address, Database, parse, require
-from lineage.stores.derive import with_ref_tuples
 from lineage.stores.outbox import Carried, Delivered, Mark, Outbox
 from lineage.stores.refused import Aside, is_under_way, stretch_of, told
 from lineage.stores.tails import waiting_segments
@@ -112,7 +111,7 @@ class SqlStore:
         """
         check_kind(kind)
         for row in rows:
-            self.journal.append_row(kind, with_ref_tuples(row) if kind == "operations" else row)
+            self.journal.append_row(kind, row)
 
     def insert(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put rows of one kind straight into the database, in one transaction.
