@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lineage.codec import TABLES, as_tuples, from_micros
+from lineage.codec import TABLES, from_micros
 from lineage.core import FAILED
 from lineage.errors import StoreError
 from lineage.stores.base import EVERYTHING, Filter, check_kind
-from lineage.stores.derive import with_ref_tuples
+from lineage.stores.derive import tuples_of
 from lineage.stores.memory import MemoryStore
 from lineage.stores.rows import RowJournal
 
@@ -64,7 +64,7 @@ class ConsoleStore:
             StoreError: The stream cannot be written.
         """
         check_kind(kind)
-        known = as_tuples(kind, map(with_ref_tuples, rows) if kind == "operations" else rows)
+        known = tuples_of(kind, rows)
         with self.journal.lock:
             self._accept({kind: known})
 
