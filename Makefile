@@ -24,7 +24,7 @@ help: ## list what make can do here
 
 venv: $(STAMPS)/check ## make the environment in .venv with all that tests and checks need
 
-demo: $(STAMPS)/demo ## track a pipeline over real data in two processes, and draw what it did
+demo: $(STAMPS)/demo ## track a pipeline over real data, and ask and draw what it did
 	rm -rf $(DEMO)
 	$(BIN)/python examples/flights.py --folder $(DEMO)
 
@@ -43,7 +43,7 @@ check: $(STAMPS)/check ## format, lint, types, import floors, dependencies, test
 	$(BIN)/deptry .
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=92
 
-bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md
+bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md and docs/decisions.md
 	@for file in tests/benchmarks/bench_*.py; do \
 		name=$$(basename "$$file" .py); \
 		$(BIN)/python -m "tests.benchmarks.$$name" || exit 1; done
@@ -51,11 +51,11 @@ bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md
 peers: $(STAMPS)/peers ## print what recording a call costs here and with other packages
 	$(BIN)/python -m tests.benchmarks.bench_peers
 
-faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need root
+faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need FUSE, root
 	FAULTS=full $(BIN)/python -m tests.faults
-	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder" \
+	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder or killed" \
 		tests/faults/test_readers.py tests/faults/test_surroundings.py \
-		tests/test_background.py tests/test_compaction.py
+		tests/test_background.py tests/test_compaction.py tests/test_killed.py
 
 docs: $(STAMPS)/docs ## build the documentation into site/
 	$(BIN)/zensical build --clean
@@ -84,15 +84,15 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/venv pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group test
+	$(BIN)/python -m pip install --quiet --editable . --group test --group faults
 	@touch $@
 
 $(STAMPS)/check: $(STAMPS)/test pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group test --group check
+	$(BIN)/python -m pip install --quiet --editable . --group test --group faults --group check
 	@touch $@
 
 $(STAMPS)/peers: $(STAMPS)/test pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group test --group peers
+	$(BIN)/python -m pip install --quiet --editable . --group test --group faults --group peers
 	@touch $@
 
 $(STAMPS)/docs: $(STAMPS)/venv pyproject.toml

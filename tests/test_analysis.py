@@ -18,7 +18,7 @@ from lineage.graph import LineageGraph
 from lineage.stores.tables import table_from_rows
 
 # The first call of a test may load a heavy library; time says nothing here.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed")
 settings.load_profile("untimed")
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

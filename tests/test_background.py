@@ -249,13 +249,20 @@ def test_a_full_journal_refuses_says_so_and_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_journal_that_is_sealed_in_time_refuses_nothing(tmp_path):
+    kept = []
+
     def seal():
         for path in segment_paths(tmp_path):
+            kept.extend(row[0] for row in read_segment(path).tables["runs"])
             path.unlink()
 
     journal = Journal(tmp_path, segment_bytes=100_000, max_bytes=250_000, on_full=seal)
     for number in range(2000):
         journal.append_row("runs", {"run_id": str(number), "name": "x" * 1000})
+    journal.close()
+    assert len(kept) > 1500  # eight times as much as there is room for
+    seal()
+    assert kept == [str(number) for number in range(2000)]
 
 
 # --- few files -----------------------------------------------------------------------------------

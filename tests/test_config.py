@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from lineage.config import LineageConfig, create_sample_config_file, get_config
 from lineage.core import OperationType
+from lineage.documents import read_document
 from lineage.errors import ConfigError
 
 SAMPLES = Path(__file__).parent.parent / "config"
@@ -438,8 +439,14 @@ def test_schema_in_config_is_that_of_the_code():
 
 @pytest.mark.parametrize("name", ["lineage_config.json", "lineage.toml", "lineage.yaml"])
 def test_samples_load_and_fit_the_schema(name):
-    config = LineageConfig.from_file(SAMPLES / name)
-    jsonschema.validate(config.to_dict(), LineageConfig.json_schema())
+    config = LineageConfig.from_file(SAMPLES / name).to_dict()
+    schema = LineageConfig.json_schema()
+    jsonschema.validate(config, schema)
+    written = read_document(SAMPLES / name)
+    jsonschema.validate(written, schema)
+    assert len(written) >= 5
+    folder = {"base_path": str(Path(written["base_path"]))}
+    assert config == config | written | folder
 
 
 def test_schema_refuses_what_the_code_refuses():
@@ -521,7 +528,7 @@ _text = st.text(
 _value = st.one_of(st.booleans(), st.integers(-(2**53), 2**53), _text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     suffix=st.sampled_from(["json", "toml", "yaml"]),
     repositories=st.dictionaries(_text, st.dictionaries(_text, _value, max_size=3), max_size=3),

@@ -40,7 +40,21 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_python_of_a_page_runs(page: Path) -> None:
-    run(page, page.read_text(encoding="utf-8"), {})
+    text = page.read_text(encoding="utf-8")
+    assert len(run(page, text, {})) == fences(text)
+
+
+def fences(text: str) -> int:
+    """Count what a reader takes for Python, however it is fenced."""
+    return len(re.findall(r"^ *(?:```|~~~)[ {.]*py", text, re.MULTILINE | re.IGNORECASE))
+
+
+def test_every_page_that_has_python_is_run() -> None:
+    folders = [path for path in ROOT.iterdir() if path.name in ("config", "docs", "examples")]
+    pages = {*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))}
+    with_python = {page for page in pages if fences(page.read_text(encoding="utf-8"))}
+    assert len(with_python) >= 10
+    assert sorted(with_python - {*PAGES}) == []
 
 
 def test_a_page_whose_code_is_wrong_fails(tmp_path: Path) -> None:
@@ -49,6 +63,8 @@ def test_a_page_whose_code_is_wrong_fails(tmp_path: Path) -> None:
         run(page, "```python\nmissing\n```\n", {})
     with pytest.raises(AssertionError):
         run(page, '```python\nprint(1)\n```\n\n```text title="output"\n2\n```\n', {})
+    for passed_over in ("```py\nmissing\n```\n", "~~~ Python\nmissing\n~~~\n"):
+        assert (len(run(page, passed_over, {})), fences(passed_over)) == (0, 1)
 
 
 # The original description, as its author wrote it

@@ -506,22 +506,44 @@ def test_nothing_is_kept_alive(kind, is_failing, where, tmp_path):
 
     function = kind(tracked, body)
     for make in (Thing, lambda: pd.DataFrame({"a": [1]}), lambda: np.zeros(3), set):
-        thing = make()
-        weak = None if type(thing) is set else weakref.ref(thing)
-        results = []
-        try:
-            result = function(thing)
-            results.append(weakref.ref(result[0]))
-            del result
-        except ValueError:
-            pass
-        del thing
-        gc.collect()
-        assert weak is None or weak() is None
-        assert all(result() is None for result in results)
+        assert left_of(function, make) == (["failed"] if is_failing else [])
     assert tracker.lost == 0
     assert len(recorded(tracker)) == 4
     tracker.close()
+
+
+def left_of(function, make):
+    """Call a function with a new thing, and say whether it failed and what is alive afterwards."""
+    thing = make()
+    weak = {} if type(thing) is set else {"argument": weakref.ref(thing)}
+    left = []
+    try:
+        result = function(thing)
+        weak["result"] = weakref.ref(result[0])
+        del result
+    except ValueError:
+        left.append("failed")
+    del thing
+    gc.collect()
+    return left + [name for name, what in weak.items() if what() is not None]
+
+
+def test_the_check_would_see_what_is_kept_alive():
+    kept = []
+
+    class Thing:
+        pass
+
+    def keeps(value):
+        kept.append([Thing(), value])
+        return kept[-1]
+
+    def keeps_its_error(value):
+        kept.append(ValueError(value))
+        raise kept[-1]
+
+    assert left_of(keeps, Thing) == ["argument", "result"]
+    assert left_of(keeps_its_error, Thing) == ["failed", "argument"]
 
 
 def test_nothing_is_kept_alive_without_a_collection(tracker):

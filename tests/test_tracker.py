@@ -8,12 +8,14 @@ import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+import lineage
 from lineage import (
     DataSource,
     LineageMetadataRepository,
@@ -24,8 +26,9 @@ from lineage import (
     track,
     track_lineage,
 )
+from lineage.ending import at_exit
 from lineage.errors import StoreError
-from lineage.tracker import LineageTracker, _at_exit, current
+from lineage.tracker import LineageTracker, current
 
 ROOT = Path(__file__).parents[1]
 
@@ -117,7 +120,7 @@ def test_many_sites_by_hand(tracker):
     for number in range(1500):
         operation_id = tracker.start_operation("read", None, {"number": number})
         tracker.complete_operation(operation_id)
-    assert len(tracker._sites) <= 1000
+    assert len(tracker._by_hand.sites) <= 1000
     assert len(tracker.operations) == 1500
     contexts = [each.execution_context["number"] for each in tracker.operations.values()]
     assert contexts == list(range(1500))
@@ -772,7 +775,7 @@ def test_at_the_end_one_line_says_what_went_wrong(tmp_path, capfd, lost):
     record(1)
     for _ in range(lost):
         tracker.lose(ValueError("mine"))
-    _at_exit()
+    at_exit()
     mine = [line for line in capfd.readouterr().err.splitlines() if "held by others" in line]
     assert len(mine) == 1
     assert ("2 operations were not recorded: ValueError: mine" in mine[0]) is bool(lost)
@@ -784,3 +787,60 @@ def test_a_notebook_shows_the_tracker(tracker):
     shown = tracker._repr_mimebundle_()
     assert "1 operations" in shown["text/plain"]
     assert all(isinstance(text, str) for text in shown.values())
+
+
+def test_a_parent_of_another_tracker_is_known_by_its_whole_id(tmp_path):
+    first, second = (LineageTracker(LineageMetadataRepository(tmp_path / n)) for n in "ab")
+
+    @lineage.track_lineage(tracker=second)
+    def inner(value):
+        return value
+
+    @lineage.track_lineage(tracker=first)
+    def outer(value):
+        return inner(value)
+
+    with lineage.Run(first, "nightly", {}) as run:
+        for number in range(3):
+            outer(number)
+    outside, inside = list(first.operations.values()), list(second.operations.values())
+    assert [each.parent_id for each in inside] == [each.operation_id for each in outside]
+    assert len({each.operation_id for each in (*outside, *inside)}) == 6
+    assert {each.run_id for each in (*outside, *inside)} == {run.run_id}
+    assert {each.parent_id for each in outside} == {None}
+
+
+FORK_IN_A_CALL = """
+    import os, sys
+    import lineage
+
+    @lineage.track_lineage
+    def inner(value):
+        return value
+
+    @lineage.track_lineage
+    def outer(value):
+        inner(value)
+        child = os.fork()
+        if child == 0:
+            inner(value)
+            inner(value)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    lineage.init(sys.argv[1])
+    for number in range(3):
+        outer(number)
+"""
+
+
+def test_what_a_forked_child_calls_has_the_call_that_forked_as_its_parent(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(FORK_IN_A_CALL))
+    subprocess.run([sys.executable, script, tmp_path / "store"], check=True)
+    found = LineageMetadataRepository(tmp_path / "store").load_operations()
+    outer = {each.operation_id for each in found if each.code_name == "outer"}
+    inner = [each for each in found if each.code_name == "inner"]
+    assert len(outer) == 3
+    assert Counter(each.parent_id for each in inner) == dict.fromkeys(outer, 3)
+    assert len({each.operation_id for each in found}) == len(found) == 12

@@ -68,7 +68,7 @@ class Session:
             StoreError: There is none.
         """
         from lineage.stores.base import open_store
-        from lineage.stores.sealing import is_empty
+        from lineage.stores.folder import is_empty
 
         folder = self.folder()
         with self._readable():
@@ -79,7 +79,13 @@ class Session:
                     f"{reason or f'no lineage store at {shown}'}; name one with --store or "
                     "LINEAGE_STORE, or run a tracked program first"
                 )
-            return open_store(self.url)
+            store = open_store(self.url)
+            if hasattr(store, "is_there") and not store.is_there():
+                raise StoreError(
+                    f"no lineage store at {redact_text(self.url)}; name one with --store or "
+                    "LINEAGE_STORE, or run a tracked program first"
+                )
+            return store
 
     def working(self, what: str) -> AbstractContextManager[Bar]:
         """Show what is going on to a person who waits at a terminal, and to nobody else."""

@@ -128,5 +128,6 @@ def _beyond(graph: Graph, root: str, max_depth: int | None, within: int) -> str:
     if max_depth is None:
         return ""
     further = sum(1 for _ in _by_distance(graph, root, None)) - within
+    nodes = "node" if further == 1 else "nodes"
     steps = "step" if max_depth == 1 else "steps"
-    return f"Not drawn: {further:,} nodes more than {max_depth} {steps} away." if further else ""
+    return f"Not drawn: {further:,} {nodes} more than {max_depth} {steps} away." if further else ""

@@ -83,6 +83,33 @@ def numbers(
     return pa.Array.from_buffers(kind, len(data), [valid, pa.py_buffer(filled)])
 
 
+def numbered(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
+    """Make texts of a prefix in ASCII and decimal numbers; null where a number is negative."""
+    missing = numbers < 0
+    if bool(missing.all()):
+        return nothing(len(numbers), pa.string())
+    width = len(prefix) + len(str(int(np.max(numbers))))
+    texts = np.empty((len(numbers), width), np.uint8)
+    texts[:, : len(prefix)] = np.frombuffer(prefix.encode("ascii"), np.uint8)
+    left, digits = numbers, np.ones(len(numbers), np.int64)
+    for place in range(width - 1, len(prefix) - 1, -1):
+        more = left // 10
+        texts[:, place] = left - more * 10 + ord("0")
+        left = more
+        digits += left > 0
+    lengths = np.where(missing, 0, len(prefix) + digits)
+    if bool((lengths == width).all()):
+        data = texts.tobytes()
+    else:
+        places = np.arange(width)
+        is_kept = (places < len(prefix)) | (places >= (width - digits)[:, None])
+        is_kept &= ~missing[:, None]
+        data = texts[is_kept].tobytes()
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    buffers = [valid, _offsets(lengths), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(numbers), buffers)
+
+
 def places(rows: NDArray[np.integer[Any]]) -> pa.Array:
     """Make an array of rows to take; null where there is none, which -1 says."""
     return numbers(np.maximum(rows, 0), pa.int64(), rows < 0)
@@ -99,7 +126,7 @@ def flags(array: pa.Array) -> NDArray[np.bool_]:
     end = array.offset + len(array)
     bits = np.frombuffer(array.buffers()[1] or b"", np.uint8, -(-end // 8))
     found = np.unpackbits(bits, count=end, bitorder="little")[array.offset :].astype(bool)
-    return found & ~_missing(array) if array.null_count else found
+    return found & ~nulls(array) if array.null_count else found
 
 
 def texts(array: pa.Array) -> list[str | None]:
@@ -113,6 +140,15 @@ def texts(array: pa.Array) -> list[str | None]:
     return found
 
 
+def ends_of(array: pa.Array) -> NDArray[np.integer[Any]]:
+    """Give where the texts of an array begin in its bytes, and where the last one ends."""
+    width = "i8" if pa.types.is_large_string(array.type) else "i4"
+    ends: NDArray[np.integer[Any]] = np.frombuffer(
+        array.buffers()[1], width, array.offset + len(array) + 1
+    )
+    return ends[array.offset :]
+
+
 def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
     """Give the integers, or the times, of an array as they lie in memory; `missing` for null."""
     if not len(array):
@@ -121,7 +157,7 @@ def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
     end = array.offset + len(array)
     found = np.frombuffer(array.buffers()[1], width, end)[array.offset :].astype(np.int64)
     if array.null_count:
-        found[_missing(array)] = missing
+        found[nulls(array)] = missing
     return found
 
 
@@ -135,8 +171,16 @@ def floats(array: pa.Array) -> NDArray[np.float64]:
     else:
         found = np.empty(0, np.float64)
     if array.null_count:
-        found[_missing(array)] = np.nan
+        found[nulls(array)] = np.nan
     return found
+
+
+def nulls(array: pa.Array) -> NDArray[np.bool_]:
+    """Tell of each value of an array that has nulls whether it is one."""
+    end = array.offset + len(array)
+    bits = np.frombuffer(array.buffers()[0], np.uint8, -(-end // 8))
+    is_missing: NDArray[np.bool_] = np.unpackbits(bits, count=end, bitorder="little") == 0
+    return is_missing[array.offset :]
 
 
 def coded(codes: NDArray[np.integer[Any]], texts: Sequence[str | None]) -> pa.DictionaryArray:
@@ -169,6 +213,15 @@ def lists(lengths: Lengths, items: pa.Array, kind: pa.ListType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(lengths), [None, _offsets(lengths)], children=[items])
 
 
+def wide_lists(lengths: Lengths, items: pa.Array) -> pa.Array:
+    """Make an array of lists of wide texts from the lengths of the lists and their items."""
+    offsets = np.zeros(len(lengths) + 1, "i8")
+    offsets[1:] = np.cumsum(lengths, dtype="i8")
+    kind = pa.large_list(pa.large_string())
+    buffers = [None, pa.py_buffer(offsets)]
+    return pa.Array.from_buffers(kind, len(lengths), buffers, children=[items])
+
+
 def structs(fields: Sequence[pa.Array], length: int, kind: pa.StructType) -> pa.Array:
     """Make an array of structs of their fields."""
     return pa.Array.from_buffers(kind, length, [None], children=list(fields))
@@ -186,13 +239,6 @@ def _texts(values: Sequence[str | None]) -> pa.Array:
     offsets = _offsets(np.fromiter(lengths, "i8", len(values)))
     buffers = [_validity(missing), offsets, pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
-
-
-def _missing(array: pa.Array) -> NDArray[np.bool_]:
-    end = array.offset + len(array)
-    bits = np.frombuffer(array.buffers()[0], np.uint8, -(-end // 8))
-    is_missing: NDArray[np.bool_] = np.unpackbits(bits, count=end, bitorder="little") == 0
-    return is_missing[array.offset :]
 
 
 def _offsets(lengths: Lengths) -> pa.Buffer:
