@@ -133,6 +133,8 @@ def texts(array: pa.Array) -> list[str | None]:
     """Give the texts of an array, coded or not: those of a code are one object."""
     if pa.types.is_dictionary(array.type):
         known = [*array.dictionary.to_pylist(), None]
+        if len(known) == 2 and not array.null_count:
+            return known[:1] * len(array)
         return list(map(known.__getitem__, integers(array.indices, -1).tolist()))
     found: list[str | None] = array.to_pylist()
     return found

@@ -161,7 +161,8 @@ class LineageMetadataRepository:
 
         from lineage.stores.objects import operations_of
 
-        return operations_of(pa.concat_tables(self.scan("operations", where)), self._schemas)
+        tables = self._reader.scan("operations", where, coded=True)
+        return operations_of(pa.concat_tables(tables), self._schemas)
 
     def load_nodes(self, source_type: str | None = None) -> list[LineageNode]:
         """Load the nodes, merged from all that is known of each, with their neighbours."""

@@ -23,10 +23,10 @@ from lineage.stores import columns
 from lineage.stores.base import KINDS
 from lineage.stores.durable import write_synced
 from lineage.stores.manifest import Manifest, Part
-from lineage.stores.tables import VERSION_KEY, arrow_schema, matching
+from lineage.stores.tables import VERSION_KEY, arrow_schema, matching, repeated_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lineage.stores.base import Filter
@@ -128,7 +128,7 @@ def verify_part(store: Path, part: Part) -> None:
 
 
 def scan_part(
-    store: Path, part: Part, where: Filter, *, data: bytes | None = None
+    store: Path, part: Part, where: Filter, *, data: bytes | None = None, coded: bool = False
 ) -> Iterator[pa.Table]:
     """Yield a part's matching rows, a table per row group that may have some.
 
@@ -137,22 +137,28 @@ def scan_part(
         part: Which part.
         where: Which of its rows, and columns of them.
         data: The bytes of its file, when it is not in that folder.
+        coded: Whether texts that repeat are coded by a dictionary.
 
     Raises:
         CorruptStoreError: The file is damaged, or a newer version wrote it.
     """
     file = store / part.path
     try:
-        source = file if data is None else pa.BufferReader(data)
-        with pq.ParquetFile(source, page_checksum_verification=True) as parquet:
-            _check_schema(file, part.kind, parquet.schema_arrow)
-            wanted = [
-                name for name in _needed(part.kind, where) if name in parquet.schema_arrow.names
-            ]
+        with pq.ParquetFile(file if data is None else pa.BufferReader(data)) as parquet:
+            schema, footer = parquet.schema_arrow, parquet.metadata
+        _check_schema(file, part.kind, schema)
+        wanted = [name for name in _needed(part.kind, where) if name in schema.names]
+        with pq.ParquetFile(
+            file if data is None else pa.BufferReader(data),
+            metadata=footer,
+            page_checksum_verification=True,
+            # Codes are read several times as fast as texts, also when these are wanted in the end.
+            read_dictionary=_repeated(part.kind, wanted),
+        ) as parquet:
             for group in range(parquet.num_row_groups):
                 if _may_match(parquet.metadata.row_group(group), where):
                     read = parquet.read_row_group(group, columns=wanted)
-                    yield matching(part.kind, read, where)
+                    yield matching(part.kind, read, where, coded=coded)
     except _DAMAGE as error:
         raise CorruptStoreError(f"{file} cannot be read: {error}") from error
 
@@ -328,6 +334,11 @@ def _check_schema(file: Path, kind: str, schema: pa.Schema) -> None:
     for field in schema:
         if field.type != known.field(field.name).type:
             raise CorruptStoreError(f"{file} holds {field.name} as {field.type}")
+
+
+def _repeated(kind: str, names: Sequence[str]) -> list[str]:
+    """Name those columns of texts that repeat which are there as codes."""
+    return [name for name in repeated_texts(kind) if name in names and name not in _ALIKE]
 
 
 def _needed(kind: str, where: Filter) -> list[str]:

@@ -163,14 +163,14 @@ class RemoteReader(StoreReader):
         self._bucket = bucket
         self._cached: OrderedDict[str, bytes] = OrderedDict()
 
-    def _part_tables(self, part: Part, where: Filter) -> Iterator[pa.Table]:
+    def _part_tables(self, part: Part, where: Filter, *, coded: bool) -> Iterator[pa.Table]:
         from lineage.stores.parts import overlaps, scan_part
 
         if not overlaps(part, where):
             return
         try:
             data = self._data(part)
-            yield from scan_part(self.store, part, where, data=data)
+            yield from scan_part(self.store, part, where, data=data, coded=coded)
         except CorruptStoreError as error:
             if part in self._read_manifest()[1].parts:  # else a cleanup removed it meanwhile
                 self.note(str(error).replace(str(self.store), self._bucket.url))
