@@ -51,7 +51,7 @@ bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md and d
 peers: $(STAMPS)/peers ## print what recording a call costs here and with other packages
 	$(BIN)/python -m tests.benchmarks.bench_peers
 
-faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need root
+faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need FUSE, root
 	FAULTS=full $(BIN)/python -m tests.faults
 	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder" \
 		tests/faults/test_readers.py tests/faults/test_surroundings.py \
@@ -84,15 +84,15 @@ $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/venv pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group test
+	$(BIN)/python -m pip install --quiet --editable . --group test --group faults
 	@touch $@
 
 $(STAMPS)/check: $(STAMPS)/test pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group test --group check
+	$(BIN)/python -m pip install --quiet --editable . --group test --group faults --group check
 	@touch $@
 
 $(STAMPS)/peers: $(STAMPS)/test pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable . --group test --group peers
+	$(BIN)/python -m pip install --quiet --editable . --group test --group faults --group peers
 	@touch $@
 
 $(STAMPS)/docs: $(STAMPS)/venv pyproject.toml

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from lineage.kept import Keeper
     from lineage.recorder import Recorder
+    from lineage.stores.records import Origin
 
 _SITES = 1000
 
@@ -28,7 +29,7 @@ class Active:
 
     operation: DataOperation
     started: int
-    run: Definition | None
+    origin: Origin
     secrets: list[str]
 
 
@@ -53,11 +54,11 @@ class ByHand:
         context: Mapping[str, Any] | None,
         *,
         frame: FrameType,
-        within: tuple[str | None, Definition | None],
+        within: tuple[int | str | None, Origin],
     ) -> str:
         """Begin an operation whose code is that of a frame, within a parent and a run."""
         operation_id, _ = self._recorder.next_id()
-        parent, run = within
+        parent, origin = within
         secrets: list[str] = []
         kept = self._keeper.both(parameters, context, secrets)
         operation = DataOperation(
@@ -66,14 +67,16 @@ class ByHand:
             timestamp=datetime.now(UTC),
             parameters=kept[0],
             execution_context=kept[1],
-            parent_id=parent,
+            parent_id=origin.operation_id(parent),
             code_module=links.module_name(str(frame.f_globals.get("__name__"))),
             code_name=frame.f_code.co_qualname,
             code_file=frame.f_code.co_filename,
             code_line=frame.f_lineno,
             thread_id=threading.get_ident(),
         )
-        self.active[operation_id] = Active(operation, time.perf_counter_ns(), run, secrets)
+        self.active[operation_id] = Active(
+            operation, time.perf_counter_ns(), self._recorder.inside(origin), secrets
+        )
         return operation_id
 
     def end(self, active: Active, error_info: str | None, error_type: str | None) -> int:
@@ -102,7 +105,7 @@ class ByHand:
             outputs = [links.hidden(each, active.secrets) for each in outputs]
         self._recorder.record(
             self._site(operation),
-            active.run,
+            active.origin,
             inputs,
             outputs,
             (

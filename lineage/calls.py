@@ -33,7 +33,6 @@ from lineage.tracker import Current, current, scope
 
 if TYPE_CHECKING:
     from lineage.flows import Where
-    from lineage.stores.records import Definition
 
 _time_ns, _clock = time.time_ns, time.perf_counter_ns
 SCALARS = PLAIN | {str, bytes}
@@ -54,7 +53,8 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
         return None
     try:
         outside = current.get()
-        where = (outside, *(outside or tracker.outermost))
+        parent, origin = outside or tracker.outermost
+        where = (outside, origin.operation_id(parent), tracker.recorder.inside(origin))
         call = Call(site, tracker, tracker.recorder.next_id(), where)
         frames = capture_parameters(site, call, values)
         site.settings = tracker.settings
@@ -79,15 +79,15 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
     return call
 
 
-Began = tuple["Current | None", "str | None", "Definition | None", tuple[Any, ...], int, int]
-"""What a wrapper knows of a call that it began by itself: what the caller is in, the parent and the
-run, the parameters, the start in ns since 1970, the duration in ns."""
+Began = tuple["Current | None", tuple[Any, ...], int, int]
+"""What a wrapper knows of a call that it began by itself: what the caller is in, the parameters,
+the start in ns since 1970, the duration in ns."""
 
 
 def close(where: Where, began: Began, result: Any) -> None:
     """Record that a call returned which its wrapper began by itself."""
-    site, tracker, operation_id, _, inputs = where
-    _, parent, run, parameters, start_ns, duration = began
+    site, tracker, origin, number, inputs = where
+    outside, parameters, start_ns, duration = began
     try:
         output = give(result, where)
         if output is None and not _is_scalar(type(result)):
@@ -95,8 +95,10 @@ def close(where: Where, began: Began, result: Any) -> None:
             return
         outputs, count_out = ((), None) if output is None else ((output,), output[3])
         count_in = inputs[0][3] if len(inputs) == 1 else sum_rows(inputs)
-        outcome = operation_id, parent, get_ident(), start_ns, duration, None, parameters
-        tracker.recorder.record(site.plain, run, inputs, outputs, (*outcome, count_in, count_out))
+        parent = None if outside is None else outside[1].operation_id(outside[0])
+        ids = f"{origin.prefix}{number}", parent, get_ident()
+        outcome = *ids, start_ns, duration, None, parameters, count_in, count_out
+        tracker.recorder.record(site.plain, origin, inputs, outputs, outcome)
     except _UNENCODED:
         end(site, resume(where, began), result)
     except RecursionError:  # there is no room to call anything
@@ -110,9 +112,11 @@ def close(where: Where, began: Began, result: Any) -> None:
 
 def resume(where: Where, began: Began) -> Call:
     """Make a call of one that a wrapper began by itself, since its end is not a plain one."""
-    site, tracker, operation_id, number, inputs = where
-    outside, parent, run, parameters, start_ns, duration = began
-    call = Call(site, tracker, (operation_id, number), (outside, parent, run), parameters)
+    site, tracker, origin, number, inputs = where
+    outside, parameters, start_ns, duration = began
+    parent = None if outside is None else outside[1].operation_id(outside[0])
+    identity = (f"{origin.prefix}{number}", number)
+    call = Call(site, tracker, identity, (outside, parent, origin), parameters)
     call.inputs = inputs
     call.count_in = sum_rows(inputs)
     call.start_ns, call.started = start_ns, _clock() - duration
@@ -182,7 +186,7 @@ def finish(
         call.outputs = [hidden(ref, call.secrets) for ref in call.outputs]
     identity = (call.inside[0], call.parent, get_ident(), call.start_ns, duration_ns, error)
     counts = (call.count_in, count_out) if call.counts else (None, None)
-    record, where = call.tracker.recorder.record, (call.definition, call.run)
+    record, where = call.tracker.recorder.record, (call.definition, call.origin)
     outcome = (*identity, call.parameters, *counts)
     try:
         record(*where, call.inputs, call.outputs, outcome)

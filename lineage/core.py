@@ -117,21 +117,29 @@ def stored_source(
     schema_info: dict[str, Any] | None,
 ) -> DataSource:
     """Make a data source of what was stored of one, which was checked when it was new."""
-    source = _new(DataSource)
-    _set_type(source, source_type)
-    _set_id(source, source_id)
-    _set_location(source, location or "")
-    _set_schema(source, schema_info)
-    _set_metadata(source, {})
-    _set_version(source, version)
-    return source
+    source: Any = _new(_Thawed)
+    source.source_type = source_type
+    source.source_id = source_id
+    source.location = location or ""
+    source.schema_info = schema_info
+    source.metadata = {}
+    source.version = version
+    source.__class__ = DataSource
+    made: DataSource = source
+    return made
 
 
-# The slots themselves: through the class of frozen ones a source takes five times as long.
+class _Thawed:
+    """The same slots as those of a data source, but not frozen.
+
+    A source that becomes one when it is filled takes half as long as one whose slots are set from
+    outside, and an eighth of what the class itself takes.
+    """
+
+    __slots__ = DataSource.__slots__
+
+
 _new = object.__new__
-_set_type, _set_id, _set_location, _set_schema, _set_metadata, _set_version = (
-    getattr(DataSource, name).__set__ for name in DataSource.__slots__
-)
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lineage.links import Made, Ref
     from lineage.sites import Call, Declared, Site
-    from lineage.stores.records import Definition
+    from lineage.stores.records import Definition, Origin
     from lineage.tracker import LineageTracker
 
 _MEMORY = "memory"
@@ -28,9 +28,9 @@ _ALONE = ("", 0)  # a frame that is the whole result
 _Frame = tuple[str, Any, fingerprint.Description]
 """The name, the value and the description of a frame among the arguments; short-lived."""
 
-Where = tuple["Site", "LineageTracker", str, int, "list[Ref]"]
-"""A call that its wrapper began by itself: the function, the tracker, the id and the number of the
-operation, and the frames that came in."""
+Where = tuple["Site", "LineageTracker", "Origin", int, "list[Ref]"]
+"""A call that its wrapper began by itself: the function, the tracker, the origin and the number of
+the operation, and the frames that came in."""
 
 
 def take(value: Any, place: int, where: Where) -> Any:
@@ -45,7 +45,7 @@ def take(value: Any, place: int, where: Where) -> Any:
         HoldsSecretError: There is a secret in it.
     """
     kind = type(value)
-    site, tracker, operation_id, number, inputs = where
+    site, tracker, origin, number, inputs = where
     if kind is str:
         captor = tracker.captor
         known = captor.texts.get(value) if len(value) <= TEXT_CACHED else None
@@ -59,25 +59,27 @@ def take(value: Any, place: int, where: Where) -> Any:
     except Exception:  # noqa: BLE001 - subclasses of frames may raise anything
         found = fingerprint.UNKNOWN
     if tracker.settings.track_dataframes:
-        made = links.find(value) or _enter(site, site.names[place], value, (operation_id, number))
+        came = f"{origin.prefix}{number}", number
+        made = links.find(value) or _enter(site, site.names[place], value, came)
         inputs.append((made[0], made[1], links.schema(found[2]), found[0]))
     return encoded_form(kind, found)
 
 
 def _take_all(value: Any, place: int, where: Where) -> Any:
-    site, tracker, operation_id, number, inputs = where
+    site, tracker, origin, number, inputs = where
     plain = tracker.captor.innocent(value)
     kind = type(value)
     is_collection = kind is list or kind is tuple or kind is dict
     if is_collection and tracker.settings.track_dataframes:
         for frame in _inner_frames(tracker.captor, site.names[place], value):
-            inputs.append(_came(site, frame, (operation_id, number)))
+            inputs.append(_came(site, frame, (f"{origin.prefix}{number}", number)))
     return plain
 
 
 def leave(where: Where) -> None:
     """Undo what `take` did, for a call that is begun anew under another id."""
-    _, _, operation_id, _, inputs = where
+    _, _, origin, number, inputs = where
+    operation_id = f"{origin.prefix}{number}"
     if any(version == operation_id for _, version, _, _ in inputs):
         links.unlink(operation_id)
 
@@ -96,7 +98,7 @@ def _enter(site: Site, name: str, value: Any, origin: tuple[str | None, int]) ->
 
 def give(result: Any, where: Where) -> Ref | None:
     """Refer to a frame that a call returned, and link it; None if it is none, or not to be."""
-    site, tracker, operation_id, number, _ = where
+    site, tracker, origin, number, _ = where
     describe = fingerprint.describer(type(result))
     if describe is None or not tracker.settings.track_dataframes:
         return None
@@ -107,7 +109,7 @@ def give(result: Any, where: Where) -> Ref | None:
     made = links.find(result)
     if made is None or made[2] <= number:  # or else an inner call has made it
         source = site.made.get(_ALONE) or _name_made(site, tracker.captor, _ALONE)
-        links.link(result, made := (source, operation_id, number))
+        links.link(result, made := (source, f"{origin.prefix}{number}", number))
     return made[0], made[1], links.schema(found[2]), found[0]
 
 

@@ -38,6 +38,8 @@ _MAX_DEPTH = 6
 MOST_ITEMS = 1000
 """Frames are looked for in collections of up to so many items."""
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
+_SMALL = 2**30
+"""Below it two integers are compared several times faster than above."""
 _TEXTS_SIZE = 4096
 TEXT_CACHED = 200
 _FORMS_SIZE = 64
@@ -77,9 +79,12 @@ class Captor:
         >>> Captor().capture({"day": date(2026, 1, 2), "password": "x"})
         {'day': '2026-01-02', 'password': '<redacted>'}
         """
+        flat = self.flat(value) if type(value) is dict else None
+        return self._captured(value, found) if flat is None else flat
+
+    def _captured(self, value: Any, found: list[str] | None) -> Any:
         try:
-            flat = self.flat(value) if type(value) is dict else None
-            return self._value(value, _Budget(self.max_size, found), 0) if flat is None else flat
+            return self._value(value, _Budget(self.max_size, found), 0)
         except Exception:  # noqa: BLE001 - hostile objects may raise anything
             return _name(value)
 
@@ -107,13 +112,13 @@ class Captor:
         return known[0]
 
     def innocent(self, value: Any) -> Any:
-        """Capture a value that holds no secret.
+        """Capture a value that holds no secret and is not `flat`.
 
         Raises:
             HoldsSecretError: It holds one.
         """
         found: list[str] = []
-        kept = self.capture(value, found)
+        kept = self._captured(value, found)
         if found:
             raise HoldsSecretError
         return kept
@@ -124,35 +129,38 @@ class Captor:
         None when there is anything else in it, or a secret, or more than is kept.
         """
         left = self.max_size - 2 * len(value)
-        texts = self.texts
+        names, texts = self._names, self.texts
         told: list[str] = []
         flat: dict[str, Any] = {}
-        for key, item in value.items():
-            name = self._names.get(key) if type(key) is str else None
-            if name is None:
-                self._learn(value)
-                return None
-            kind = type(item)
-            if kind is str:
-                left -= len(item)
-                known = texts.get(item) if len(item) <= TEXT_CACHED else None
-                item = self.text(item, told) if known is None else known  # noqa: PLW2901 - its plain form
-            elif (
-                (kind is int and _INT_MIN <= item <= _INT_MAX)
-                or (kind is float and item - item == 0)
-                or kind is bool
-                or item is None
-            ):
-                left -= 8
-            elif (kind is list or kind is tuple) and 10 * len(item) <= left:
-                left -= 10 * len(item)
-                item = _numbers(item)  # noqa: PLW2901 - its plain form
-                if item is None:
+        try:
+            for key, item in value.items():
+                kind = type(item)
+                if type(key) is not str:
                     return None
-            else:
-                return None
-            left -= len(key)
-            flat[name] = item
+                left -= len(key)
+                if kind is str:
+                    left -= len(item)
+                    if left < 0:  # before its hash, which takes as long as it is
+                        return None
+                    known = texts.get(item)
+                    item = self.text(item, told) if known is None else known  # noqa: PLW2901 - its plain form
+                elif kind is list or kind is tuple:
+                    left -= 10 * len(item)
+                    if left < 0 or (item := _numbers(item)) is None:
+                        return None
+                elif (
+                    (kind is int and (_SMALL > item > -_SMALL or _INT_MIN <= item <= _INT_MAX))
+                    or (kind is float and item - item == 0)
+                    or kind is bool
+                    or item is None
+                ):
+                    left -= 8
+                else:
+                    return None
+                flat[names[key]] = item
+        except KeyError:
+            self._learn(value)
+            return None
         return flat if left >= 0 and not told else None
 
     def _learn(self, value: dict[Any, Any]) -> None:

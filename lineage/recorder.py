@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.errors import StoreError
 from lineage.redact import redact_text
-from lineage.stores.records import OPERATION, Definition, digest, encode
+from lineage.stores.records import OPERATION, Origin, digest, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lineage.links import Ref
     from lineage.stores.base import RecordJournal, RecordSegment
+    from lineage.stores.records import Definition
 
 logger = logging.getLogger("lineage")
 
@@ -29,6 +30,7 @@ numbers = count(1)
 _MOST_TEXT = 2000
 _ATTEMPTS = 6
 _MORE = 1 << 20
+_ORIGINS = 1000
 
 
 class Recorder:
@@ -37,7 +39,7 @@ class Recorder:
     Args:
         journal: Where records go.
 
-    `notify`, when set, is called with (site, run, (inputs, outputs), outcome) after each one. Of
+    `notify`, when set, is called with (site, origin, (inputs, outputs), outcome) after each one. Of
     the `lost` operations, `gone` were written and then deleted by others, and the store knows of
     `noted`.
     """
@@ -56,6 +58,7 @@ class Recorder:
         self.gone = self.noted = 0
         self.prefix = f"{secrets.token_hex(8)}-"
         self.prefixes.append(self.prefix)
+        self._origins: dict[str | None, Origin] = {}
         self._lock = threading.RLock()
 
     @property
@@ -68,10 +71,23 @@ class Recorder:
         number = next(numbers)
         return f"{self.prefix}{number}", number
 
+    def origin(self, run_id: str | None) -> Origin:
+        """Give the origin of the operations of a run, or of those that are in none."""
+        known = self._origins.get(run_id)
+        if known is None:
+            if len(self._origins) >= _ORIGINS:
+                self._origins.clear()
+            known = self._origins[run_id] = Origin(self.prefix, run_id)
+        return known
+
+    def inside(self, origin: Origin) -> Origin:
+        """Give the origin of the operations in the run of another recorder's, or of a parent's."""
+        return origin if origin.prefix is self.prefix else self.origin(origin.run_id)
+
     def record(
         self,
         site: Definition,
-        run: Definition | None,
+        origin: Definition,
         inputs: Sequence[Ref],
         outputs: Sequence[Ref],
         outcome: Outcome,
@@ -85,7 +101,7 @@ class Recorder:
         segment = journal.segment or journal.open()
         payload = b""
         try:
-            payload = _encode(segment, site, run, inputs, outputs, outcome)
+            payload = _encode(segment, site, origin, inputs, outputs, outcome)
             segment.write(encode((digest(payload), payload)))
         except (StoreError, ValueError) as error:
             if type(error) is ValueError:
@@ -93,11 +109,11 @@ class Recorder:
             if journal.segment is segment:
                 raise
             # The segment is full, or took a part of the frame: once more, into the next one.
-            self._write_on(site, run, inputs, outputs, outcome)
+            self._write_on(site, origin, inputs, outputs, outcome)
         self.recorded += 1
         if self.notify is not None:
             try:
-                self.notify(site, run, (inputs, outputs), outcome)
+                self.notify(site, origin, (inputs, outputs), outcome)
             except Exception:
                 # Not to the caller: the record is written, and must not be written again.
                 logger.exception("telling the subscribers of an operation failed")
@@ -129,7 +145,7 @@ class Recorder:
 def _encode(
     segment: RecordSegment,
     site: Definition,
-    run: Definition | None,
+    origin: Definition,
     inputs: Sequence[Ref],
     outputs: Sequence[Ref],
     outcome: Outcome,
@@ -137,12 +153,12 @@ def _encode(
     token = segment.token
     if site.token is not token:
         segment.define(site)
-    if run is not None and run.token is not token:
-        segment.define(run)
+    if origin.token is not token:
+        segment.define(origin)
     record = (
         OPERATION,
         site.number,
-        None if run is None else run.number,
+        origin.number,
         _numbered(segment, token, inputs) if inputs else (),
         _numbered(segment, token, outputs) if outputs else (),
     )
@@ -150,7 +166,7 @@ def _encode(
     if segment.token is token:
         return payload
     # Meanwhile other threads have made it forget what was defined.
-    return _encode(segment, site, run, inputs, outputs, outcome)
+    return _encode(segment, site, origin, inputs, outputs, outcome)
 
 
 def _numbered(segment: RecordSegment, token: object, refs: Sequence[Ref]) -> Sequence[Any]:

@@ -12,7 +12,7 @@ from lineage import codec, links
 from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
 from lineage.settings import StoreSettings, TrackerSettings
 from lineage.stores.base import open_store
-from lineage.stores.records import RUN, Definition, process_header
+from lineage.stores.records import Origin, process_header
 from lineage.tracker import (
     LineageTracker,
     current,
@@ -128,28 +128,26 @@ class Run:
             if self._secrets
             else first
         )
-        self._definition = Definition(RUN, self.run_id)
         self._outside = current.get()
         self._row: codec.Row = {}
 
     def __enter__(self) -> Run:
         """Begin the run."""
         self._outside = current.get()
-        parent = self._outside[1] if self._outside is not None else None
         process = process_header()
         self._row = {
             "run_id": self.run_id,
             "name": self.tracker.captor.hiding(self._secrets).text(self.name),
             "parameters": codec.to_json(self.parameters),
             "status": RUNNING,
-            "parent_run_id": None if parent is None else parent.fields[0],
+            "parent_run_id": self._outside and self._outside[1].run_id,
             "user_info": process["user"],
             "host": process["host"],
             "process_id": process["process_id"],
             "timestamp": time.time_ns() // 1000,
         }
-        current.set((None, self._definition))
-        self.tracker.open_run(self._definition)
+        current.set((None, self._origin))
+        self.tracker.open_run(self.run_id)
         self._keep()
         self.tracker.publish("run.started", self)
         return self
@@ -167,7 +165,7 @@ class Run:
             self._row["error_type"], self._row["error_info"] = self.tracker.keeper.error_of(
                 error, self._secrets
             )
-        self.tracker.close_run(self._definition)
+        self.tracker.close_run(self.run_id)
         current.set(self._outside)
         self._keep()
         self.tracker.publish("run.ended", self)
@@ -199,7 +197,7 @@ class Run:
         for source in written:
             step.add_output(source)
         outside = current.get()
-        current.set((operation_id, self._definition))
+        current.set((operation_id, self._origin))
         try:
             yield step
         except BaseException as error:
@@ -234,6 +232,10 @@ class Run:
     def started_at(self) -> datetime | None:
         """When the run began."""
         return codec.from_micros(self._row.get("timestamp"))
+
+    @property
+    def _origin(self) -> Origin:
+        return self.tracker.recorder.origin(self.run_id)
 
     def _keep(self) -> None:
         if not self.tracker.settings.enabled:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from lineage.links import Ref
     from lineage.settings import TrackerSettings
+    from lineage.stores.records import Origin
     from lineage.tracker import Current, LineageTracker
 
 FILE_TYPES = frozenset((OperationType.READ, OperationType.WRITE))
@@ -120,8 +121,8 @@ class Call:
 
     __slots__ = (
         *("count_in", "counts", "definition", "inputs", "inside", "number", "outputs"),
-        *("outside", "parameters", "parent", "qualifier", "run", "secrets", "start_ns", "started"),
-        "tracker",
+        *("origin", "outside", "parameters", "parent", "qualifier", "secrets", "start_ns"),
+        *("started", "tracker"),
     )
 
     def __init__(
@@ -129,13 +130,13 @@ class Call:
         site: Site,
         tracker: LineageTracker,
         identity: tuple[str, int],
-        where: tuple[Current | None, str | None, Definition | None],
+        where: tuple[Current | None, str | None, Origin],
         parameters: Sequence[Any] = (),
     ) -> None:
         operation_id, self.number = identity
-        self.outside, self.parent, self.run = where
+        self.outside, self.parent, self.origin = where
         self.tracker = tracker
-        self.inside: Current = (operation_id, self.run)
+        self.inside: tuple[str, Origin] = (operation_id, self.origin)
         self.definition: Definition = site.plain
         self.parameters = parameters
         self.inputs: Sequence[Ref] = ()

@@ -79,7 +79,7 @@ class Subscribers:
     def tell(
         self,
         site: Definition,
-        run: Definition | None,
+        origin: Definition,
         refs: tuple[Sequence[Ref], Sequence[Ref]],
         outcome: tuple[Any, ...],
     ) -> None:
@@ -95,7 +95,7 @@ class Subscribers:
             self._miss(len(callbacks))
             return
         try:
-            operation = self._echo.operation(site, run, refs, outcome)
+            operation = self._echo.operation(site, origin, refs, outcome)
         except Exception:
             self._miss(len(callbacks))
             raise
@@ -122,7 +122,7 @@ class _Echo:
     def operation(
         self,
         site: Definition,
-        run: Definition | None,
+        origin: Definition,
         refs: tuple[Sequence[Ref], Sequence[Ref]],
         outcome: tuple[Any, ...],
     ) -> DataOperation:
@@ -130,8 +130,8 @@ class _Echo:
         with self._lock:
             if len(self._known) > _MOST_DEFINITIONS:
                 self._clear()
-            number = None if run is None else self._number(run)
-            numbers = (OPERATION, self._number(site), number, *map(self._numbers, refs))
+            known = self._number(site), self._number(origin)
+            numbers = (OPERATION, *known, *map(self._numbers, refs))
             rows: list[tuple[Any, ...]] = []
             while not rows:  # a signal's handler that is tracked may have taken them
                 tables = self._decoder.tables = {}

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
     from lineage.byhand import Active
     from lineage.stores.base import RecordJournal, Store
-    from lineage.stores.records import Definition
+    from lineage.stores.records import Origin
 
 logger = logging.getLogger("lineage")
 # Without a handler of its own, logging would print to a program that has set none up.
 logger.addHandler(logging.NullHandler())
 
-Current = tuple[str | None, "Definition | None"]
-"""The operation (its id) and the run that code is in."""
+Current = tuple[int | str | None, "Origin"]
+"""The operation that code is in, its number or its id, and where it comes from."""
 
 current: ContextVar[Current | None] = ContextVar("lineage.current", default=None)
 
@@ -70,8 +70,9 @@ class LineageTracker:
         self._by_hand = ByHand(self.keeper, self.recorder)
         self._active_operations = self._by_hand.active
         self._subscribers = Subscribers()
-        self._runs: list[Definition] = []
-        self.outermost: Current = (None, None)
+        self._runs: list[str] = []
+        self.outermost: Current
+        self._settle_runs()
         ending.remember(self)
 
     # What it has seen
@@ -268,18 +269,20 @@ class LineageTracker:
         if self.recorder.lost == 1:
             logger.warning("an operation could not be recorded: %s", self.recorder.last_error)
 
-    def open_run(self, run: Definition) -> None:
+    def open_run(self, run_id: str) -> None:
         """Say that a run is open: if it is the only one, threads without a context are in it."""
-        self._runs = [*self._runs, run]
+        self._runs = [*self._runs, run_id]
         self._settle_runs()
 
-    def close_run(self, run: Definition) -> None:
+    def close_run(self, run_id: str) -> None:
         """Say that a run is open no more."""
-        self._runs = [known for known in self._runs if known is not run]
+        self._runs = [known for known in self._runs if known != run_id]
         self._settle_runs()
 
     def _settle_runs(self) -> None:
-        self.outermost = (None, self._runs[0] if len(self._runs) == 1 else None)
+        """Work out what code is in that no tracked call and no run surrounds."""
+        only = self._runs[0] if len(self._runs) == 1 else None
+        self.outermost = (None, self.recorder.origin(only))
 
     # Events
 
@@ -354,6 +357,7 @@ class LineageTracker:
     def renew(self) -> None:
         """Begin anew in a forked child: what was recorded is its parent's."""
         self.recorder.renew()
+        self._settle_runs()
         self._history.renew()
         self._subscribers.renew()
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lineage.analysis.nodes import Merged, merge
+from lineage.analysis.nodes import Merged
 from lineage.analysis.operations import OperationTable
 from lineage.analysis.tables import since
 from lineage.codec import from_json
@@ -38,7 +38,7 @@ class View:
     @cached_property
     def merged(self) -> Merged:
         """The nodes, and what was made from what."""
-        return merge(self.read("nodes"), self.read("relationships"), lambda: self.schemas)
+        return Merged(self.read("nodes"), self.read("relationships"), lambda: self.schemas)
 
     @cached_property
     def schemas(self) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.calls import SCALARS, begin, close, end, fail, resume
 from lineage.flows import leave, take
-from lineage.parameters import PLAIN
+from lineage.parameters import PLAIN, TEXT_CACHED
 from lineage.recorder import numbers
 from lineage.sites import Site
 from lineage.steps import DONE, AsyncSteps, Steps
-from lineage.stores.records import OPERATION, digest, encode
+from lineage.stores.records import CALL, digest, encode
 from lineage.tracker import current, scope
 
 if TYPE_CHECKING:
@@ -71,10 +71,12 @@ def tracked({signature}):
     _lineage_inputs = []
     try:
         _lineage_outside = _lineage_at.get()
-        _lineage_parent, _lineage_run = _lineage_outside or _lineage_tracker.outermost
+        _lineage_parent, _lineage_origin = _lineage_outside or _lineage_tracker.outermost
         _lineage_recorder = _lineage_tracker.recorder
+        if _lineage_origin.prefix is not _lineage_recorder.prefix:
+            _lineage_origin = _lineage_recorder.inside(_lineage_origin)
+            _lineage_parent = _lineage_outside[1].operation_id(_lineage_parent)
         _lineage_number = _lineage_at.next()
-        _lineage_id = f"{{_lineage_recorder.prefix}}{{_lineage_number}}"
         _lineage_parameters = ({taken})
         _lineage_start_ns, _lineage_started = _lineage_time_ns(), _lineage_clock()
     except _lineage_Exception:  # a secret, most often; left before the function is called
@@ -84,7 +86,7 @@ def tracked({signature}):
             _lineage_leave({where})
         return _lineage_general({given})
     try:
-        _lineage_at.set((_lineage_id, _lineage_run))
+        _lineage_at.set((_lineage_number, _lineage_origin))
         if not _lineage_inputs:
             _lineage_result = _lineage_function({arguments})
         else:
@@ -99,45 +101,43 @@ def tracked({signature}):
         _lineage_duration = _lineage_clock() - _lineage_started
         try:
             _lineage_segment = _lineage_recorder.journal.segment
-            _lineage_is_plain = (
+            _lineage_token = _lineage_segment.token
+            if (
                 _lineage_type(_lineage_result) in _lineage_SCALARS
                 and not _lineage_inputs
-                and _lineage_plain.token is _lineage_segment.token
-                and (_lineage_run is None or _lineage_run.token is _lineage_segment.token)
+                and _lineage_plain.token is _lineage_token
+                and _lineage_origin.token is _lineage_token
                 and _lineage_recorder.notify is None
-            )
-            if _lineage_is_plain:
+            ):
                 _lineage_payload = _lineage_at.encode((
-                    _lineage_OPERATION, _lineage_plain.number,
-                    None if _lineage_run is None else _lineage_run.number, (), (),
-                    _lineage_id, _lineage_parent, _lineage_thread(), _lineage_start_ns,
-                    _lineage_duration, None, _lineage_parameters, None, None,
+                    _lineage_CALL, _lineage_plain.number, _lineage_origin.number,
+                    _lineage_number, _lineage_parent, _lineage_thread(), _lineage_start_ns,
+                    _lineage_duration, _lineage_parameters,
                 ))
                 _lineage_segment.write(
                     _lineage_at.encode((_lineage_digest(_lineage_payload), _lineage_payload))
                 )
                 _lineage_recorder.recorded += 1
+                return _lineage_result
         except _lineage_Exception:  # no segment yet, or a full one: the long way opens the next
-            _lineage_is_plain = False
+            pass
         except _lineage_BaseException as _lineage_error:
             _lineage_tracker.lose(_lineage_error)
             raise
-        if not _lineage_is_plain:
-            try:
-                _lineage_close({where}, {began}, _lineage_result)
-            except _lineage_RecursionError:  # there was no room to begin it
-                _lineage_recorder.lost += 1
+        try:
+            _lineage_close({where}, {began}, _lineage_result)
+        except _lineage_RecursionError:  # there was no room to begin it
+            _lineage_recorder.lost += 1
         return _lineage_result
     finally:
         _lineage_at.set(_lineage_outside)
 """
-_WHERE = "(_lineage_site, _lineage_tracker, _lineage_id, _lineage_number, _lineage_inputs)"
-_BEGAN = """\
-(
-                _lineage_outside, _lineage_parent, _lineage_run, _lineage_parameters,
-                _lineage_start_ns, {duration},
-            )"""
-_TAKEN = "{0} if _lineage_type({0}) in _lineage_PLAIN else _lineage_take({0}, {1}, {2}), "
+_WHERE = "(_lineage_site, _lineage_tracker, _lineage_origin, _lineage_number, _lineage_inputs)"
+_BEGAN = "(_lineage_outside, _lineage_parameters, _lineage_start_ns, {duration})"
+_TAKEN = """
+            {0} if (_lineage_kind := _lineage_type({0})) in _lineage_PLAIN
+            else _lineage_kind is _lineage_str and _lineage_len({0}) <= _lineage_TEXT_CACHED
+            and _lineage_tracker.captor.texts.get({0}) or _lineage_take({0}, {1}, {2}),"""
 # The wrapper lets go of an argument as it hands it over: what the function deletes is then freed at
 # once. That takes 60 ns each, so that a call without frames is spared it.
 _GIVEN = "({0}, {0} := None)[0]"
@@ -359,10 +359,11 @@ class _Here:
 _here = _Here()
 _RUNTIME: dict[str, Any] = {
     "BaseException": BaseException,
+    "CALL": CALL,
     "DONE": DONE,
-    "OPERATION": OPERATION,
     "Exception": Exception,
     "RecursionError": RecursionError,
+    "TEXT_CACHED": TEXT_CACHED,
     "PLAIN": PLAIN,
     "SCALARS": SCALARS,
     "at": _here,
@@ -373,7 +374,9 @@ _RUNTIME: dict[str, Any] = {
     "end": end,
     "fail": fail,
     "leave": leave,
+    "len": len,
     "resume": resume,
+    "str": str,
     "take": take,
     "thread": get_ident,
     "time_ns": time.time_ns,

@@ -3,10 +3,15 @@
 import gc
 
 import pytest
+from hypothesis import settings
 
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker, current, scope, set_global_tracker
 from tests import buckets, servers
+
+# How fast a machine is says nothing of whether a test holds.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

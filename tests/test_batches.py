@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 import lineage
 from lineage.core import DataSource
 from lineage.errors import CorruptStoreError
-from lineage.stores import batches
+from lineage.stores import batches, columns
+from lineage.stores.batch import Batch
 from lineage.stores.batches import BatchDecoder
+from lineage.stores.columns import numbered
 from lineage.stores.decoding import SegmentReader, segment_paths
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.records import (
+    CALL,
     HEADER,
     OPERATION,
+    ORIGIN,
     ROW,
     RUN,
     SCHEMA,
@@ -71,12 +75,25 @@ def operation(number=1, *, sites=0, run=None, inputs=(), outputs=(), **more):
     return (OPERATION, sites, run, inputs, outputs, *fields.values())
 
 
+def call(number=1, *, sites=0, origin=10, **more):
+    fields = {
+        "parent": None,
+        "thread": 11,
+        "start": 1_800_000_000_000_000_000 + number * 1_000,
+        "duration": 1500,
+        "parameters": [1, 2.5],
+    } | more
+    return (CALL, sites, origin, number, *fields.values())
+
+
 DEFINITIONS = [
     header(),
     *(site(number, names) for number, names in enumerate(NAMES)),
     *(source(number, '{"k":1}' if number == 2 else None) for number in range(4)),
     *((SCHEMA, number, 5_000, f"schema{number}", "{}") for number in range(3)),
     *((RUN, number, f"run{number}") for number in range(3)),
+    *((ORIGIN, 10 + number, "0a1b-", None if number else "run0") for number in range(2)),
+    (ORIGIN, 12, "ff-", "run1"),
 ]
 
 
@@ -100,6 +117,21 @@ def operations(draw):
     )
 
 
+@st.composite
+def calls(draw):
+    number = draw(SMALL)
+    return call(
+        draw(st.integers(0, 2**64 - 1) | st.integers(0, 300)),
+        sites=number,
+        origin=draw(st.sampled_from([10, 11, 12]) | SMALL),
+        parent=draw(st.none() | st.integers(-3, 2**64 - 1) | st.integers(0, 300) | TEXTS),
+        thread=draw(st.none() | st.integers(0, 2**62)),
+        start=draw(st.integers(-(2**40), 2**61)),
+        duration=draw(st.integers(-(2**40), 2**61)),
+        parameters=[draw(VALUES) for _ in NAMES[number]],
+    )
+
+
 UNUSUAL = st.sampled_from(
     [
         (ROW, "runs", {"run_id": "r"}),
@@ -117,6 +149,17 @@ UNUSUAL = st.sampled_from(
         operation(run=99),
         operation(inputs=[(99, None, None, None)]),
         operation(outputs=[(0, None, 99, None)]),
+        call(origin=99),
+        call(sites=99),
+        call(number=-1),
+        call(parent=[]),
+        call(parameters=[1]),
+        call(parameters={"a": 1, "b": 2}),
+        call(start="then"),
+        (*call(), None),
+        (ORIGIN, 10, "other-", None),
+        (ORIGIN, 11, "0a1b-"),
+        operation(run=10),
         operation(parameters=[1]),
         operation(parameters=[1, 2, 3]),
         operation(start=2**62, duration=2**61),
@@ -131,7 +174,9 @@ UNUSUAL = st.sampled_from(
         [],
     ]
 )
-RECORDS = st.lists(operations() | UNUSUAL | st.sampled_from(DEFINITIONS), max_size=12)
+RECORDS = st.lists(calls(), max_size=12) | st.lists(
+    operations() | calls() | UNUSUAL | st.sampled_from(DEFINITIONS), max_size=12
+)
 
 
 def rows_at_once(payloads, cuts=()):
@@ -172,13 +217,13 @@ def check_same(payloads, cuts=()):
     assert found[2].header == one.header
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(RECORDS, st.lists(st.integers(0, 40), max_size=3))
 def test_any_records(records, cuts):
     check_same([encode(record) for record in [*DEFINITIONS, *records]], cuts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RECORDS, st.randoms())
 def test_records_in_any_order(records, random):
     mixed = [*DEFINITIONS, *records, operation(inputs=[(1, "v", 1, 2)])]
@@ -186,7 +231,6 @@ def test_records_in_any_order(records, random):
     check_same([encode(record) for record in mixed])
 
 
-@settings(deadline=None)
 @given(st.lists(operations(), min_size=1, max_size=5), st.data())
 def test_a_flipped_byte(records, data):
     payloads = [bytearray(encode(record)) for record in [*DEFINITIONS, *records]]
@@ -206,7 +250,6 @@ def test_a_header_that_is_no_map_is_damage():
     check_same([*payloads, *payloads[: len(DEFINITIONS)]])
 
 
-@settings(deadline=None)
 @given(st.lists(operations(), min_size=1, max_size=8))
 def test_usual_operations_take_the_fast_way(records):
     decoder = BatchDecoder()
@@ -219,6 +262,27 @@ def test_usual_operations_take_the_fast_way(records):
     ]
     assert decoder.decode(usual) == []
     assert all(isinstance(piece, batches._Piece) for piece in decoder._pieces)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**61), st.none() | st.integers(0, 300)), min_size=1))
+def test_usual_calls_take_the_fastest_way(numbers):
+    decoder = BatchDecoder()
+    decoder.decode([encode(record) for record in DEFINITIONS])
+    records = [call(number, parent=parent) for number, parent in numbers]
+    records = [(*record[:6], 1_800_000_000_000_000_000, *record[7:]) for record in records]
+    payloads = [encode(record) for record in records]
+    batch = Batch(payloads, bytes(payload[1] for payload in payloads))
+    assert batch.is_orderly(decoder._rows)
+    assert batch.calls.number.tolist() == [number for number, _ in numbers]
+    check_same([*map(encode, DEFINITIONS), *payloads])
+
+
+def test_the_comparison_catches_calls_that_are_given_the_ids_of_another_origin(monkeypatch):
+    payloads = [encode(record) for record in [*DEFINITIONS, call(1), call(2, parent=1)]]
+    check_same(payloads)
+    monkeypatch.setattr(columns, "numbered", lambda prefix, numbers: numbered("ff-", numbers))
+    with pytest.raises(AssertionError):
+        check_same(payloads)
 
 
 @pytest.mark.parametrize("parameters", [[1, 2.5], [float("nan"), float("-inf")], [None, "ä\n"]])

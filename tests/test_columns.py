@@ -4,12 +4,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from lineage.stores.columns import array, flat, lists, structs
+from lineage.stores.columns import array, flat, lists, numbered, structs
 
 TIME = pa.timestamp("us", tz="UTC")
 KINDS = {
@@ -23,7 +24,6 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_any_values(kind):
-    @settings(deadline=None)
     @given(st.lists(st.none() | KINDS[kind], max_size=70))
     def check(values):
         made = array(values, kind)
@@ -101,3 +101,13 @@ assert "pandas" not in sys.modules
 
 def test_times_are_utc():
     assert array([0], TIME).to_pylist() == [datetime(1970, 1, 1, tzinfo=UTC)]
+
+
+@given(
+    st.text(st.characters(max_codepoint=127, blacklist_characters="\0"), max_size=5),
+    st.lists(st.integers(-1, 2**62) | st.integers(-1, 120), min_size=1, max_size=20),
+)
+def test_numbered_texts(prefix, numbers):
+    made = numbered(prefix, np.array(numbers, np.int64))
+    made.validate(full=True)
+    assert made.to_pylist() == [None if each < 0 else f"{prefix}{each}" for each in numbers]

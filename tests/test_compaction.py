@@ -19,7 +19,7 @@ from lineage.cli.command import app
 from lineage.core import DataOperation, DataSource
 from lineage.errors import StoreError
 from lineage.settings import StoreSettings
-from lineage.stores import compaction, garbage, sealing
+from lineage.stores import compaction, folder, garbage
 from lineage.stores.compaction import compact_store
 from lineage.stores.decoding import segment_paths
 from lineage.stores.manifest import ASIDE, manifest_path, next_path, read_manifest
@@ -140,7 +140,7 @@ def test_a_reader_would_miss_rows_if_they_were_deleted(tmp_path, monkeypatch):
     filled(tmp_path)
     scan = LineageMetadataRepository(tmp_path).scan("operations")
     next(scan)
-    monkeypatch.setattr(sealing, "ASIDE_S", -1.0)
+    monkeypatch.setattr(folder, "ASIDE_S", -1.0)
     compact_store(tmp_path)
     compact_store(tmp_path)
     assert [table for table in scan if table.num_rows] == []
@@ -152,7 +152,7 @@ def test_what_was_set_aside_goes_after_an_hour(tmp_path, monkeypatch):
     assert len(list((tmp_path / ASIDE).iterdir())) == 24
     assert LineageMetadataRepository(tmp_path).collect_garbage().files == []
     now = time.time()
-    monkeypatch.setattr(sealing.time, "time", lambda: now + 4000)
+    monkeypatch.setattr(folder.time, "time", lambda: now + 4000)
     done = LineageMetadataRepository(tmp_path).collect_garbage()
     assert len(done.files) == 24
     assert done.size_bytes > 0

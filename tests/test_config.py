@@ -528,7 +528,7 @@ _text = st.text(
 _value = st.one_of(st.booleans(), st.integers(-(2**53), 2**53), _text)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     suffix=st.sampled_from(["json", "toml", "yaml"]),
     repositories=st.dictionaries(_text, st.dictionaries(_text, _value, max_size=3), max_size=3),

@@ -51,7 +51,7 @@ def table_of(rows, *, is_coded):
     return table.cast(coded_schema("operations")) if is_coded else table
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(OPERATIONS, st.booleans())
 def test_any_operations(found, is_coded):
     rows = made(found)
@@ -62,7 +62,7 @@ def test_any_operations(found, is_coded):
         assert rows_of(table) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OPERATIONS, st.integers(1, 5))
 def test_any_size_of_blocks(found, most):
     rows = made(found)
@@ -87,7 +87,7 @@ def test_the_comparison_catches_records_of_the_first_place(monkeypatch):
     assert rows_of(derive(table_of(rows, is_coded=False))[1]) != by_rows.derive(rows)[1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(OPERATIONS, OPERATIONS)
 def test_dates_and_chunks(one, other):
     rows = made(one + other)

@@ -32,14 +32,13 @@ def at_once(data):
     return found
 
 
-@settings(deadline=None)
 @given(PAYLOADS, st.binary(max_size=20), st.sampled_from([b"", b"\0" * 50, MARK, MARK + b"\0" * 9]))
 def test_any_payloads_and_tails(payloads, lead, tail):
     data = lead + b"".join(map(framed, payloads)) + tail
     assert at_once(data) == one_by_one(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(PAYLOADS, st.integers(0, 2**32), st.integers(1, 200))
 def test_damage_of_any_kind(payloads, seed, many):
     chance = random.Random(seed)

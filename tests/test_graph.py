@@ -14,7 +14,7 @@ from lineage.errors import NodeNotFoundError
 from lineage.graph import LineageGraph
 
 # The first call of a test may load a heavy library; time says nothing here.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed")
 settings.load_profile("untimed")
 
 NAMES = [f"t:{letter}" for letter in "abcdefghijkl"]

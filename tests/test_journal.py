@@ -128,7 +128,7 @@ def test_tails_that_are_no_records(tmp_path, tail):
             assert len(names(data)) == max(0, complete - 1)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300), st.integers(0, 40))
 def test_garbage_makes_no_records(tail, cut):
     whole = WHOLE
@@ -242,7 +242,7 @@ def test_definitions_that_are_larger_than_a_segment(way, tmp_path):
     for number in range(3):
         identity, _ = recorder.next_id()
         outcome = (identity, None, 1, number, 0, None, [], None, None)
-        recorder.record(site, None, refs, (), outcome)
+        recorder.record(site, recorder.origin(None), refs, (), outcome)
     journal.close()
     found = [
         row

@@ -15,7 +15,7 @@ import lineage
 from lineage.errors import ConfigError, StoreError
 from lineage.settings import StoreSettings
 from lineage.stores import journal as journal_module
-from lineage.stores import levels, segments
+from lineage.stores import levels, records, segments
 from lineage.stores.adoption import adopt
 from lineage.stores.base import open_store
 from lineage.stores.decoding import read_segment, segment_paths
@@ -177,6 +177,9 @@ def test_a_sync_that_fails_before_a_segment_has_its_name(disk, tmp_path):
     assert names(tmp_path) == ["a", "b", "d"]
 
 
+ROW_B = records.encode((records.ROW, "runs", {"run_id": "b"}))
+
+
 class SyncsAgain(SyncedSegment):
     """The negative control: it takes the second, hollow success for one."""
 
@@ -192,7 +195,7 @@ def test_a_segment_that_syncs_again_loses_what_the_kernel_dropped(disk, tmp_path
         monkeypatch.setitem(levels.OPENERS, "power", kind)
         journal = Journal(folder, durability="power")
         append(journal, "before")
-        path, size = journal.segment.path, journal.segment.path.stat().st_size
+        path, size = journal.segment.path, journal.segment._synced
         keep = os.open(path, os.O_RDWR)
         disk.failing = 1
         append(journal, "during")
@@ -201,6 +204,48 @@ def test_a_segment_that_syncs_again_loses_what_the_kernel_dropped(disk, tmp_path
         journal.close()
         found[kind] = names(folder)
     assert found == {SyncedSegment: ["before", "during"], SyncsAgain: ["before"]}
+
+
+def test_a_segment_at_power_grows_with_no_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "can_map", lambda folder: True)
+    journal = Journal(tmp_path, durability="power")
+    append(journal, "first")
+    path = journal.segment.path
+    before = path.stat()
+    append(journal, *(str(number) for number in range(50)))
+    after = path.stat()
+    assert (after.st_size, after.st_blocks) == (before.st_size, before.st_blocks)
+    assert before.st_size == journal._segment_bytes
+    journal.close()
+    assert path.stat().st_size < 10_000
+    assert len(names(tmp_path)) == 51
+
+
+def test_a_disk_without_room_for_a_whole_segment_takes_what_fits(tmp_path, monkeypatch):
+    def refuse(fd, start, size):
+        os.ftruncate(fd, size // 2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(segments, "can_map", lambda folder: True)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    journal = Journal(tmp_path, durability="power")
+    append(journal, "a", "b")
+    assert journal.segment.path.stat().st_size < 10_000
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_a_piece_of_a_record_is_written_over_by_the_next(tmp_path, monkeypatch):
+    journal = Journal(tmp_path, durability="power")
+    append(journal, "a")
+    segment, real = journal.segment, os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(segments.os, "write", lambda fd, data: real(fd, data[:30]))
+        with pytest.raises(StoreError, match="took 30 of"):
+            segment.append(b"x" * 100)
+    assert journal.segment is None
+    segment.append(ROW_B)  # of another thread, which had it already
+    journal.close()
+    assert names(tmp_path) == ["a", "b"]
 
 
 # --- buffered ------------------------------------------------------------------------------------

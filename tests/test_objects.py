@@ -41,7 +41,7 @@ ROWS = st.fixed_dictionaries(
 SCHEMAS = {"known": {"columns": {"a": "int"}}}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(ROWS, max_size=6), st.booleans())
 def test_any_rows(rows, is_coded):
     table = table_from_rows("operations", rows)

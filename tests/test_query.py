@@ -16,6 +16,7 @@ from lineage.core import FAILED, DataOperation, DataSource, LineageNode, Operati
 from lineage.errors import ConfigError, NodeNotFoundError
 from lineage.query import LineageQueryEngine
 from lineage.stores.base import EVERYTHING, KINDS, open_store
+from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.tables import arrow_schema, table_from_rows
 from lineage.tracker import LineageTracker
 
@@ -455,3 +456,37 @@ def test_importing_loads_nothing_heavy():
     code = f"import sys, lineage.query; print({heavy!r} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_no_question_loads_pandas(tmp_path):
+    """Half a second that a process which never uses pandas would wait for its first answer."""
+    store = LineageMetadataRepository(tmp_path)
+    for number in range(4):
+        outputs = [EQUITY] if number % 2 else [CLEAN]
+        store.save_operation(step("transform", number, [RAW], outputs, record_count_in=number))
+    store.seal()
+    code = """
+import sys
+from datetime import UTC, datetime
+from lineage.query import LineageQueryEngine
+from lineage.stores.base import Filter
+engine = LineageQueryEngine(sys.argv[1])
+engine.get_data_lineage("dataframe:raw_df")["related_operations"][:]
+engine.find_data_sources("repository")
+engine.find_stale_data()
+engine.analyze_data_volume_flow()
+engine.get_operation_performance_stats("transform")
+engine.last_writes(engine.nodes)
+engine.to_arrow("nodes")
+since = datetime(2026, 1, 1, tzinfo=UTC)
+store = engine._store
+assert store.load_operations(since, datetime.now(UTC), "transform")
+list(store.scan("operations", Filter(equal={"timestamp": (since,), "process_id": (None, 1)})))
+print("pandas" in sys.modules)
+import pyarrow
+pyarrow.array([])
+print("pandas" in sys.modules)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

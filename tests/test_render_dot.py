@@ -64,7 +64,7 @@ def test_dot_accepts_hostile_text_everywhere(text):
 
 
 @needs_dot
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_text, any_text)
 @example("&amp", "x;")
 def test_dot_accepts_any_text_everywhere(label, name):

@@ -108,7 +108,7 @@ def test_the_policy_names_the_hashes_of_its_script_and_style():
         assert b64encode(sha256(content.encode()).digest()).decode() in policy
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(st.characters(codec=None, categories=None), max_size=30))
 def test_any_label_leaves_the_same_elements(label):
     def tags(text):

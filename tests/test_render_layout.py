@@ -217,7 +217,7 @@ def hits(layout, edges):
                     yield edge, at
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(graphs())
 def test_no_two_boxes_overlap_and_no_arrow_runs_through_a_box(graph):
     sizes, edges = graph
@@ -234,7 +234,7 @@ def test_no_two_boxes_overlap_and_no_arrow_runs_through_a_box(graph):
     assert lay_out(sizes, edges) == layout
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.integers(0, 6))
 def test_with_few_dummy_nodes_arrows_still_run_beside_the_boxes(graph, most):
     sizes, edges = graph
@@ -271,7 +271,7 @@ def test_the_work_of_hard_graphs_is_bounded(edges):
     assert growth(lambda nodes: lay_out([SIZE] * nodes, edges(nodes)), 60, 240) < LINEAR
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs())
 def test_routes_join_the_right_sides_of_their_boxes(graph):
     sizes, edges = graph
@@ -328,7 +328,7 @@ def test_a_long_chain_is_one_straight_line():
 # --- Layers and orders ------------------------------------------------------------------------
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs())
 def test_turning_edges_leaves_no_cycle_and_layers_rise(graph):
     sizes, edges = graph
@@ -346,7 +346,7 @@ def test_a_graph_without_cycles_keeps_its_directions():
     assert not any(acyclic(200, numbered(200, 4)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=16))
 def test_layers_make_edges_as_short_as_linear_programming_does(pairs):
     from scipy.optimize import linprog

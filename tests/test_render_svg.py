@@ -31,7 +31,7 @@ def drawing_of(label, **more):
     return Drawing(label, boxes, arrows, note=label, **more)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(any_text)
 def test_any_label_gives_valid_xml_that_can_be_encoded(label):
     root = ET.fromstring(to_svg(drawing_of(label)).encode("utf-8"))

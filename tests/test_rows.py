@@ -17,7 +17,9 @@ def site():
 def record(recorder, site, name):
     identity, _ = recorder.next_id()
     outcome = (identity, None, 1, 0, 0, None, [], None, None)
-    recorder.record(site, None, [(source("file", name), None, None, None)], (), outcome)
+    recorder.record(
+        site, recorder.origin(None), [(source("file", name), None, None, None)], (), outcome
+    )
     return identity
 
 

@@ -8,12 +8,14 @@ import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+import lineage
 from lineage import (
     DataSource,
     LineageMetadataRepository,
@@ -785,3 +787,60 @@ def test_a_notebook_shows_the_tracker(tracker):
     shown = tracker._repr_mimebundle_()
     assert "1 operations" in shown["text/plain"]
     assert all(isinstance(text, str) for text in shown.values())
+
+
+def test_a_parent_of_another_tracker_is_known_by_its_whole_id(tmp_path):
+    first, second = (LineageTracker(LineageMetadataRepository(tmp_path / n)) for n in "ab")
+
+    @lineage.track_lineage(tracker=second)
+    def inner(value):
+        return value
+
+    @lineage.track_lineage(tracker=first)
+    def outer(value):
+        return inner(value)
+
+    with lineage.Run(first, "nightly", {}) as run:
+        for number in range(3):
+            outer(number)
+    outside, inside = list(first.operations.values()), list(second.operations.values())
+    assert [each.parent_id for each in inside] == [each.operation_id for each in outside]
+    assert len({each.operation_id for each in (*outside, *inside)}) == 6
+    assert {each.run_id for each in (*outside, *inside)} == {run.run_id}
+    assert {each.parent_id for each in outside} == {None}
+
+
+FORK_IN_A_CALL = """
+    import os, sys
+    import lineage
+
+    @lineage.track_lineage
+    def inner(value):
+        return value
+
+    @lineage.track_lineage
+    def outer(value):
+        inner(value)
+        child = os.fork()
+        if child == 0:
+            inner(value)
+            inner(value)
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    lineage.init(sys.argv[1])
+    for number in range(3):
+        outer(number)
+"""
+
+
+def test_what_a_forked_child_calls_has_the_call_that_forked_as_its_parent(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(FORK_IN_A_CALL))
+    subprocess.run([sys.executable, script, tmp_path / "store"], check=True)
+    found = LineageMetadataRepository(tmp_path / "store").load_operations()
+    outer = {each.operation_id for each in found if each.code_name == "outer"}
+    inner = [each for each in found if each.code_name == "inner"]
+    assert len(outer) == 3
+    assert Counter(each.parent_id for each in inner) == dict.fromkeys(outer, 3)
+    assert len({each.operation_id for each in found}) == len(found) == 12

@@ -167,7 +167,7 @@ class TestGraphData:
     )
 
     @given(steps=steps, node=st.none() | names, depth=st.none() | st.integers(0, 3))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_the_ends_of_every_edge_and_arrow_are_there(self, steps, node, depth):
         tracker = LineageTracker()
         for inputs, outputs, fails in steps:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from lineage.analysis.tables import chosen, is_among
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
@@ -149,11 +151,7 @@ def _operation_node(operation: DataOperation) -> OperationNode:
 
 
 def _dependencies(graph: LineageGraph, relationships: pa.Table) -> Iterator[Edge]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    inside = pc.is_in(relationships["from_node_id"], pa.array(graph.node_ids, pa.string()))
-    near = relationships.filter(inside)
+    near = chosen(relationships, is_among(relationships["from_node_id"], *graph.node_ids))
     names = ("operation_id", "operation_type", "timestamp", "record_count")
     ends = zip(*(near[f"{end}_node_id"].to_pylist() for end in ("from", "to")), strict=True)
     facts = zip(*(near[name].to_pylist() for name in names), strict=True)

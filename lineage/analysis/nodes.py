@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lineage.adjacency import Adjacency
-from lineage.analysis.tables import NEVER, encode, integers, is_known
+from lineage.analysis.tables import NEVER, encode, floats, integers, is_known, take
 from lineage.codec import from_json, node_from_row, to_json, to_micros
 from lineage.core import DataSource, LineageNode
 from lineage.graph import LineageGraph
@@ -133,6 +133,7 @@ class NodeTable(Mapping[str, LineageNode]):
         """Give one row per node with the columns of `nodes`."""
         import pyarrow as pa
 
+        from lineage.stores.columns import array, numbers
         from lineage.stores.tables import arrow_schema
 
         names = self.graph.node_ids
@@ -143,8 +144,10 @@ class NodeTable(Mapping[str, LineageNode]):
         arrays = []
         for field in schema:
             values = columns[field.name]
-            mask = values == NEVER if isinstance(values, np.ndarray) else None
-            arrays.append(pa.array(values, mask=mask).cast(field.type))
+            if isinstance(values, np.ndarray):
+                arrays.append(numbers(values, field.type, values == NEVER))
+            else:
+                arrays.append(array(list(values), field.type))
         return pa.Table.from_arrays(arrays, schema=schema)
 
     @property
@@ -173,51 +176,61 @@ class NodeTable(Mapping[str, LineageNode]):
         return list(map(NodeFacts._make, zip(*columns, strict=True))) if names else []
 
 
-@dataclass(frozen=True, slots=True)
 class Merged:
-    """A graph with its nodes and edges, merged from the rows of a store.
+    """A graph with its nodes and edges, merged from the rows of a store when they are asked for.
 
-    `edges` holds one row per distinct edge in the order of `graph.edges()`, with the columns of
-    `relationships`.
+    Args:
+        nodes: Rows of `nodes`.
+        relationships: Rows of `relationships`.
+        schemas: Gives the known schemas by their id; called when the first node is made.
+
+    Attributes:
+        graph: What was made from what.
     """
 
-    graph: LineageGraph
-    nodes: NodeTable
-    edges: pa.Table
+    def __init__(
+        self,
+        nodes: pa.Table,
+        relationships: pa.Table,
+        schemas: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
+        ends = (relationships["from_node_id"], relationships["to_node_id"])
+        names, numbers = encode(nodes["node_id"], *ends)
+        cuts = [len(nodes), len(nodes) + len(relationships)]
+        self._of_nodes, *self._ends = np.split(numbers, cuts)
+        self._rows = (nodes, relationships)
+        self._schemas = schemas
+        self.graph = LineageGraph(names, *self._ends)
 
+    @cached_property
+    def nodes(self) -> NodeTable:
+        """The nodes of the graph.
 
-def merge(
-    nodes: pa.Table,
-    relationships: pa.Table,
-    schemas: Callable[[], Mapping[str, Any]] = dict,
-) -> Merged:
-    """Merge rows of `nodes` per node, and rows of `relationships` per pair, into a graph.
+        Counts are summed; of times the first creation and the last access and write stand; of
+        location, version and schema the newest one known; metadata is joined, the newer over the
+        older.
+        """
+        columns = _merge_nodes(self._rows[0], self._of_nodes, len(self.graph))
+        return NodeTable(self.graph, columns, self._schemas)
 
-    Counts are summed; of times the first creation and the last access and write stand; of
-    location, version and schema the newest one known; metadata is joined, the newer over the
-    older.
-    """
-    names, numbers = encode(
-        nodes["node_id"], relationships["from_node_id"], relationships["to_node_id"]
-    )
-    of_nodes, sources, targets = np.split(numbers, [len(nodes), len(nodes) + len(relationships)])
-    graph = LineageGraph(names, sources, targets)
-    table = NodeTable(graph, _merge_nodes(nodes, of_nodes, len(graph)), schemas)
-    return Merged(graph, table, _merge_edges(relationships, sources, targets, size=len(graph)))
+    @cached_property
+    def edges(self) -> pa.Table:
+        """One row per distinct edge in the order of `graph.edges()`, as in `relationships`."""
+        return _merge_edges(self._rows[1], *self._ends, size=len(self.graph))
 
 
 def _merge_nodes(table: pa.Table, numbers: NDArray[np.int64], size: int) -> dict[str, Any]:
-    order = np.argsort(integers(table, "timestamp", NEVER), kind="stable")
+    order = np.argsort(integers(table["timestamp"], NEVER), kind="stable")
     columns: dict[str, Any] = {
         name: _newest(table, name, numbers, order, size) for name in _UNCHANGED
     }
     columns["metadata"] = _joined_metadata(table, numbers, order, size)
     for name in _COUNTS:
-        columns[name] = _sums(integers(table, name, 0), numbers, size)
+        columns[name] = _sums(integers(table[name], 0), numbers, size)
     for name in ("last_accessed", "last_written", "timestamp"):
         columns[name] = np.full(size, NEVER)
-        np.maximum.at(columns[name], numbers, integers(table, name, NEVER))
-    created = integers(table, "created_at", NEVER)
+        np.maximum.at(columns[name], numbers, integers(table[name], NEVER))
+    created = integers(table["created_at"], NEVER)
     known = np.flatnonzero(created != NEVER)
     # The last assignment stands, so the earliest creation comes last.
     first = known[np.argsort(created[known], kind="stable")][::-1]
@@ -242,7 +255,7 @@ def _joined_metadata(
     table: pa.Table, numbers: NDArray[np.int64], order: NDArray[np.intp], size: int
 ) -> _Metadata:
     filled = order[is_known(table, "metadata", "", "{}")[order]]
-    texts, codes = encode(table["metadata"].take(filled))
+    texts, codes = encode(take(table["metadata"], filled))
     return _Metadata(Adjacency.from_pairs(numbers[filled], codes, size=size), texts)
 
 
@@ -268,32 +281,32 @@ class _Metadata:
 def _merge_edges(
     table: pa.Table, sources: NDArray[np.int64], targets: NDArray[np.int64], *, size: int
 ) -> pa.Table:
-    import pyarrow as pa
+    from lineage.stores.columns import numbers as array_of
 
     keys = sources * size + targets
     distinct, numbers = np.unique(keys, return_inverse=True)
-    order = np.argsort(integers(table, "timestamp", NEVER), kind="stable")
+    order = np.argsort(integers(table["timestamp"], NEVER), kind="stable")
     newest = np.zeros(len(distinct), np.int64)
     newest[numbers[order]] = order
-    merged = table.take(pa.array(newest))
+    merged = take(table, newest)
     created = np.full(len(distinct), _LATEST)
-    np.minimum.at(created, numbers, integers(table, "created_at", _LATEST))
-    unknown = table["record_count"].is_null().to_numpy()
+    np.minimum.at(created, numbers, integers(table["created_at"], _LATEST))
+    known = ~np.isnan(floats(table["record_count"]))
     summed = {
         "operation_count": (
-            _sums(integers(table, "operation_count", 0), numbers, len(distinct)),
+            _sums(integers(table["operation_count"], 0), numbers, len(distinct)),
             None,
         ),
         "record_count": (
-            _sums(integers(table, "record_count", 0), numbers, len(distinct)),
-            np.bincount(numbers, ~unknown, len(distinct)) == 0,
+            _sums(integers(table["record_count"], 0), numbers, len(distinct)),
+            np.bincount(numbers, known, len(distinct)) == 0,
         ),
         "created_at": (created, created == _LATEST),
     }
     for name, (values, mask) in summed.items():
         at = merged.schema.get_field_index(name)
         kind = merged.schema.field(at)
-        merged = merged.set_column(at, kind, pa.array(values, mask=mask).cast(kind.type))
+        merged = merged.set_column(at, kind, array_of(values, kind.type, mask))
     return merged
 
 
@@ -304,9 +317,7 @@ def _sums(values: NDArray[np.int64], numbers: NDArray[Any], size: int) -> NDArra
 
 
 def _take(column: pa.ChunkedArray, chosen: NDArray[np.int64]) -> list[str | None]:
-    import pyarrow as pa
-
-    values: list[str | None] = column.take(pa.array(chosen, mask=chosen < 0)).to_pylist()
+    values: list[str | None] = take(column, chosen).to_pylist()
     return values
 
 

@@ -12,7 +12,15 @@ import numpy as np
 
 from lineage.adjacency import Adjacency
 from lineage.analysis.lazy import LazySequence
-from lineage.analysis.tables import NEVER, flatten, index_in, integers, is_failed, times_as_integers
+from lineage.analysis.tables import (
+    NEVER,
+    flatten,
+    index_in,
+    integers,
+    is_failed,
+    take,
+    times_as_integers,
+)
 from lineage.codec import operation_from_row, to_micros
 
 if TYPE_CHECKING:
@@ -70,7 +78,7 @@ class OperationTable:
     def make(self, rows: Rows) -> list[DataOperation]:
         """Make operations of rows."""
         schemas = self._schemas()
-        return [operation_from_row(row, schemas) for row in self.table.take(rows).to_pylist()]
+        return [operation_from_row(row, schemas) for row in take(self.table, rows).to_pylist()]
 
     def touching(self, node_ids: Iterable[str]) -> Rows:
         """Give the rows that read or wrote any of these nodes, by time."""
@@ -118,7 +126,7 @@ class OperationTable:
 
     @cached_property
     def _times(self) -> NDArray[np.int64]:
-        return integers(self.table, "timestamp", NEVER)
+        return integers(self.table["timestamp"], NEVER)
 
     @cached_property
     def _order(self) -> Rows:

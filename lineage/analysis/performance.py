@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from lineage.analysis.tables import encode, is_failed
+from lineage.analysis.tables import chosen, encode, floats, is_among, is_failed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,14 +74,13 @@ def performance(
         matches. The percentile is definition 7 of Hyndman and Fan, Sample quantiles in
         statistical packages, The American Statistician 50(4), 1996.
     """
-    import pyarrow.compute as pc
-
     if operation_type is not None:
-        operations = operations.filter(pc.equal(operations["operation_type"], str(operation_type)))
+        wanted = is_among(operations["operation_type"], str(operation_type))
+        operations = chosen(operations, wanted)
     if not len(operations):
         which = "" if operation_type is None else f" of type {str(operation_type)!r}"
         return {"message": f"No operations{which} found matching criteria"}
-    durations = operations["duration_ms"].to_numpy().astype(np.float64)
+    durations = floats(operations["duration_ms"])
     failed = is_failed(operations)
     timed = np.sort(durations[np.isfinite(durations)])
     return {

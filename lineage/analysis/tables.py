@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    Column: TypeAlias = pa.Array | pa.ChunkedArray
+
 NEVER = int(np.iinfo(np.int64).min)
 """Stands for a missing time; the same bits are numpy's `NaT`."""
 
@@ -25,45 +27,71 @@ def flatten(table: pa.Table, side: str) -> tuple[NDArray[np.int64], pa.StructArr
     import pyarrow.compute as pc
 
     lists = one_array(table[side])
-    return pc.list_parent_indices(lists).to_numpy(), pc.list_flatten(lists)
+    return integers(pc.list_parent_indices(lists), 0), pc.list_flatten(lists)
 
 
-def one_array(*columns: pa.Array | pa.ChunkedArray) -> pa.Array:
+def one_array(*parts: Column) -> pa.Array:
     """Join columns of one type, and their chunks, to one array."""
     import pyarrow as pa
 
     chunks = [
         chunk
-        for column in columns
-        for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
+        for part in parts
+        for chunk in (part.chunks if isinstance(part, pa.ChunkedArray) else [part])
     ]
-    return pa.concat_arrays([pa.array([], columns[0].type), *chunks])
+    if len(chunks) == 1:
+        return chunks[0]
+    return pa.concat_arrays(chunks) if chunks else pa.nulls(0, parts[0].type)
 
 
-def encode(*columns: pa.Array | pa.ChunkedArray) -> tuple[list[Any], NDArray[np.int64]]:
+def encode(*parts: Column) -> tuple[list[Any], NDArray[np.int64]]:
     """Number the distinct texts by first appearance: the texts, and the number of each row."""
-    encoded = one_array(*columns).dictionary_encode(null_encoding="encode")
-    numbers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return encoded.dictionary.to_pylist(), numbers
+    encoded = one_array(*parts).dictionary_encode(null_encoding="encode")
+    return encoded.dictionary.to_pylist(), integers(encoded.indices, 0)
 
 
-def index_in(names: pa.Array, known: Sequence[str]) -> NDArray[np.int32]:
+def index_in(names: pa.Array, known: Sequence[str]) -> NDArray[np.int64]:
     """Give the place of each name among the known ones; -1 where it is not."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    places = pc.index_in(names, value_set=pa.array(known, pa.string()))
-    numbers: NDArray[np.int32] = places.fill_null(-1).to_numpy(zero_copy_only=False)
-    return numbers
+    return integers(pc.index_in(names, value_set=_texts(known)), -1)
 
 
-def integers(table: pa.Table, name: str, missing: int) -> NDArray[np.int64]:
-    """Give a column of counts or times as integers; times are microseconds since 1970."""
-    import pyarrow as pa
+def integers(column: Column, missing: int) -> NDArray[np.int64]:
+    """Give counts or times as integers; times are microseconds since 1970."""
+    from lineage.stores import columns
 
-    column = table[name].cast(pa.int64()).fill_null(pa.scalar(int(missing), pa.int64()))
-    values: NDArray[np.int64] = column.to_numpy()
-    return values
+    return columns.integers(one_array(column), missing)
+
+
+def floats(column: Column) -> NDArray[np.float64]:
+    """Give counts or durations as floats; NaN for those that are not known."""
+    from lineage.stores import columns
+
+    return columns.floats(one_array(column))
+
+
+def is_among(column: Column, *texts: str | None) -> NDArray[np.bool_]:
+    """Say of each text whether it is one of some; None is a text that is not there."""
+    import pyarrow.compute as pc
+
+    from lineage.stores import columns
+
+    return columns.flags(pc.is_in(one_array(column), value_set=_texts(texts)))
+
+
+def take(rows: pa.Table | Column, numbers: NDArray[np.integer[Any]]) -> Any:
+    """Give some rows of a table or of a column, in their order; null for the number -1."""
+    from lineage.stores import columns
+
+    return rows.take(columns.places(numbers))
+
+
+def chosen(table: pa.Table, which: NDArray[np.bool_]) -> pa.Table:
+    """Give the rows of a table for which something is true."""
+    from lineage.stores import columns
+
+    return table.filter(columns.mask(which))
 
 
 def times_as_integers(table: pa.Table) -> pa.Table:
@@ -78,29 +106,18 @@ def times_as_integers(table: pa.Table) -> pa.Table:
 
 def is_known(table: pa.Table, name: str, *unknown: str) -> NDArray[np.bool_]:
     """Say of each text whether it is there and none of those that stand for nothing."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = table[name]
-    nothing = pc.is_in(column, value_set=pa.array([None, *unknown], pa.string()))
-    flags: NDArray[np.bool_] = pc.invert(nothing).to_numpy()
-    return flags
+    return ~is_among(table[name], None, *unknown)
 
 
 def is_failed(table: pa.Table) -> NDArray[np.bool_]:
     """Say of each row whether the operation failed."""
-    import pyarrow.compute as pc
-
-    flags: NDArray[np.bool_] = pc.fill_null(
-        pc.equal(table["status"], FAILED), fill_value=False
-    ).to_numpy()
-    return flags
+    return is_among(table["status"], FAILED)
 
 
 def since(table: pa.Table, start: datetime | None) -> pa.Table:
     """Keep the rows whose `timestamp` is at or after a time; all when there is none."""
     micros = to_micros(start)
-    return table if micros is None else table.filter(integers(table, "timestamp", NEVER) >= micros)
+    return table if micros is None else chosen(table, integers(table["timestamp"], NEVER) >= micros)
 
 
 def counted_types(table: pa.Table) -> dict[str, int]:
@@ -113,3 +130,11 @@ def iso_time(micros: int | None) -> str:
     """Write microseconds since 1970 as ISO 8601; an empty text for no time."""
     at = from_micros(micros)
     return at.isoformat() if at else ""
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    import pyarrow as pa
+
+    from lineage.stores import columns
+
+    return columns.array(list(values), pa.string())

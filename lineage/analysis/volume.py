@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from lineage.analysis.lazy import LazySequence
-from lineage.analysis.tables import encode, flatten, is_failed, since
+from lineage.analysis.tables import encode, flatten, floats, is_among, is_failed, since, take
 from lineage.codec import operation_from_row
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def window_start(now: datetime, hours: float | None) -> datetime | None:
 
 
 def _known(table: pa.Table, side: str, moved: NDArray[np.bool_]) -> Counts:
-    counts: Counts = table[f"record_count_{side}"].to_numpy().astype(np.float64)
+    counts = floats(table[f"record_count_{side}"])
     return np.where(moved, counts, np.nan)
 
 
@@ -138,7 +138,7 @@ def _top(
 ) -> list[tuple[DataOperation, int]]:
     positive = np.flatnonzero(records_in > 0)
     chosen = positive[np.argsort(-records_in[positive], kind="stable")[:TOP]]
-    rows = table.take(chosen).to_pylist()
+    rows = take(table, chosen).to_pylist()
     counts = records_in[chosen].astype(np.int64).tolist()
     return [
         (operation_from_row(row, schemas), count) for row, count in zip(rows, counts, strict=True)
@@ -148,16 +148,12 @@ def _top(
 def _into_repositories(
     table: pa.Table, records_in: Counts, records_out: Counts, moved: NDArray[np.bool_]
 ) -> dict[str, int]:
-    import pyarrow.compute as pc
-
     rows, refs = flatten(table, "outputs")
-    is_repository = pc.fill_null(pc.equal(refs.field("source_type"), _REPOSITORY), fill_value=False)
+    is_repository = is_among(refs.field("source_type"), _REPOSITORY)
     whole = np.where(np.isnan(records_out), records_in, records_out)
     counts = _of_refs(refs, whole[rows])
-    chosen = np.flatnonzero(
-        is_repository.to_numpy(zero_copy_only=False) & moved[rows] & ~np.isnan(counts)
-    )
-    names, numbers = encode(refs.field("source_id").take(chosen))
+    chosen = np.flatnonzero(is_repository & moved[rows] & ~np.isnan(counts))
+    names, numbers = encode(take(refs.field("source_id"), chosen))
     sums = np.bincount(numbers, counts[chosen], len(names)).astype(np.int64)
     return dict(sorted(zip(names, sums.tolist(), strict=True), key=lambda pair: -pair[1]))
 
@@ -214,7 +210,7 @@ def _pairs(
 
 def _of_refs(refs: pa.StructArray, whole: Counts) -> Counts:
     """Give each reference's own record count, or else that of its whole operation."""
-    own = refs.field("record_count").to_numpy(zero_copy_only=False).astype(np.float64)
+    own = floats(refs.field("record_count"))
     return np.where(np.isnan(own), whole, own)
 
 

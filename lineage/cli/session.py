@@ -68,7 +68,7 @@ class Session:
             StoreError: There is none.
         """
         from lineage.stores.base import open_store
-        from lineage.stores.sealing import is_empty
+        from lineage.stores.folder import is_empty
 
         folder = self.folder()
         with self._readable():

@@ -62,19 +62,27 @@ def _look(path: Path) -> tuple[str, int]:
     """Give the state of a segment's writer, and a descriptor that has the lock unless it lives."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError:  # gone, or not to be read: nothing shows that its writer is dead
         return LIVE, -1
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_ino == path.stat().st_ino:
-            return _state(fd, path.parent), fd
-    except OSError:  # it is locked, or gone, or cannot be locked at all
-        pass
+        state = _state_if_free(fd, path)
     except BaseException:
         os.close(fd)
         raise
-    os.close(fd)
-    return LIVE, -1
+    if state == LIVE:
+        os.close(fd)
+        return LIVE, -1
+    return state, fd
+
+
+def _state_if_free(fd: int, path: Path) -> str:
+    """Take the lock and read whose it is; `live` unless both show that its writer is gone."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_there = os.fstat(fd).st_ino == path.stat().st_ino
+        return _state(fd, path.parent) if is_there else LIVE
+    except OSError:  # its writer has the lock, it is gone or unreadable, or locks are unknown here
+        return LIVE
 
 
 def _state(fd: int, folder: Path) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import compress, repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from lineage.stores import columns
+from lineage.stores.cursor import Cursor
 from lineage.stores.records import (
+    CALL,
     OPERATION,
+    ORIGIN,
     RUN,
     SCHEMA,
     SITE,
     SOURCE,
+    CallRecord,
     OperationRecord,
     RecordDecoder,
     SourceRecord,
@@ -29,28 +34,62 @@ if TYPE_CHECKING:
 _decode_any = msgspec.msgpack.Decoder(list[list[Any]]).decode
 _decode_sources = msgspec.msgpack.Decoder(list[SourceRecord]).decode
 _decode_operations = msgspec.msgpack.Decoder(list[OperationRecord]).decode
+_decode_calls = msgspec.msgpack.Decoder(list[CallRecord]).decode
+_decode_parameters = msgspec.msgpack.Decoder(list[list[Any]]).decode
 
 UNUSUAL = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 """What is raised for records that are to be decoded one by one."""
-_AT_ONCE = frozenset((OPERATION, SOURCE))
+_OPERATIONS = frozenset((OPERATION, CALL))
+_AT_ONCE = frozenset((OPERATION, CALL, SOURCE))
+_CALL_HEAD = bytes((0x99, CALL))
+
+
+class Calls(NamedTuple):
+    """The elements of records that are all of tag CALL; no parent and no thread is -1."""
+
+    site: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    number: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    thread: NDArray[np.int64]
+    start_ns: NDArray[np.int64]
+    duration_ns: NDArray[np.int64]
+    parameters: list[list[Any]]
+
+    @classmethod
+    def read(cls, payloads: Sequence[bytes]) -> Calls:
+        """Read the records.
+
+        Raises:
+            ValueError: One does not have its usual form.
+        """
+        cursor = Cursor(payloads, _CALL_HEAD)
+        site, origin, number = cursor.integers(), cursor.integers(), cursor.integers()
+        parent, thread = cursor.integers(missing=-1), cursor.integers(missing=-1)
+        times = cursor.integers(), cursor.integers()
+        parameters = _decode_parameters(_joined(cursor.rests()))
+        return cls(site, origin, number, parent, thread, *times, parameters)
 
 
 class Batch:
     """Some records: the operations among them, the data sources, and the others.
 
-    `places` and `others` say where they were, `columns` are the elements of the operations.
+    `places` and `others` say where they were; `calls` are the operations when all of them are
+    calls in their usual form.
     """
 
     def __init__(self, payloads: Sequence[bytes], tags: bytes) -> None:
-        self.columns: tuple[Any, ...] = ()
+        self.calls: Calls | None = None
+        self._records: list[tuple[Any, ...]] = []
+        self._tags = tags
         self.others: Sequence[int] = ()
         self.places: Sequence[int] = range(len(tags))
         self.operations = payloads
         self.sources: Sequence[SourceRecord] = ()
         self._payloads = payloads
         self._source_places: list[int] = []
-        if tags.count(OPERATION) < len(tags):
-            flags = [tag == OPERATION for tag in tags]
+        if tags.count(OPERATION) + tags.count(CALL) < len(tags):
+            flags = [tag in _OPERATIONS for tag in tags]
             self.operations = list(compress(payloads, flags))
             self.places = list(compress(self.places, flags))
             self._source_places = [place for place, tag in enumerate(tags) if tag == SOURCE]
@@ -65,17 +104,45 @@ class Batch:
         the meaning changes, or is told later than it is used.
         """
         try:
-            self.columns = tuple(zip(*_decode_operations(_joined(self.operations)), strict=True))
+            self._decode()
             defined = self._definitions(known)
             return defined is not None and not (defined and self._is_early(defined))
         except UNUSUAL:
             return False
+
+    def columns(self, known: RecordDecoder) -> tuple[Any, ...]:
+        """Give the elements of the operations, those of calls in the form of all others.
+
+        Raises:
+            KeyError: The origin of a call is not known.
+        """
+        records = self._records
+        if CALL in self._tags:
+            records = [
+                record if record[0] == OPERATION else (OPERATION, *known.of_call(record[1:]))
+                for record in records
+            ]
+        return tuple(zip(*records, strict=True))
+
+    def _decode(self) -> None:
+        if OPERATION not in self._tags:
+            with suppress(*UNUSUAL):  # they are read as all others then
+                self.calls = Calls.read(self.operations)
+                return
+        usual = [each for each in self.operations if each[1] == OPERATION]
+        records: list[tuple[Any, ...]] = list(_decode_operations(_joined(usual)))
+        if len(usual) < len(self.operations):
+            calls = [each for each in self.operations if each[1] == CALL]
+            both = {OPERATION: iter(records), CALL: iter(_decode_calls(_joined(calls)))}
+            records = [next(both[each[1]]) for each in self.operations]
+        self._records = records
 
     def _definitions(self, known: RecordDecoder) -> dict[int, dict[int | None, int]] | None:
         tables: dict[int, Mapping[int, Any]] = {
             SITE: known.sites,
             SCHEMA: known.schemas,
             RUN: known.runs,
+            ORIGIN: known.prefixes,
         }
         defined: dict[int, dict[int | None, int]] = {}
         records = _decode_any(_joined(self.other_payloads()))
@@ -95,17 +162,24 @@ class Batch:
         return defined
 
     def _is_early(self, defined: dict[int, dict[int | None, int]]) -> bool:
-        sites, runs, *sides = self.columns[1:5]
+        if self.calls is None:
+            sites, runs = [each[1] for each in self._records], [each[2] for each in self._records]
+        else:
+            sites, runs = self.calls.site.tolist(), self.calls.origin.tolist()
+        sides = [
+            [each[at] if each[0] == OPERATION else () for each in self._records] for at in (3, 4)
+        ]
         return (
             _is_any_later(defined.get(SITE), sites, self.places)
             or _is_any_later(defined.get(RUN), runs, self.places)
+            or _is_any_later(defined.get(ORIGIN), runs, self.places)
             or any(
                 _is_any_later(
                     defined[tag],
                     [ref[at] for refs in side for ref in refs],
                     np.repeat(self.places, list(map(len, side))),
                 )
-                for side in sides
+                for side in (sides if self._records else ())
                 for tag, at in ((SOURCE, 0), (SCHEMA, 2))
                 if tag in defined
             )

@@ -19,7 +19,7 @@ import pyarrow as pa
 from lineage.codec import REF, TABLES
 from lineage.core import FAILED, SUCCESS
 from lineage.stores import columns
-from lineage.stores.batch import UNUSUAL, Batch, Constants, Sources
+from lineage.stores.batch import UNUSUAL, Batch, Calls, Constants, Sources
 from lineage.stores.records import (
     HEADER,
     RecordDecoder,
@@ -85,7 +85,11 @@ class BatchDecoder:
             self._sources.add(batch.sources, self._rows)
         self._keep_rows()
         try:
-            self._pieces.append(self._piece(batch.columns))
+            if batch.calls is None:
+                piece = self._piece(batch.columns(self._rows))
+            else:
+                piece = self._piece_of_calls(batch.calls)
+            self._pieces.append(piece)
         except UNUSUAL:
             left = self._rows.decode(batch.operations)
             damaged += [batch.places[place] for place in left]
@@ -116,24 +120,15 @@ class BatchDecoder:
         operation_id, parent_id, thread_id, start_ns, duration_ns, *fields = fields
         error, parameters, count_in, count_out = fields
         size = len(site)
-        start, duration = _integers(start_ns, size), _integers(duration_ns, size)
-        edges = [int(edge(times)) for times in (start, duration) for edge in (np.min, np.max)]
-        if max(map(abs, edges)) >= _MOST_NS:
-            raise OverflowError("no sum of these fits into 64 bits")
-        recorded = np.maximum.accumulate((start + duration) // 1000)
-        recorded = np.maximum(recorded, self._rows.recorded_us)
-        sites = self._sites.codes(site, self._rows.sites)
-        runs = _absent(size) if _is_nothing(run) else self._runs.codes(run, self._rows.runs)
+        times, recorded_us = self._times(_integers(start_ns, size), _integers(duration_ns, size))
         piece = _Piece(
             header=self._header_code(),
-            site=sites,
-            run=runs,
+            site=self._sites.codes(site, self._rows.sites),
+            run=_absent(size) if _is_nothing(run) else self._runs.codes(run, self._rows.runs),
             failed=None if _is_nothing(error) else np.array([each is not None for each in error]),
             arrays={
                 "operation_id": columns.array(operation_id, pa.string()),
-                "timestamp": columns.numbers(start // 1000, _TIME),
-                "recorded_at": columns.numbers(recorded, _TIME),
-                "duration_ms": columns.numbers(duration / 1e6, pa.float64()),
+                **times,
                 "error_type": _errors(error, 0),
                 "error_info": _errors(error, 1),
                 "parent_id": columns.array(parent_id, pa.string()),
@@ -145,8 +140,49 @@ class BatchDecoder:
                 "parameters": self._parameters(site, parameters),
             },
         )
-        self._rows.recorded_us = int(recorded[-1])
+        self._rows.recorded_us = recorded_us
         return piece
+
+    def _piece_of_calls(self, calls: Calls) -> _Piece:
+        size = len(calls.site)
+        sites, origins = calls.site.tolist(), calls.origin.tolist()
+        (prefix,) = {self._rows.prefixes[origin] for origin in set(origins)}
+        times, recorded_us = self._times(calls.start_ns, calls.duration_ns)
+        nothing = {name: columns.nothing(size, kind) for name, kind in _NOT_OF_CALLS.items()}
+        piece = _Piece(
+            header=self._header_code(),
+            site=self._sites.codes(sites, self._rows.sites),
+            run=self._runs.codes(origins, self._rows.runs),
+            failed=None,
+            arrays={
+                "operation_id": columns.numbered(prefix, calls.number),
+                **times,
+                "parent_id": columns.numbered(prefix, calls.parent),
+                "thread_id": columns.numbers(calls.thread, pa.int64(), calls.thread < 0),
+                **nothing,
+                "inputs": self._refs([()] * size),
+                "outputs": self._refs([()] * size),
+                "parameters": self._parameters(sites, calls.parameters),
+            },
+        )
+        self._rows.recorded_us = recorded_us
+        return piece
+
+    def _times(
+        self, start: NDArray[np.int64], duration: NDArray[np.int64]
+    ) -> tuple[dict[str, pa.Array], int]:
+        """Give the columns of times, and when the last of these operations was recorded."""
+        edges = [int(edge(times)) for times in (start, duration) for edge in (np.min, np.max)]
+        if max(map(abs, edges)) >= _MOST_NS:
+            raise OverflowError("no sum of these fits into 64 bits")
+        recorded = np.maximum.accumulate((start + duration) // 1000)
+        recorded = np.maximum(recorded, self._rows.recorded_us)
+        arrays = {
+            "timestamp": columns.numbers(start // 1000, _TIME),
+            "recorded_at": columns.numbers(recorded, _TIME),
+            "duration_ms": columns.numbers(duration / 1e6, pa.float64()),
+        }
+        return arrays, int(recorded[-1])
 
     def _header_code(self) -> int:
         if not self._headers or self._headers[-1] is not self.header:
@@ -228,6 +264,12 @@ _OF_SITE = (
 )
 _OF_HEADER = {"user_info": "user", "host": "host", "process_id": "process_id"}
 _TEXTS = frozenset(TABLES["operations"]) - {"code_line"}
+_NOT_OF_CALLS = {
+    "error_type": pa.string(),
+    "error_info": pa.string(),
+    "record_count_in": pa.int64(),
+    "record_count_out": pa.int64(),
+}
 _REF_KINDS = [pa.int64() if word == "int64" else pa.string() for word in REF.values()]
 
 

@@ -7,7 +7,7 @@ exit that import fails. Buffers need no such thing, and are filled about as fast
 
 from __future__ import annotations
 
-from itertools import chain, pairwise
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,26 +83,58 @@ def numbers(
     return pa.Array.from_buffers(kind, len(data), [valid, pa.py_buffer(filled)])
 
 
-def texts(array: pa.Array) -> list[str | None]:
-    """Give the texts of an array, coded or not, several times faster than Arrow does."""
-    if pa.types.is_dictionary(array.type):
-        known = [*texts(array.dictionary), None]
-        return list(map(known.__getitem__, integers(array.indices, -1).tolist()))
-    if array.null_count == len(array):
-        return [None] * len(array)
-    _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, "i4", array.offset + len(array) + 1)[array.offset :]
-    first, last = int(ends[0]), int(ends[-1])
-    raw = data.slice(first, last - first).to_pybytes() if last > first else b""
-    places = (ends - first).tolist()
-    if raw.isascii():
-        text = raw.decode()
-        found: list[str | None] = [text[at:end] for at, end in pairwise(places)]
+def numbered(prefix: str, numbers: NDArray[np.int64]) -> pa.Array:
+    """Make texts of a prefix in ASCII and decimal numbers; null where a number is negative."""
+    missing = numbers < 0
+    if bool(missing.all()):
+        return nothing(len(numbers), pa.string())
+    width = len(prefix) + len(str(int(np.max(numbers))))
+    texts = np.empty((len(numbers), width), np.uint8)
+    texts[:, : len(prefix)] = np.frombuffer(prefix.encode("ascii"), np.uint8)
+    left, digits = numbers, np.ones(len(numbers), np.int64)
+    for place in range(width - 1, len(prefix) - 1, -1):
+        more = left // 10
+        texts[:, place] = left - more * 10 + ord("0")
+        left = more
+        digits += left > 0
+    lengths = np.where(missing, 0, len(prefix) + digits)
+    if bool((lengths == width).all()):
+        data = texts.tobytes()
     else:
-        found = [raw[at:end].decode() for at, end in pairwise(places)]
-    if array.null_count:
-        for place in np.flatnonzero(_missing(array)).tolist():
-            found[place] = None
+        places = np.arange(width)
+        is_kept = (places < len(prefix)) | (places >= (width - digits)[:, None])
+        is_kept &= ~missing[:, None]
+        data = texts[is_kept].tobytes()
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    buffers = [valid, _offsets(lengths), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(numbers), buffers)
+
+
+def places(rows: NDArray[np.integer[Any]]) -> pa.Array:
+    """Make an array of rows to take; null where there is none, which -1 says."""
+    return numbers(np.maximum(rows, 0), pa.int64(), rows < 0)
+
+
+def mask(chosen: NDArray[np.bool_]) -> pa.Array:
+    """Make an array of what is true and what is not."""
+    bits = pa.py_buffer(np.packbits(chosen, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(chosen), [None, bits])
+
+
+def flags(array: pa.Array) -> NDArray[np.bool_]:
+    """Say of each item of an array of truths whether it is true; null is not."""
+    end = array.offset + len(array)
+    bits = np.frombuffer(array.buffers()[1] or b"", np.uint8, -(-end // 8))
+    found = np.unpackbits(bits, count=end, bitorder="little")[array.offset :].astype(bool)
+    return found & ~_missing(array) if array.null_count else found
+
+
+def texts(array: pa.Array) -> list[str | None]:
+    """Give the texts of an array, coded or not: those of a code are one object."""
+    if pa.types.is_dictionary(array.type):
+        known = [*array.dictionary.to_pylist(), None]
+        return list(map(known.__getitem__, integers(array.indices, -1).tolist()))
+    found: list[str | None] = array.to_pylist()
     return found
 
 
@@ -115,6 +147,20 @@ def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
     found = np.frombuffer(array.buffers()[1], width, end)[array.offset :].astype(np.int64)
     if array.null_count:
         found[_missing(array)] = missing
+    return found
+
+
+def floats(array: pa.Array) -> NDArray[np.float64]:
+    """Give the numbers of an array of 64 bits each as floats; NaN for null."""
+    if pa.types.is_integer(array.type):
+        found = integers(array, 0).astype(np.float64)
+    elif len(array):
+        end = array.offset + len(array)
+        found = np.frombuffer(array.buffers()[1], np.float64, end)[array.offset :].copy()
+    else:
+        found = np.empty(0, np.float64)
+    if array.null_count:
+        found[_missing(array)] = np.nan
     return found
 
 

@@ -7,7 +7,7 @@ dictionaries, in blocks, so that memory stays bounded however much depends on ho
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +58,7 @@ def by_date(table: pa.Table) -> dict[str, pa.Table]:
         groups[date_of(day * _DAY)].append(day)
     if len(groups) < 2:
         return dict.fromkeys(groups, table)
-    return {name: table.filter(_mask(np.isin(days, some))) for name, some in groups.items()}
+    return {name: table.filter(columns.mask(np.isin(days, some))) for name, some in groups.items()}
 
 
 def with_facts(
@@ -102,13 +102,13 @@ def derive(operations: pa.Table) -> tuple[pa.Table, pa.Table]:
         return empty_table("nodes"), empty_table("relationships")
     failed = _failed(operations)[order]
     counted = np.flatnonzero(~failed[touched.rank])
-    ids = operations["operation_id"].combine_chunks().take(_indices(order))
+    ids = operations["operation_id"].combine_chunks().take(columns.places(order))
     reads = _once(touched, counted[~touched.is_output[counted]])
     writes = _once(touched, counted[touched.is_output[counted]])
     nodes = _nodes(touched, times[order], (reads, writes), ids)
     if not (len(reads) and len(writes)):
         return nodes, empty_table("relationships")
-    types = operations["operation_type"].combine_chunks().take(_indices(order))
+    types = operations["operation_type"].combine_chunks().take(columns.places(order))
     if not pa.types.is_dictionary(types.type):
         types = types.dictionary_encode()
     edges = _edges(touched, (reads, writes))
@@ -135,7 +135,7 @@ def _touched(operations: pa.Table, order: Integers) -> _Touched | None:
     rank = np.concatenate([np.repeat(ranks, each) for each in lengths])
     is_output = np.arange(len(rank)) >= lengths[0].sum()
     sequence = np.argsort(rank * 2 + is_output, kind="stable")
-    fields = pa.concat_arrays([side.flatten() for side in sides]).take(_indices(sequence))
+    fields = pa.concat_arrays([side.flatten() for side in sides]).take(columns.places(sequence))
     coded = fields.field("node_id").dictionary_encode()  # numbers them as they first appear
     node = columns.integers(coded.indices, -1)
     return _Touched(rank[sequence], is_output[sequence], node, coded.dictionary, fields)
@@ -162,14 +162,17 @@ def _nodes(
     first, last = _last(node[::-1], places[::-1], size), _last(node, places, size)
     made = {
         "node_id": touched.names,
-        **{name: fields.field(name).take(_indices(first)) for name in ("source_type", "source_id")},
+        **{
+            name: fields.field(name).take(columns.places(first))
+            for name in ("source_type", "source_id")
+        },
         "metadata": columns.nothing(size, pa.string()),
     }
     for name in ("location", "version", "schema_id"):
         values = fields.field(name)
         said = np.flatnonzero(columns.integers(pc.binary_length(values), 0))
         newest = _last(node[said], said, size)
-        made[name] = values.take(_indices(np.where(newest >= 0, newest, first)))
+        made[name] = values.take(columns.places(np.where(newest >= 0, newest, first)))
     for count, time, chosen in zip(
         ("accessed_count", "written_count"), ("last_accessed", "last_written"), counted, strict=True
     ):
@@ -180,7 +183,7 @@ def _nodes(
     creator = _last(node[counted[1]], writer, size)
     known = np.flatnonzero(times[writer] != _NEVER)[::-1]  # the first that has a time, if any has
     creator[node[counted[1]][known]] = writer[known]
-    made["created_by"] = ids.take(_indices(creator))
+    made["created_by"] = ids.take(columns.places(creator))
     made["created_at"] = _at(times, creator)
     made["timestamp"] = _at(times, touched.rank[last])
     schema = arrow_schema("nodes")
@@ -283,7 +286,7 @@ def _records(touched: _Touched, writes: Integers) -> Integers:
 def _relationships(
     touched: _Touched, edges: _Edges, times: Integers, named: tuple[pa.Array, pa.Array]
 ) -> pa.Table:
-    size, last = len(touched.names), _indices(edges.last)
+    size, last = len(touched.names), columns.places(edges.last)
     ids, types = named
     up, down = np.divmod(edges.key, size)
     arrays = [
@@ -334,12 +337,3 @@ def _at(times: Integers, ranks: Integers) -> pa.Array:
     found = np.where(ranks >= 0, times[ranks], _NEVER)
     missing = found == _NEVER
     return columns.numbers(np.where(missing, 0, found), _TIME, missing)
-
-
-def _indices(places: NDArray[np.integer[Any]]) -> pa.Array:
-    return columns.numbers(np.maximum(places, 0), pa.int64(), places < 0)
-
-
-def _mask(mask: NDArray[np.bool_]) -> pa.Array:
-    bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits])

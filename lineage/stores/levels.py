@@ -94,6 +94,9 @@ class SyncedSegment(Segment):
     in memory until it is; after a failure it is written, behind what had been synced, to a new
     file of the same name, and the journal goes on in another segment. Names and offsets stay
     true, so that no record is there twice.
+
+    The file is allocated whole where that is known to cost little: a sync of one that grows has to
+    write its size too, and that takes a second wait for the disk.
     """
 
     __slots__ = ("_is_broken", "_synced", "_syncing", "_unsynced", "_writing", "_written")
@@ -104,6 +107,16 @@ class SyncedSegment(Segment):
         self._unsynced: deque[tuple[int, bytes]] = deque()
         self._written = self._synced = 0
         self._is_broken = False
+        # It would write behind what is allocated.
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_APPEND)
+        self._reserve()
+
+    def _reserve(self) -> None:
+        if segments.can_map(self.path.parent):
+            try:
+                os.posix_fallocate(self._fd, 0, self._left)
+            except OSError:  # no room for a whole segment: what fits is still written
+                os.ftruncate(self._fd, 0)
 
     def write(self, frame: bytes) -> None:
         """Write one frame and return when the disk has it.
@@ -126,7 +139,11 @@ class SyncedSegment(Segment):
         with self._writing:
             if self._is_broken:
                 raise StoreError(f"journal segment {self.path} takes no more: its disk failed")
-            super().write(frame)
+            try:
+                super().write(frame)
+            except StoreError:
+                os.lseek(self._fd, self._written, os.SEEK_SET)  # it may have taken a piece of it
+                raise
             self._written += len(frame)
             self._unsynced.append((self._written, frame))
             return self._written
@@ -187,6 +204,13 @@ class SyncedSegment(Segment):
             raise
         finally:
             os.close(fd)
+
+    def __del__(self) -> None:
+        if self._fd >= 0:
+            with suppress(OSError):  # what is left behind the last record is zeros
+                if os.fstat(self._fd).st_size > self._written:
+                    os.ftruncate(self._fd, self._written)
+        super().__del__()
 
 
 def _open_buffered(path: Path, fd: int, size: int, retire: Retire) -> Segment:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from lineage.stores.compaction import Compacted
     from lineage.stores.garbage import Collected
     from lineage.stores.retention import Cleaned
-    from lineage.stores.sealing import Sealed, Target
+    from lineage.stores.target import Sealed, Target
 
 _DEFAULT = StoreSettings()
 

@@ -7,7 +7,7 @@ can be rebuilt from the parts alone.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ from lineage.stores.manifest import Manifest, Part
 from lineage.stores.tables import VERSION_KEY, arrow_schema, matching
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from lineage.stores.base import Filter
@@ -55,7 +55,9 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, EOFError)
 class Seal(msgspec.Struct, frozen=True):
     """What one seal put into parts: how many of them, and up to where of which segments.
 
-    A compaction reads no segment: it names the parts that it `replaces`.
+    A compaction reads no segment: it names the parts that it `replaces`. In a bucket, where nobody
+    knows which segments exist elsewhere, it names besides all that those had replaced, up to where
+    they had sealed, and the seals that they were of (`absorbed`).
     """
 
     seal_id: str
@@ -63,6 +65,12 @@ class Seal(msgspec.Struct, frozen=True):
     parts: int
     sealed: dict[str, int]
     replaces: tuple[str, ...] = ()
+    absorbed: tuple[str, ...] = ()
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The segments that it read."""
+        return () if self.replaces else tuple(self.sealed)
 
 
 def part_folder(kind: str, day: str) -> str:
@@ -88,7 +96,7 @@ def write_part(folder: Path, *, kind: str, day: str, table: pa.Table, seal: Seal
         first=times["min"].as_py(),
         last=times["max"].as_py(),
         date=day,
-        segments=tuple(seal.sealed),
+        segments=seal.segments,
     )
 
 
@@ -187,20 +195,54 @@ def rebuild(store: Path, segments: Collection[str]) -> tuple[Manifest, list[Corr
     sealed: dict[str, int] = {}
     generation = 0
     unfinished: list[str] = []
-    replaced: set[str] = set()
+    absorbed = {name for members in found.values() for name in members[0][1].absorbed}
     for members in found.values():
         seal = members[0][1]
         live = {name: end for name, end in seal.sealed.items() if name in segments}
-        if live and len(members) < seal.parts:
+        if live and len(members) < seal.parts and seal.seal_id not in absorbed:
             unfinished += [part.path for part, _ in members]
             continue
         generation = max(generation, seal.generation)
         parts += [part for part, _ in members]
         sealed |= {name: max(end, sealed.get(name, 0)) for name, end in live.items()}
-        replaced |= set(seal.replaces)
+    replaced = _replaced([member for members in found.values() for member in members])
     kept = tuple(part for part in parts if part.path not in replaced)
     old = tuple(part.path for part in parts if part.path in replaced)
     return Manifest(generation, kept, sealed, tuple(unfinished), superseded=old), damaged
+
+
+def _replaced(found: list[tuple[Part, Seal]]) -> set[str]:
+    """Name the parts whose rows are in another one.
+
+    A compaction that was not completed may hold parts that another one holds, too. Of such only one
+    counts: that without which rows would be missing, since what it replaces is gone.
+    """
+    merges = {part.path: frozenset(seal.replaces) for part, seal in found if seal.replaces}
+    there = {part.path for part, _ in found}
+    passed: set[str] = set()
+    while True:
+        more = _second_of_two(merges, there)
+        if more is None:
+            return passed.union(*merges.values())
+        passed.add(more)
+        del merges[more]
+
+
+def _second_of_two(merges: Mapping[str, frozenset[str]], there: set[str]) -> str | None:
+    """Name a compaction that holds what another one holds that counts before it."""
+    held = Counter(path for paths in merges.values() for path in paths)
+    outer = {path: paths for path, paths in merges.items() if path not in held}
+    times = Counter(path for paths in outer.values() for path in paths)
+
+    def is_needed(path: str) -> bool:
+        return any(times[old] == 1 and old not in there for old in outer[path])
+
+    taken: frozenset[str] = frozenset()
+    for path in sorted(outer, key=lambda path: (not is_needed(path), path)):
+        if not taken.isdisjoint(outer[path]):
+            return path
+        taken |= outer[path]
+    return None
 
 
 def read_seal(store: Path, kind: str, file: Path) -> Seal:
@@ -332,6 +374,6 @@ def _read_footer(store: Path, kind: str, file: Path) -> tuple[Part, Seal]:
         first=min((first for first, _ in ranges if first is not None), default=None),
         last=max((last for _, last in ranges if last is not None), default=None),
         date=file.parent.name.removeprefix("date="),
-        segments=tuple(seal.sealed),
+        segments=seal.segments,
     )
     return part, seal

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from lineage.errors import CorruptStoreError
 from lineage.stores.base import EVERYTHING, Filter
 from lineage.stores.decoding import segment_paths
@@ -95,7 +97,7 @@ class StoreReader:
         if not overlaps(part, where):
             return
         problem = None
-        for place in (part, aside(part)):  # a compaction sets it aside
+        for place in (part, replace(part, path=aside(part.path))):  # a compaction sets it aside
             has_begun = False
             try:
                 self._verify(place)

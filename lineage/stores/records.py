@@ -11,12 +11,16 @@ array of scalars. The first element of a record is its tag:
 | SOURCE | number, time ns, [node_id, source_type, source_id, location], metadata JSON or nil |
 | SCHEMA | number, time ns, schema id, schema JSON |
 | RUN | number, run id |
+| ORIGIN | number, what the ids of its operations begin with, run id or nil |
 | OPERATION | site, run, inputs, outputs, operation id, parent id, thread, start ns, duration ns, \
 error, parameters, records in, records out |
+| CALL | site, origin, number, parent's number or id, thread, start ns, duration ns, parameters |
 | ROW | kind, {column: value} |
 
-An error is nil or [type, text]. Parameters are values in the order of the site's names, or a map.
-An input or output is [source, version, schema, record count].
+A CALL is an operation that succeeded and of which no more is known; its id is what those of its
+origin begin with and its number. The run of an OPERATION is that of a RUN or an ORIGIN. An error is
+nil or [type, text]. Parameters are values in the order of the site's names, or a map. An input or
+output is [source, version, schema, record count].
 """
 
 from __future__ import annotations
@@ -38,9 +42,9 @@ from lineage.errors import CorruptStoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-FORMAT_VERSION = 1
-HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW = range(7)
-DEFINITIONS = frozenset((HEADER, SITE, SOURCE, SCHEMA, RUN))
+FORMAT_VERSION = 2
+HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW, ORIGIN, CALL = range(9)
+DEFINITIONS = frozenset((HEADER, SITE, SOURCE, SCHEMA, RUN, ORIGIN))
 
 digest = xxhash.xxh3_64_digest
 encode = msgspec.msgpack.Encoder().encode
@@ -67,6 +71,7 @@ OperationRecord = tuple[
     int | None,
 ]
 """The usual form of an OPERATION record; one of another form is decoded by itself."""
+CallRecord = tuple[int, int, int, int, int | str | None, int | None, int, int, list[Any]]
 
 _SOURCE = ("node_id", "source_type", "source_id", "location")
 
@@ -111,6 +116,21 @@ class Definition:
         return Definition, (self.tag, *self.fields)
 
 
+class Origin(Definition):
+    """Where operations come from: what their ids begin with, and the run that they are in."""
+
+    __slots__ = ("prefix", "run_id")
+
+    def __init__(self, prefix: str, run_id: str | None = None) -> None:
+        super().__init__(ORIGIN, prefix, run_id)
+        self.prefix = prefix
+        self.run_id = run_id
+
+    def operation_id(self, number: int | str | None) -> str | None:
+        """Give the id of the operation of a number; a text is one already."""
+        return f"{self.prefix}{number}" if type(number) is int else number  # type: ignore[return-value]  # no number is left
+
+
 def parameters_json(parameters: dict[str, Any]) -> str:
     """Write parameters as JSON, which has no number that is not finite: such a one is a text."""
     for name, value in parameters.items():
@@ -142,7 +162,8 @@ class RecordDecoder:
         self.sites: _Defined[list[Any]] = _Defined()
         self.sources: _Defined[Sequence[Any]] = _Defined()
         self.schemas: _Defined[str] = _Defined()
-        self.runs: _Defined[str] = _Defined()
+        self.runs: _Defined[str | None] = _Defined()
+        self.prefixes: _Defined[str] = _Defined()
         self.recorded_us = 0
         self._steps: dict[int, Callable[..., None]] = {
             HEADER: self._header,
@@ -150,7 +171,9 @@ class RecordDecoder:
             SOURCE: self.source,
             SCHEMA: self._schema,
             RUN: self._run,
+            ORIGIN: self._origin,
             OPERATION: self._operation,
+            CALL: self._call,
             ROW: self._row,
         }
 
@@ -195,6 +218,7 @@ class RecordDecoder:
         """
         self.sites, self.sources = _Defined(self.sites), _Defined(self.sources)
         self.schemas, self.runs = _Defined(self.schemas), _Defined(self.runs)
+        self.prefixes = _Defined(self.prefixes)
 
     def _emit(self, kind: str, row: tuple[Any, ...]) -> None:
         if self._emits:
@@ -228,8 +252,22 @@ class RecordDecoder:
     def _run(self, number: int, run_id: str) -> None:
         self.runs[number] = run_id
 
+    def _origin(self, number: int, prefix: str, run_id: str | None) -> None:
+        self.prefixes[number] = prefix
+        self.runs[number] = run_id
+
     def _row(self, kind: str, row: dict[str, Any]) -> None:
         self._emit(kind, tuple(map(row.get, TABLES[kind])))
+
+    def _call(self, *record: Any) -> None:
+        self._operation(*self.of_call(record))
+
+    def of_call(self, record: Sequence[Any]) -> tuple[Any, ...]:
+        """Give the elements that the record of a call has as an operation, behind its tag."""
+        site, origin, number, parent, *times, parameters = record
+        prefix = self.prefixes[origin]
+        ids = f"{prefix}{number}", f"{prefix}{parent}" if type(parent) is int else parent
+        return site, origin, (), (), *ids, *times, None, parameters, None, None
 
     def _operation(self, *record: Any) -> None:
         (

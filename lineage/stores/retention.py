@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from lineage.stores.base import Filter
 from lineage.stores.decoding import segment_paths
 from lineage.stores.derive import INVALID_DATE
+from lineage.stores.folder import delete_files, is_empty, recover
 from lineage.stores.manifest import JOURNAL, locked, unwritable, write_manifest
 from lineage.stores.parts import scan_part
-from lineage.stores.sealing import Sealed, delete_files, is_empty, recover
+from lineage.stores.target import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -16,81 +16,45 @@ readers take the records from the journal, from 4 on from the parts.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter, defaultdict
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from lineage.errors import CorruptStoreError, StoreError
+from lineage.errors import StoreError
 from lineage.stores.adoption import adopt, is_adoptable
 from lineage.stores.base import DERIVED
 from lineage.stores.batches import BatchDecoder
 from lineage.stores.collector import uncollected
 from lineage.stores.decoding import SegmentReader, segment_paths
 from lineage.stores.derive import INVALID_DATE
-from lineage.stores.durable import (
-    make_folder,
-    rename_durably,
-    sync_folder,
-    write_durably,
-)
+from lineage.stores.durable import make_folder, sync_folder
 from lineage.stores.facts import by_date, with_facts
-from lineage.stores.manifest import (
-    ASIDE,
-    JOURNAL,
-    LOCK_WAIT_S,
-    Manifest,
-    NewerFormatError,
-    Part,
-    encode_manifest,
-    locked,
-    manifest_path,
-    next_path,
-    read_manifest,
-    unwritable,
-    write_manifest,
-)
-from lineage.stores.parts import Seal, part_files, part_folder, rebuild, write_part
+from lineage.stores.folder import Folder, is_empty
+from lineage.stores.manifest import JOURNAL, LOCK_WAIT_S, locked, unwritable
+from lineage.stores.parts import Seal, part_folder, write_part
+from lineage.stores.tails import Meter
+from lineage.stores.target import STAGING, Sealed, no_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
+    from lineage.stores.manifest import Manifest
+    from lineage.stores.target import Target
 
 _log = logging.getLogger("lineage")
 
-STAGING = "_staging"
-ASIDE_S = 3_600.0
-"""How long a part that was set aside is kept for readers that began before."""
 MANY_PARTS = 64
 MANY_ROWS = 50_000
 _LEAST_ROW_BYTES = 40
 BATCH_BYTES = 32 << 20
 
 _DAY_IS_OVER = timedelta(days=1, hours=1)
-
-
-@dataclass(slots=True)
-class Sealed:
-    """What a seal did: rows written per kind, parts made, segments deleted or set aside.
-
-    `segments_left` are those of dead writers that wait, because their date has many parts
-    already; `segments_live` those whose writers live; `damaged_bytes` is what could
-    not be read as records; `problems` say what went wrong.
-    """
-
-    rows: Counter[str] = field(default_factory=Counter)
-    parts: int = 0
-    segments_removed: int = 0
-    segments_left: int = 0
-    segments_live: int = 0
-    damaged_bytes: int = 0
-    problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,56 +84,6 @@ class _Pending:
 
     def dates(self) -> set[str]:
         return {day for _, day in self.tables}
-
-
-def no_step(_name: str) -> None:
-    """Do nothing before a step."""
-
-
-class Target(Protocol):
-    """Where a seal puts its parts; whoever calls its methods has the lock of the folder."""
-
-    @property
-    def store(self) -> Path:
-        """The folder that has the journal and what is on its way."""
-
-    def recover(self, done: Sealed, step: Callable[[str], None]) -> Manifest:
-        """Finish or undo what a crashed seal left, and give the manifest."""
-
-    def commit(
-        self,
-        parts: list[Part],
-        ranges: Mapping[str, tuple[int, int]],
-        lost: dict[str, int],
-        step: Callable[[str], None],
-    ) -> Manifest:
-        """Put staged parts in place; their stretches (start, end) of segments are sealed then."""
-
-
-class _Folder:
-    """The date folders beside the journal."""
-
-    def __init__(self, store: Path) -> None:
-        self.store = store
-        self._manifest = Manifest()
-
-    def recover(self, done: Sealed, step: Callable[[str], None]) -> Manifest:
-        self._manifest = recover(self.store, done, step)
-        return self._manifest
-
-    def commit(
-        self,
-        parts: list[Part],
-        ranges: Mapping[str, tuple[int, int]],
-        lost: dict[str, int],
-        step: Callable[[str], None],
-    ) -> Manifest:
-        sealed = {name: end for name, (_, end) in ranges.items()}
-        self._manifest = _next_generation(self.store, self._manifest, parts, sealed, lost)
-        step("write next")
-        write_durably(next_path(self.store), encode_manifest(self._manifest))
-        publish(self.store, parts, step)
-        return self._manifest
 
 
 def seal_store(
@@ -202,7 +116,7 @@ def seal_store(
         StoreError: The store cannot be written, or its lock was not free in time.
     """
     done = Sealed()
-    target = _Folder(store) if isinstance(store, Path) else store
+    target = Folder(store) if isinstance(store, Path) else store
     if is_empty(target.store):
         return done
     try:
@@ -214,104 +128,6 @@ def seal_store(
     return done
 
 
-def _counter(total: int, progress: Callable[[int, int], None] | None) -> Callable[[int], None]:
-    done = 0
-
-    def tell(more: int) -> None:
-        nonlocal done
-        done += more
-        if progress is not None:
-            progress(done, max(done, total))
-
-    return tell
-
-
-def is_empty(store: Path) -> bool:
-    """Whether nothing has been written to a store yet."""
-    if (store / JOURNAL).is_dir() or manifest_path(store).exists():
-        return False
-    return next(part_files(store), None) is None
-
-
-def recover(store: Path, done: Sealed, step: Callable[[str], None] = no_step) -> Manifest:
-    """Finish or undo what a crashed seal left, and give the manifest; the caller has the lock.
-
-    A manifest that is lost or damaged is rebuilt from the parts; a damaged one is kept aside.
-    """
-    manifest = _current(store, done)
-    waiting = _next_manifest(store, done)
-    if waiting is not None and waiting.generation == manifest.generation + 1:
-        known = {part.path for part in manifest.parts}
-        new = [part for part in waiting.parts if part.path not in known]
-        if all((store / part.path).exists() or _staged(store, part).exists() for part in new):
-            publish(store, new, step)
-            manifest = waiting
-        else:
-            for part in new:
-                (store / part.path).unlink(missing_ok=True)
-    next_path(store).unlink(missing_ok=True)
-    if (store / STAGING).is_dir():
-        for file in (store / STAGING).iterdir():
-            file.unlink(missing_ok=True)
-    delete_files(store, manifest.removed)
-    set_aside(store, manifest.superseded, step)
-    _delete_old(store / ASIDE)
-    return manifest
-
-
-def set_aside(store: Path, paths: Iterable[str], step: Callable[[str], None] = no_step) -> None:
-    """Move parts to where plain readers do not look and those that began before still do."""
-    for path in paths:
-        step("set aside")
-        make_folder(store / ASIDE)
-        with suppress(FileNotFoundError):
-            rename_durably(store / path, store / ASIDE / PurePosixPath(path).name)
-        with suppress(OSError):  # the folder holds other files, or is gone already
-            (store / path).parent.rmdir()
-
-
-def _delete_old(folder: Path) -> None:
-    if folder.is_dir():
-        for file in folder.iterdir():
-            if time.time() - file.stat().st_ctime > ASIDE_S:
-                file.unlink(missing_ok=True)
-
-
-def delete_files(store: Path, paths: Iterable[str]) -> None:
-    """Delete files that are no parts any more, and the date folders they leave empty."""
-    for path in paths:
-        file = store / path
-        file.unlink(missing_ok=True)
-        with suppress(OSError):  # the folder holds other files, or is gone already
-            file.parent.rmdir()
-
-
-def _current(store: Path, done: Sealed) -> Manifest:
-    path = manifest_path(store)
-    try:
-        manifest = read_manifest(path)
-    except NewerFormatError:
-        raise
-    except CorruptStoreError as error:
-        done.problems.append(f"{error}; rebuilt from the parts")
-        path.replace(path.with_name(f"{path.name}.damaged"))
-        manifest = None
-    if manifest is None:
-        names = [segment.name for segment in segment_paths(store / JOURNAL)]
-        manifest, unreadable = rebuild(store, names)
-        done.problems += map(str, unreadable)
-        write_manifest(store, manifest)
-    return manifest
-
-
-def _next_manifest(store: Path, done: Sealed) -> Manifest | None:
-    try:
-        return read_manifest(next_path(store))
-    except CorruptStoreError as error:
-        done.problems.append(str(error))
-        return None
-
-
 def _seal_locked(
     target: Target,
     done: Sealed,
@@ -321,7 +137,9 @@ def _seal_locked(
 ) -> None:
     manifest = target.recover(done, step)
     candidates = _candidates(target.store, manifest, done, rules)
-    tell = _counter(2 * len(candidates), progress)
+    meter = Meter()
+    meter.tell = progress
+    meter.expect(2 * len(candidates))
     for batch in _batches(candidates):
         with ExitStack() as adopted:
             dead = {path for path in batch if adopted.enter_context(adopt(path, force=rules.force))}
@@ -329,13 +147,13 @@ def _seal_locked(
             for path in batch:
                 step("read segment")
                 read.append(_read(path, manifest, done, is_dead=path in dead))
-                tell(1)
+                meter.advance(1)
             pending = [segment for segment in read if segment is not None]
             if rules.only_due:
                 pending = [segment for segment in pending if segment.is_dead]
                 pending = _due(pending, manifest, rules.now, done)
             manifest = _seal_batch(target, pending, manifest, done, step)
-            tell(len(batch))
+            meter.advance(len(batch))
 
 
 def _candidates(store: Path, manifest: Manifest, done: Sealed, rules: _Rules) -> list[Path]:
@@ -487,31 +305,6 @@ def _merged(grown: list[_Pending]) -> dict[tuple[str, str], pa.Table]:
         for place, table in segment.tables.items():
             groups[place].append(table)
     return with_facts(groups)
-
-
-def _next_generation(
-    store: Path, manifest: Manifest, parts: list[Part], sealed: dict[str, int], lost: dict[str, int]
-) -> Manifest:
-    existing = {path.name for path in segment_paths(store / JOURNAL)}
-    ranges = {name: end for name, end in manifest.sealed.items() if name in existing} | sealed
-    return manifest.advance(parts=(*manifest.parts, *parts), sealed=ranges, removed=(), lost=lost)
-
-
-def publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None:
-    """Put staged parts in place and commit the next manifest; the caller has the lock."""
-    for part in parts:
-        step(f"publish {part.kind}")
-        staged, target = _staged(store, part), store / part.path
-        if staged.exists():
-            make_folder(target.parent)
-            rename_durably(staged, target)
-    step("commit")
-    rename_durably(next_path(store), manifest_path(store))
-    step("committed")
-
-
-def _staged(store: Path, part: Part) -> Path:
-    return store / STAGING / PurePosixPath(part.path).name
 
 
 def _retire(segment: _Pending, done: Sealed) -> None:

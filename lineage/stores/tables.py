@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache, reduce
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lineage.codec import REF, SCHEMA_VERSION, TABLES, as_tuples, to_micros
 from lineage.stores import columns
@@ -14,9 +17,12 @@ from lineage.stores import columns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from lineage.stores.base import Filter
     from lineage.stores.columns import Lengths
 
+_NEVER = np.iinfo(np.int64).min
 _TYPES = {
     "string": pa.string(),
     "json": pa.string(),
@@ -96,26 +102,36 @@ def matching(kind: str, table: pa.Table, where: Filter) -> pa.Table:
 
     A column that the table does not have yet is null: an older version wrote it.
     """
-    import pyarrow.compute as pc
-
     schema = arrow_schema(kind)
-    stamp = schema.field("timestamp").type
     masks = [
-        pc.is_in(_column(table, schema.field(name)), pa.array(values, schema.field(name).type))
+        pc.is_in(_column(table, schema.field(name)), value_set=_sought(values, TABLES[kind][name]))
         for name, values in where.equal.items()
     ]
-    if where.start is not None:
-        start = pa.scalar(to_micros(where.start), stamp)
-        masks.append(pc.greater_equal(table["timestamp"], start))
-    if where.end is not None:
-        end = pa.scalar(to_micros(where.end), stamp)
-        masks.append(pc.less_equal(table["timestamp"], end))
+    if where.start is not None or where.end is not None:
+        masks.append(columns.mask(_in_time(table["timestamp"], where)))
     if masks:
         table = table.filter(reduce(pc.and_, masks))
     names = where.columns or schema.names
     fields = [schema.field(name) for name in names]
-    columns = [_column(table, field) for field in fields]
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=schema.metadata))
+    found = [_column(table, field) for field in fields]
+    return pa.Table.from_arrays(found, schema=pa.schema(fields, metadata=schema.metadata))
+
+
+def _sought(values: Sequence[Any], word: str) -> pa.Array:
+    plain = [to_micros(value) if isinstance(value, datetime) else value for value in values]
+    return columns.array(plain, _TYPES[word])
+
+
+def _in_time(column: pa.ChunkedArray, where: Filter) -> NDArray[np.bool_]:
+    parts = [columns.integers(chunk, _NEVER) for chunk in column.chunks]
+    times = np.concatenate([np.empty(0, np.int64), *parts])
+    inside: NDArray[np.bool_] = times != _NEVER
+    start, end = to_micros(where.start), to_micros(where.end)
+    if start is not None:
+        inside &= times >= start
+    if end is not None:
+        inside &= times <= end
+    return inside
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:

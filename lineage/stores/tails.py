@@ -24,25 +24,25 @@ _MANY_TAILS = 64
 
 
 class Meter:
-    """Tell whoever wants to know how much has been read, of how much.
+    """Tell whoever wants to know how much is done, of how much.
 
     Attributes:
-        tell: Called with the bytes read so far, and those known to be read in all.
+        tell: Called with what is done so far, and what is known to be done in all.
     """
 
     def __init__(self) -> None:
         self.tell: Callable[[int, int], None] | None = None
-        self._read_bytes = self._known_bytes = 0
+        self._done = self._known = 0
 
     def expect(self, size: int) -> None:
-        """Know of so many bytes more."""
-        self._known_bytes += size
+        """Know of so much more."""
+        self._known += size
 
     def advance(self, size: int) -> None:
-        """Have read so many bytes more."""
-        self._read_bytes += size
+        """Have done so much more."""
+        self._done += size
         if self.tell is not None:
-            self.tell(self._read_bytes, self._known_bytes)
+            self.tell(self._done, self._known)
 
 
 class TailReader:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.tables import machine
-from tests.faults import campaigns
+from tests.faults import campaigns, power
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 JOBS = ("seal", "adoption", "compaction", "cleanup", "garbage")
 
 Answer = tuple[campaigns.Figures, campaigns.Figures | None]
+
+
+class Skipped(Exception):
+    """A campaign cannot run here, for this reason."""
 
 
 def _ends(folder: Path) -> Answer:
@@ -34,6 +38,29 @@ def _flips(folder: Path) -> Answer:
     return campaigns.flips(folder / "real", 5000), control
 
 
+def _power(folder: Path) -> Answer:
+    _needs(power.reason_for_none())
+    control = power.power_cuts(folder / "control", 20, syncs=False)
+    return power.power_cuts(folder / "real", 500), control
+
+
+def _flushes(folder: Path) -> Answer:
+    _needs(power.reason_for_none())
+    control = power.power_cuts(folder / "control", 20, durability="process")
+    return power.power_cuts(folder / "real", 100, durability="process", flushes=True), control
+
+
+def _lazyfs(folder: Path) -> Answer:
+    _needs("" if power.lazyfs() else "needs LazyFS on the path, or LAZYFS to name it")
+    control = power.power_cuts(folder / "control", 10, syncs=False, disk=power.lazy)
+    return power.power_cuts(folder / "real", 200, disk=power.lazy), control
+
+
+def _needs(reason: str) -> None:
+    if reason:
+        raise Skipped(reason)
+
+
 def _crash(job: str) -> Callable[[Path], Answer]:
     def run(folder: Path) -> Answer:
         control = None
@@ -47,6 +74,9 @@ def _crash(job: str) -> Callable[[Path], Answer]:
 CAMPAIGNS: dict[str, tuple[str, str, Callable[[Path], Answer]]] = {
     "ends": ("every byte prefix of a journal × 4 tails", "plain length and CRC-32", _ends),
     "kills": ("kill -9 at random moments, 1 or 4 writers", "`buffered` writers", _kills),
+    "power": ("power cuts at `power`, our disk", "syncs that do nothing", _power),
+    "flushes": ("power cuts at `process`, after a `flush`", "`process`, no `flush`", _flushes),
+    "lazyfs": ("power cuts at `power`, LazyFS", "syncs that do nothing", _lazyfs),
     **{
         f"crash-{job}": (
             f"kill -9 before each step of {job}",
@@ -73,7 +103,11 @@ def main(names: list[str]) -> None:
         title, control_title, run = CAMPAIGNS[name]
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="lineage-faults-") as folder:
-            found, control = run(Path(folder))
+            try:
+                found, control = run(Path(folder))
+            except Skipped as reason:
+                print(f"| {title} | skipped: {reason} | | | | | |", flush=True)
+                continue
         seconds = time.monotonic() - start
         cells = [title, f"{found.trials:,}", f"{found.records:,}", str(found), control_title]
         cells += ["" if control is None else f"{control} of {control.trials:,}", f"{seconds:.0f}"]

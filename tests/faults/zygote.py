@@ -20,7 +20,7 @@ import pyarrow.parquet  # noqa: F401 - loaded once, here, for all children
 
 import lineage
 from lineage.settings import StoreSettings
-from lineage.stores import compaction, garbage, retention, sealing, segments
+from lineage.stores import compaction, folder, garbage, retention, sealing, segments
 from lineage.stores.manifest import manifest_path
 from lineage.stores.parquet import LineageMetadataRepository
 
@@ -32,25 +32,34 @@ CLEANUP_AT = datetime(2026, 5, 2, tzinfo=UTC)
 # --- what the children do ------------------------------------------------------------------------
 
 
-def write(store: Path, name: str, acknowledge: int, durability: str = "process") -> None:
+def write(store: Path, name: str, acknowledge: int, order: dict) -> None:
     """Call a tracked function for ever, and acknowledge each call that has returned."""
-    if durability == "buffered":  # the negative control
+    durability = order.get("durability", "process")
+    if durability == "buffered" and not order.get("flushes"):  # the negative control
         segments.can_map = lambda folder: False
     settings = StoreSettings(durability=durability, background_sealing=False)
     repository = LineageMetadataRepository(store, segment_bytes=32_000, settings=settings)
-    lineage.set_global_tracker(lineage.LineageTracker(repository))
+    tracker = lineage.LineageTracker(repository)
+    lineage.set_global_tracker(tracker)
 
     @lineage.track_lineage("read")
     def step(mark: str) -> None:
         return None
 
-    number = 0
+    number, waiting = 0, b""
     while True:
         for _ in range(20):
             mark = f"{name}-{number}"
             step(mark)
-            os.write(acknowledge, f"{mark}\n".encode())
+            waiting += f"{mark}\n".encode()
+            if not order.get("flushes"):
+                os.write(acknowledge, waiting)
+                waiting = b""
             number += 1
+        if waiting:
+            tracker.flush()
+            os.write(acknowledge, waiting)
+            waiting = b""
         time.sleep(0.001)
 
 
@@ -66,17 +75,17 @@ def keep(store: Path) -> None:
 
 def commit_first(store: Path) -> None:
     """Seal with the commit before the parts are in place: the negative control."""
-    real = sealing.write_durably
+    real = folder.write_durably
 
     def early(path: Path, data: bytes) -> None:
         real(manifest_path(store) if path.name == "next.json" else path, data)
 
     def publish(store: Path, parts: list, step: object) -> None:
         for part in parts:
-            sealing.make_folder((store / part.path).parent)
-            sealing.rename_durably(sealing._staged(store, part), store / part.path)
+            folder.make_folder((store / part.path).parent)
+            folder.rename_durably(folder._staged(store, part), store / part.path)
 
-    sealing.write_durably, sealing.publish = early, publish
+    folder.write_durably, folder.publish = early, publish
     sealing.seal_store(store)
 
 
@@ -135,13 +144,30 @@ def crash(order: dict) -> dict:
 
 def kills(order: dict) -> dict:
     """Let writers and a keeper run for a while, kill all of them, and say what was acknowledged."""
+    children, readers = _start(order)
+    return _end(children, readers)
+
+
+def cut(order: dict) -> dict:
+    """Do the same, and let the power go before they are killed, while none can say any more."""
+    children, readers = _start(order)
+    for child in children:
+        os.kill(child, signal.SIGSTOP)
+    for child in children:  # it may wait for the disk, and stops when it has its answer
+        os.waitid(os.P_PID, child, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    os.kill(*order["power"])
+    return _end(children, readers)
+
+
+def _start(order: dict) -> tuple[list[int], dict[int, bytes]]:
     store, readers, children = Path(order["store"]), {}, []
     for name in order["writers"]:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                write(store, name, writer, order.get("durability", "process"))
+                _prepare(order)
+                write(store, name, writer, order)
             finally:
                 os._exit(1)
         os.close(writer)
@@ -151,12 +177,26 @@ def kills(order: dict) -> dict:
         child = os.fork()
         if child == 0:
             try:
+                _prepare(order)
                 random.seed(order["seconds"])
                 keep(store)
             finally:
                 os._exit(1)
         children.append(child)
+    if order["begun"]:  # else it may end before the first call has returned
+        select.select(list(readers), [], [], 30)
     _listen(readers, time.monotonic() + order["seconds"])
+    return children, readers
+
+
+def _prepare(order: dict) -> None:
+    if order.get("maps"):  # a file system in user space is not known to allow it; the tests' does
+        segments.can_map = lambda folder: True
+    if not order.get("syncs", True):  # the negative control
+        os.fsync = os.fdatasync = lambda fd: None
+
+
+def _end(children: list[int], readers: dict[int, bytes]) -> dict:
     for child in children:
         os.kill(child, signal.SIGKILL)
     died = [os.waitpid(child, 0)[1] == signal.SIGKILL for child in children]
@@ -181,7 +221,7 @@ def _listen(readers: dict, until: float | None) -> None:
 
 def main() -> None:
     """Answer each order."""
-    answers = {"crash": crash, "kills": kills}
+    answers = {"crash": crash, "kills": kills, "cut": cut}
     for line in sys.stdin:
         order = json.loads(line)
         print(json.dumps(answers[order["what"]](order)), flush=True)

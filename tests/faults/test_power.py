@@ -1,0 +1,97 @@
+"""Power cuts with reduced counts; `make faults` makes many."""
+
+import logging
+import os
+
+import pytest
+
+from lineage.stores.durable import make_folder, write_durably
+from tests.faults.campaigns import FULL
+from tests.faults.power import forgetful, lazy, lazyfs, power_cuts, reason_for_none
+
+pytestmark = pytest.mark.skipif(bool(reason_for_none()), reason=reason_for_none() or "there is one")
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    caplog.set_level(logging.CRITICAL, logger="lineage")
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """Do something on a disk, cut its power, and give what is on it."""
+
+    def run(act, seed=None):
+        for name in ("image", "mount"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        with forgetful(tmp_path, seed) as power:
+            act(tmp_path / "mount")
+            os.kill(*power)
+        return tmp_path / "image"
+
+    return run
+
+
+def test_the_disk_forgets_what_was_not_synced(cut):
+    def act(disk):
+        make_folder(disk / "in" / "it")
+        (disk / "plain").write_bytes(b"x")
+        (disk / "old").write_bytes(b"new")
+        with (disk / "in" / "it" / "synced without its name").open("wb") as file:
+            os.fsync(file.fileno())
+
+    def before(disk):
+        write_durably(disk / "old", b"old")
+        write_durably(disk / "renamed", b"1")
+
+    cut(before)
+    image = cut(act)
+    assert (image / "old").read_bytes() == b"old"
+    assert sorted(path.name for path in image.iterdir()) == ["in", "old", "renamed"]
+    assert list((image / "in" / "it").iterdir()) == []
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_a_durable_write_is_there_and_a_plain_one_is_not(cut, seed):
+    def act(disk):
+        for number in range(20):
+            write_durably(disk / f"durable{number}", b"x" * 10_000)
+            (disk / f"plain{number}").write_bytes(b"x" * 10_000)
+        (disk / "plain").write_bytes(b"x" * 10_000)
+        (disk / "plain").replace(disk / "durable0")
+
+    image = cut(act, seed)
+    whole = {path.name for path in image.iterdir() if path.read_bytes() == b"x" * 10_000}
+    assert {f"durable{number}" for number in range(1, 20)} <= whole
+    assert len(whole) < 40
+
+
+def test_power_cuts(tmp_path):
+    figures = power_cuts(tmp_path, 500 if FULL else 10)
+    print(f"\npower cuts: {figures.trials}, {figures.records} acknowledged, {figures}")
+    assert not figures.wrong
+    assert figures.records > 20
+
+
+def test_power_cuts_without_a_sync_lose_what_was_acknowledged(tmp_path):
+    assert power_cuts(tmp_path, 3, syncs=False).wrong["lost"]
+
+
+@pytest.mark.parametrize("durability", ["process", "buffered"])
+def test_a_flush_survives_a_power_cut(tmp_path, durability):
+    figures = power_cuts(tmp_path, 3, durability=durability, flushes=True)
+    assert not figures.wrong
+    assert figures.records
+
+
+def test_without_a_flush_process_promises_nothing_of_power(tmp_path):
+    assert power_cuts(tmp_path, 3, durability="process").wrong["lost"]
+
+
+def test_power_cuts_by_lazyfs(tmp_path):
+    if lazyfs() is None:
+        pytest.skip("needs LazyFS on the path, or LAZYFS to name it")
+    figures = power_cuts(tmp_path / "real", 200 if FULL else 3, disk=lazy)
+    print(f"\npower cuts by LazyFS: {figures.trials}, {figures.records} acknowledged, {figures}")
+    assert not figures.wrong
+    assert power_cuts(tmp_path / "control", 3, syncs=False, disk=lazy).wrong["lost"]
