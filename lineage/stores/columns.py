@@ -126,7 +126,7 @@ def flags(array: pa.Array) -> NDArray[np.bool_]:
     end = array.offset + len(array)
     bits = np.frombuffer(array.buffers()[1] or b"", np.uint8, -(-end // 8))
     found = np.unpackbits(bits, count=end, bitorder="little")[array.offset :].astype(bool)
-    return found & ~_missing(array) if array.null_count else found
+    return found & ~nulls(array) if array.null_count else found
 
 
 def texts(array: pa.Array) -> list[str | None]:
@@ -138,6 +138,15 @@ def texts(array: pa.Array) -> list[str | None]:
     return found
 
 
+def ends_of(array: pa.Array) -> NDArray[np.integer[Any]]:
+    """Give where the texts of an array begin in its bytes, and where the last one ends."""
+    width = "i8" if pa.types.is_large_string(array.type) else "i4"
+    ends: NDArray[np.integer[Any]] = np.frombuffer(
+        array.buffers()[1], width, array.offset + len(array) + 1
+    )
+    return ends[array.offset :]
+
+
 def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
     """Give the integers, or the times, of an array as they lie in memory; `missing` for null."""
     if not len(array):
@@ -146,7 +155,7 @@ def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
     end = array.offset + len(array)
     found = np.frombuffer(array.buffers()[1], width, end)[array.offset :].astype(np.int64)
     if array.null_count:
-        found[_missing(array)] = missing
+        found[nulls(array)] = missing
     return found
 
 
@@ -160,8 +169,16 @@ def floats(array: pa.Array) -> NDArray[np.float64]:
     else:
         found = np.empty(0, np.float64)
     if array.null_count:
-        found[_missing(array)] = np.nan
+        found[nulls(array)] = np.nan
     return found
+
+
+def nulls(array: pa.Array) -> NDArray[np.bool_]:
+    """Tell of each value of an array that has nulls whether it is one."""
+    end = array.offset + len(array)
+    bits = np.frombuffer(array.buffers()[0], np.uint8, -(-end // 8))
+    is_missing: NDArray[np.bool_] = np.unpackbits(bits, count=end, bitorder="little") == 0
+    return is_missing[array.offset :]
 
 
 def coded(codes: NDArray[np.integer[Any]], texts: Sequence[str | None]) -> pa.DictionaryArray:
@@ -194,6 +211,15 @@ def lists(lengths: Lengths, items: pa.Array, kind: pa.ListType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(lengths), [None, _offsets(lengths)], children=[items])
 
 
+def wide_lists(lengths: Lengths, items: pa.Array) -> pa.Array:
+    """Make an array of lists of wide texts from the lengths of the lists and their items."""
+    offsets = np.zeros(len(lengths) + 1, "i8")
+    offsets[1:] = np.cumsum(lengths, dtype="i8")
+    kind = pa.large_list(pa.large_string())
+    buffers = [None, pa.py_buffer(offsets)]
+    return pa.Array.from_buffers(kind, len(lengths), buffers, children=[items])
+
+
 def structs(fields: Sequence[pa.Array], length: int, kind: pa.StructType) -> pa.Array:
     """Make an array of structs of their fields."""
     return pa.Array.from_buffers(kind, length, [None], children=list(fields))
@@ -211,13 +237,6 @@ def _texts(values: Sequence[str | None]) -> pa.Array:
     offsets = _offsets(np.fromiter(lengths, "i8", len(values)))
     buffers = [_validity(missing), offsets, pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
-
-
-def _missing(array: pa.Array) -> NDArray[np.bool_]:
-    end = array.offset + len(array)
-    bits = np.frombuffer(array.buffers()[0], np.uint8, -(-end // 8))
-    is_missing: NDArray[np.bool_] = np.unpackbits(bits, count=end, bitorder="little") == 0
-    return is_missing[array.offset :]
 
 
 def _offsets(lengths: Lengths) -> pa.Buffer:

@@ -13,11 +13,11 @@ from contextlib import closing, nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lineage.codec import REF, TABLES, as_tuples
 from lineage.errors import CorruptStoreError, StoreError
-from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind
+from lineage.stores.base import DERIVED, EVERYTHING, KINDS, Filter, check_kind
+from lineage.stores.collector import uncollected
 from lineage.stores.database import Address, Database, parse, require
-from lineage.stores.derive import distinct_schemas, with_derived, with_ref_tuples
+from lineage.stores.derive import with_derived, with_ref_tuples
 from lineage.stores.outbox import Carried, Delivered, Mark, Outbox
 from lineage.stores.tails import waiting_segments
 from lineage.stores.waiting import waiting_folder
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 _TRIES = 100
 _FINISHED_FOR = timedelta(days=1)
 _ROWS_PER_INSERT = 20_000
-_INPUTS = tuple(TABLES["operations"]).index("inputs")  # the outputs stand behind
+_MANY = 2000
+"""From so many operations on the time that Arrow saves is more than its import takes."""
 
 
 def open_sql(url: str) -> SqlStore:
@@ -104,13 +105,13 @@ class SqlStore:
         Raises:
             StoreError: The database cannot be reached or written.
         """
+        from lineage.stores.tables import table_from_rows
+
         check_kind(kind)
-        tuples = as_tuples(kind, rows)
-        if kind == "operations":
-            tuples = [_with_refs(row) for row in tuples]
         self._make_current()
-        with self._database.writing() as connection:
-            self._insert(connection, {kind: tuples})
+        with uncollected(), self._database.writing() as connection:
+            table = table_from_rows(kind, rows)
+            self._insert_many(connection, kind, table)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows, at least one table, those that still wait among them.
@@ -309,33 +310,41 @@ class SqlStore:
         )
 
     def _insert(self, connection: Connection, tables: Tables) -> None:
-        from sqlalchemy import select
-
+        """Put rows into the tables: few one by one, many by the column."""
         from lineage.stores.cells import to_cells
-        from lineage.stores.migrations import tables as known
-        from lineage.stores.statements import in_groups
+        from lineage.stores.statements import missing_schemas
 
+        operations = tables.get("operations", ())
+        if len(operations) >= _MANY:
+            from lineage.stores.tables import table_from_tuples
+
+            for kind, rows in tables.items():
+                self._insert_many(connection, kind, table_from_tuples(kind, rows))
+            return
         for kind, dates in with_derived(tables).items():
             rows = [row for group in dates.values() for row in group]
-            if kind == "schemas" and rows:
-                column = known[kind].c.schema_id
-                ids = {row[0] for row in rows if "\0" not in (row[0] or "")} - {None}
-                there = set()
-                for keys in in_groups(sorted(ids)):
-                    there |= set(connection.scalars(select(column).where(column.in_(keys))))
-                rows = [row for row in distinct_schemas(rows) if row[0] not in there]
+            if kind == "schemas":
+                rows = missing_schemas(connection, rows)
             for start in range(0, len(rows), _ROWS_PER_INSERT):
                 cells = to_cells(kind, rows[start : start + _ROWS_PER_INSERT])
-                self._database.insert(connection, known[kind].name, cells)
+                self._database.insert(connection, f"lineage_{kind}", cells)
 
+    def _insert_many(self, connection: Connection, kind: str, table: pa.Table) -> None:
+        from lineage.stores.bulk import cells_of
+        from lineage.stores.facts import by_date, derive
+        from lineage.stores.statements import missing_schemas
+        from lineage.stores.tables import rows_of, table_from_tuples
 
-def _with_refs(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    before, sides, after = row[:_INPUTS], row[_INPUTS : _INPUTS + 2], row[_INPUTS + 2 :]
-    refs = (
-        [tuple(map(ref.get, REF)) if isinstance(ref, dict) else ref for ref in side or ()]
-        for side in sides
-    )
-    return (*before, *refs, *after)
+        if kind == "schemas":
+            table = table_from_tuples(kind, missing_schemas(connection, rows_of(table)))
+        groups = [(kind, table)]
+        if kind == "operations":
+            for part in by_date(table).values():
+                groups += zip(DERIVED, derive(part), strict=True)
+        for name, rows in groups:
+            for start in range(0, rows.num_rows, _ROWS_PER_INSERT):
+                cells = cells_of(name, rows.slice(start, _ROWS_PER_INSERT))
+                self._database.insert(connection, f"lineage_{name}", cells)
 
 
 def outbox_of(address: Address) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from functools import cache, reduce
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,9 +174,18 @@ def refs_of(lengths: Lengths, fields: Sequence[pa.Array]) -> pa.Array:
 
 def _refs(values: Sequence[Sequence[Any] | None]) -> pa.Array:
     lengths, items = columns.flat(values)
-    tuples = [tuple(map(item.get, REF)) if isinstance(item, dict) else item for item in items]
-    fields = zip(*tuples, strict=True) if tuples else [() for _ in REF]
+    fields = zip(*_as_tuples(items), strict=True) if items else [() for _ in REF]
     arrays = [
         columns.array(field, _TYPES[word]) for field, word in zip(fields, REF.values(), strict=True)
     ]
     return refs_of(lengths, arrays)
+
+
+def _as_tuples(refs: list[Any]) -> list[tuple[Any, ...]]:
+    if set(map(type, refs)) == {dict}:
+        with suppress(KeyError):  # one does not say all
+            return list(map(_of_ref, refs))
+    return [tuple(map(ref.get, REF)) if isinstance(ref, dict) else ref for ref in refs]
+
+
+_of_ref = itemgetter(*REF)
