@@ -179,7 +179,6 @@ class Database:
         }
         engine = create_engine(url, poolclass=NullPool, connect_args=options)
         if address.backend == "sqlite":
-            event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         return engine
 
@@ -211,14 +210,13 @@ class Database:
         )
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
+def _begin_sqlite(connection: Connection) -> None:
+    if not connection.get_execution_options().get("lineage_writes"):
+        connection.exec_driver_sql("BEGIN")
+        return
     # Readers then see a moment of their own while others write. Where the file system cannot do
     # that, SQLite stays as it is. FULL: a segment is deleted once its rows are committed.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("lineage_writes")
+    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    connection.exec_driver_sql("PRAGMA synchronous = FULL")
     # A transaction that reads first and then writes could not wait for another's.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

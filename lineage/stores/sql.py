@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lineage.errors import CorruptStoreError, StoreError
+from lineage.settings import StoreSettings
 from lineage.stores.base import DERIVED, EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.collector import uncollected
 from lineage.stores.database import Address, Database, parse, require
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
-    from lineage.settings import StoreSettings
     from lineage.stores.journal import Journal
     from lineage.stores.records import Tables
     from lineage.stores.retention import Cleaned
@@ -74,6 +74,7 @@ class SqlStore:
         self.outbox = Outbox(outbox_of(self.address), self, self.address.shown)
         self._database = Database(self.address)
         self._is_current = False
+        self.configure(StoreSettings())
 
     @property
     def journal(self) -> Journal:
@@ -188,6 +189,20 @@ class SqlStore:
         """Describe the segments of the outbox: see `LineageMetadataRepository`."""
         return waiting_segments(self.outbox.folder)
 
+    def is_there(self) -> bool:
+        """Tell whether something was ever recorded here; nothing is made by asking.
+
+        Raises:
+            StoreError: The database cannot be reached.
+            CorruptStoreError: A newer version wrote the tables.
+        """
+        if self.outbox.names():
+            return True
+        if not self._has_database():
+            return False
+        with self._database.reading() as connection:
+            return self._has(connection)
+
     def reach(self) -> None:
         """Make sure that the database answers; nothing is written.
 
@@ -197,7 +212,7 @@ class SqlStore:
         """
         from lineage.stores.migrations import version_of
 
-        if self._is_there():
+        if self._has_database():
             with self._database.reading() as connection:
                 version_of(connection)
 
@@ -271,7 +286,7 @@ class SqlStore:
 
         if self._is_current:
             return
-        if self._is_there():
+        if self._has_database():
             with self._database.reading() as connection:
                 self._has(connection)
         if not self._is_current:
@@ -287,7 +302,7 @@ class SqlStore:
         self._is_current = version == len(STEPS)
         return version > 0
 
-    def _is_there(self) -> bool:
+    def _has_database(self) -> bool:
         """Tell whether there is a database; asking SQLite would make one."""
         return self.address.path is None or self.address.path.exists()
 
@@ -297,7 +312,7 @@ class SqlStore:
 
         for _ in range(_TRIES):
             names = self.outbox.names()
-            with self._database.reading() if self._is_there() else nullcontext() as connection:
+            with self._database.reading() if self._has_database() else nullcontext() as connection:
                 known = connection if connection is not None and self._has(connection) else None
                 marks = {} if known is None else read_marks(known, names)
                 # Of those that were listed: one that was deleted since is missed, and a newer
