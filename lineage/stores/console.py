@@ -43,13 +43,15 @@ class ConsoleStore:
     Args:
         stream: Where to write: `stderr` and `stdout` are those of the moment of writing.
 
-    >>> store = ConsoleStore("stdout")
-    >>> source = ("file:a", "file", "a", "/a", None, None, None)
-    >>> store.append("operations", [{
-    ...     "operation_id": "1", "operation_type": "read", "code_module": "m", "code_name": "load",
-    ...     "timestamp": 0, "duration_ms": 1.5, "inputs": [source], "record_count_out": 7,
-    ... }])
-    1970-01-01 00:00:00.000 read m.load file:a -> ? (7 out, 1.5 ms)
+    Examples:
+        >>> store = ConsoleStore("stdout")
+        >>> source = ("file:a", "file", "a", "/a", None, None, None)
+        >>> store.append("operations", [{
+        ...     "operation_id": "1", "operation_type": "read", "timestamp": 0,
+        ...     "code_module": "m", "code_name": "load", "duration_ms": 1.5,
+        ...     "inputs": [source], "record_count_out": 7,
+        ... }])
+        1970-01-01 00:00:00.000 read m.load file:a -> ? (7 out, 1.5 ms)
     """
 
     def __init__(self, stream: TextIO | str = "stderr") -> None:

@@ -28,10 +28,11 @@ class MemoryStore:
     Args:
         max_operations: How many operations are kept, and how many rows of each other kind.
 
-    >>> store = MemoryStore(max_operations=1)
-    >>> store.append("runs", [{"run_id": "a"}, {"run_id": "b"}])
-    >>> store.evicted, [table["run_id"].to_pylist() for table in store.scan("runs")]
-    (1, [['b']])
+    Examples:
+        >>> store = MemoryStore(max_operations=1)
+        >>> store.append("runs", [{"run_id": "a"}, {"run_id": "b"}])
+        >>> store.evicted, [table["run_id"].to_pylist() for table in store.scan("runs")]
+        (1, [['b']])
     """
 
     def __init__(self, max_operations: int = 100_000) -> None:

@@ -68,13 +68,14 @@ class LineageMetadataRepository:
         segment_bytes: Size at which a segment of the journal is full.
         settings: What a saved record survives, and when it is sealed.
 
-    >>> import tempfile
-    >>> from lineage.core import DataOperation, DataSource
-    >>> repository = LineageMetadataRepository(tempfile.mkdtemp())
-    >>> orders = DataSource("file", "orders", "/data/orders.csv")
-    >>> repository.save_operation(DataOperation.create("read", inputs=[orders]))
-    >>> [node.node_id for node in repository.load_nodes()]
-    ['file:orders']
+    Examples:
+        >>> import tempfile
+        >>> from lineage.core import DataOperation, DataSource
+        >>> repository = LineageMetadataRepository(tempfile.mkdtemp())
+        >>> orders = DataSource("file", "orders", "/data/orders.csv")
+        >>> repository.save_operation(DataOperation.create("read", inputs=[orders]))
+        >>> [node.node_id for node in repository.load_nodes()]
+        ['file:orders']
     """
 
     def __init__(

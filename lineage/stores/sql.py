@@ -60,12 +60,13 @@ class SqlStore:
         url: `sqlite:///path`, `postgresql://…`, `mysql://…` or `mariadb://…`. With `?outbox=path`
             records wait there for the database.
 
-    >>> import tempfile
-    >>> store = SqlStore(f"sqlite:///{tempfile.mkdtemp()}/lineage.db")
-    >>> store.append("runs", [{"run_id": "a", "timestamp": 0}])
-    >>> store.close()
-    >>> [table["run_id"].to_pylist() for table in store.scan("runs")]
-    [['a']]
+    Examples:
+        >>> import tempfile
+        >>> store = SqlStore(f"sqlite:///{tempfile.mkdtemp()}/lineage.db")
+        >>> store.append("runs", [{"run_id": "a", "timestamp": 0}])
+        >>> store.close()
+        >>> [run_id for table in store.scan("runs") for run_id in table["run_id"].to_pylist()]
+        ['a']
     """
 
     def __init__(self, url: str) -> None:

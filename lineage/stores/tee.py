@@ -71,11 +71,12 @@ class TeeStore:
     Raises:
         StoreError: There is no store.
 
-    >>> from lineage.stores.memory import MemoryStore
-    >>> first, second = MemoryStore(), MemoryStore()
-    >>> TeeStore([first, second]).append("runs", [{"run_id": "a"}])
-    >>> [table["run_id"].to_pylist() for table in second.scan("runs")]
-    [['a']]
+    Examples:
+        >>> from lineage.stores.memory import MemoryStore
+        >>> first, second = MemoryStore(), MemoryStore()
+        >>> TeeStore([first, second]).append("runs", [{"run_id": "a"}])
+        >>> [table["run_id"].to_pylist() for table in second.scan("runs")]
+        [['a']]
     """
 
     def __init__(self, stores: Sequence[Store], *, names: Sequence[str] | None = None) -> None:
