@@ -18,13 +18,13 @@ RUFF := $(BIN)/ruff
 
 help: ## list what make can do here
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1  |\2/p' $(MAKEFILE_LIST) | \
-		awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
+		awk -F'|' '{printf "%-17s%s\n", $$1, $$2}'
 	@echo
 	@echo "  PYTHON=…  the Python to use    JOBS=$(JOBS)  test processes"
 
 venv: $(STAMPS)/check ## make the environment in .venv with all that tests and checks need
 
-demo: $(STAMPS)/demo ## track a pipeline over real data in two processes, and draw what it did
+demo: $(STAMPS)/demo ## track a pipeline over real data, and ask and draw what it did
 	rm -rf $(DEMO)
 	$(BIN)/python examples/flights.py --folder $(DEMO)
 
@@ -43,7 +43,7 @@ check: $(STAMPS)/check ## format, lint, types, import floors, dependencies, test
 	$(BIN)/deptry .
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term --cov-fail-under=92
 
-bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md
+bench: $(STAMPS)/test ## print the benchmark tables of docs/performance.md and docs/decisions.md
 	@for file in tests/benchmarks/bench_*.py; do \
 		name=$$(basename "$$file" .py); \
 		$(BIN)/python -m "tests.benchmarks.$$name" || exit 1; done
@@ -53,9 +53,9 @@ peers: $(STAMPS)/peers ## print what recording a call costs here and with other 
 
 faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need FUSE, root
 	FAULTS=full $(BIN)/python -m tests.faults
-	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder" \
+	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder or killed" \
 		tests/faults/test_readers.py tests/faults/test_surroundings.py \
-		tests/test_background.py tests/test_compaction.py
+		tests/test_background.py tests/test_compaction.py tests/test_killed.py
 
 docs: $(STAMPS)/docs ## build the documentation into site/
 	$(BIN)/zensical build --clean

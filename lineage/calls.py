@@ -168,7 +168,7 @@ def fail(site: Site, call: Call, error: BaseException, values: tuple[Any, ...] =
 
 def error_of(call: Call, error: BaseException) -> tuple[str, str]:
     """Describe an error, without the secret arguments that its text may repeat."""
-    return call.tracker.error_of(error, call.secrets)
+    return call.tracker.keeper.error_of(error, call.secrets)
 
 
 def _is_scalar(kind: type) -> bool:

@@ -13,6 +13,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from lineage.core import SUCCESS, DataOperation, DataSource, LineageNode, OperationType
@@ -310,8 +311,11 @@ def schema_row(schema_info: Mapping[str, Any], at: int | None) -> Row:
 
 def as_tuples(kind: str, rows: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
     """Put rows into the column order of their kind; a missing column is None."""
-    names = tuple(TABLES[kind])
-    return [tuple(map(row.get, names)) for row in rows]
+    names, known = tuple(TABLES[kind]), list(rows)
+    try:
+        return list(map(itemgetter(*names), known))  # several times faster than the rest
+    except KeyError:
+        return [tuple(map(row.get, names)) for row in known]
 
 
 def to_tuple(kind: str, row: Mapping[str, Any]) -> tuple[Any, ...]:

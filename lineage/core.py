@@ -17,10 +17,11 @@ class OperationType(StrEnum):
 
     Any other non-empty text is an operation type too, and keeps its text:
 
-    >>> OperationType("read") is OperationType.READ
-    True
-    >>> OperationType("publish").value
-    'publish'
+    Examples:
+        >>> OperationType("read") is OperationType.READ
+        True
+        >>> OperationType("publish").value
+        'publish'
     """
 
     READ = "read"
@@ -63,8 +64,9 @@ class DataSource:
         version: For a value or a store, the id of the operation that wrote it; for a file, its
             fingerprint.
 
-    >>> DataSource("file", "orders", "/data/orders.csv").node_id
-    'file:orders'
+    Examples:
+        >>> DataSource("file", "orders", "/data/orders.csv").node_id
+        'file:orders'
     """
 
     source_type: str
@@ -91,8 +93,9 @@ class DataSource:
         Raises:
             ValueError: The text is not of that form.
 
-        >>> DataSource.parse("file:/data/a.csv").source_id
-        '/data/a.csv'
+        Examples:
+            >>> DataSource.parse("file:/data/a.csv").source_id
+            '/data/a.csv'
         """
         if isinstance(source, DataSource):
             return source
@@ -117,21 +120,29 @@ def stored_source(
     schema_info: dict[str, Any] | None,
 ) -> DataSource:
     """Make a data source of what was stored of one, which was checked when it was new."""
-    source = _new(DataSource)
-    _set_type(source, source_type)
-    _set_id(source, source_id)
-    _set_location(source, location or "")
-    _set_schema(source, schema_info)
-    _set_metadata(source, {})
-    _set_version(source, version)
-    return source
+    source: Any = _new(_Thawed)
+    source.source_type = source_type
+    source.source_id = source_id
+    source.location = location or ""
+    source.schema_info = schema_info
+    source.metadata = {}
+    source.version = version
+    source.__class__ = DataSource
+    made: DataSource = source
+    return made
 
 
-# The slots themselves: through the class of frozen ones a source takes five times as long.
+class _Thawed:
+    """The same slots as those of a data source, but not frozen.
+
+    A source that becomes one when it is filled takes half as long as one whose slots are set from
+    outside, and an eighth of what the class itself takes.
+    """
+
+    __slots__ = DataSource.__slots__
+
+
 _new = object.__new__
-_set_type, _set_id, _set_location, _set_schema, _set_metadata, _set_version = (
-    getattr(DataSource, name).__set__ for name in DataSource.__slots__
-)
 
 
 @dataclass(slots=True)
@@ -174,8 +185,9 @@ class DataOperation:
     def create(cls, operation_type: OperationType | str, **fields: Any) -> DataOperation:
         """Make an operation with a new id that starts now.
 
-        >>> DataOperation.create("read", parameters={"day": 1}).operation_type
-        <OperationType.READ: 'read'>
+        Examples:
+            >>> DataOperation.create("read", parameters={"day": 1}).operation_type
+            <OperationType.READ: 'read'>
         """
         fields.setdefault("operation_id", uuid4().hex)
         fields.setdefault("timestamp", datetime.now(UTC))

@@ -33,7 +33,7 @@ class Schema:
         self.forms: dict[Any, Any] = {}
 
 
-# A plain tuple: a named one takes ten times as long to make, on the path of every tracked frame.
+# A plain tuple: a named one takes 8 times as long to make, on the path of every tracked frame.
 Description = tuple[int | None, tuple[int, ...], Schema | None]
 """What was seen of a frame, table or array: rows, shape, and the schema, which values share."""
 UNKNOWN: Description = (None, (), None)

@@ -188,12 +188,13 @@ def enter_repository(site: Site, call: Call, values: tuple[Any, ...], owner: Any
     if not wanted.get("track_all_operations", True):
         return False
     call.counts = bool(wanted.get("enable_volume_tracking", True))
-    context = call.tracker.bounded(call.tracker.wide_captor, place.context)
+    keeper = call.tracker.keeper
+    context = keeper.bounded(keeper.wide_captor, place.context)
     call.definition = site.definition({"repository": context})
     if site.operation_type is OperationType.WRITE:
-        call.outputs = [call.tracker.ref(place.source, version=call.inside[0])]
+        call.outputs = [keeper.ref(place.source, version=call.inside[0])]
     else:
-        call.inputs = [call.tracker.ref(place.source)]
+        call.inputs = [keeper.ref(place.source)]
         call.qualifier = f"[{place.source.source_id}]"
     return True
 
@@ -242,7 +243,7 @@ def _declared_input(
     known: Mapping[int, Ref],
 ) -> Iterator[Ref]:
     if declared.source is not None:
-        yield call.tracker.ref(declared.source)
+        yield call.tracker.keeper.ref(declared.source)
         return
     index = declared.parameter or 0
     value = values[index]
@@ -347,7 +348,7 @@ def declared_outputs(site: Site, call: Call, values: tuple[Any, ...]) -> list[Re
     refs: list[Ref] = []
     for declared in site.output_sources or ():
         if declared.source is not None:
-            refs.append(call.tracker.ref(declared.source, version=call.inside[0]))
+            refs.append(call.tracker.keeper.ref(declared.source, version=call.inside[0]))
         elif declared.parameter is not None and declared.parameter < len(values):
             value = values[declared.parameter]
             path = value if type(value) is str else files.path_of(value)
@@ -365,7 +366,7 @@ def _files(call: Call, values: Iterable[Any]) -> list[Ref]:
 
 
 def _extracted(call: Call, item: DataSource | str, version: str | None = None) -> Ref:
-    return call.tracker.ref(DataSource.parse(item), version)
+    return call.tracker.keeper.ref(DataSource.parse(item), version)
 
 
 def _arguments(site: Site, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from lineage import codec
@@ -12,6 +13,7 @@ from lineage.core import DataOperation, LineageNode
 from lineage.graph import LineageGraph
 from lineage.stores.base import EVERYTHING, Filter
 from lineage.stores.derive import derive, merge_nodes, merge_relationships
+from lineage.stores.slots import operations_of_rows
 
 if TYPE_CHECKING:
     from lineage.recorder import Recorder
@@ -20,10 +22,11 @@ if TYPE_CHECKING:
 
 Tuple = tuple[Any, ...]
 
-_OPERATION, _NODE = tuple(codec.TABLES["operations"]), tuple(codec.TABLES["nodes"])
-_REF = tuple(codec.REF)
+_NODE = tuple(codec.TABLES["nodes"])
 _UNCOUNTED = {"accessed_count": 0, "written_count": 0, "created_at": None, "created_by": None}
-_TYPE = _OPERATION.index("operation_type")
+_TYPE = tuple(codec.TABLES["operations"]).index("operation_type")
+_BLOCK = 1_000
+"""So many operations are made at once of rows that are held."""
 
 
 class History(Mapping[str, DataOperation]):
@@ -61,11 +64,12 @@ class History(Mapping[str, DataOperation]):
                 self._update()
                 row = self._rows.get(operation_id)
         if row is not None:
-            return self._operation(row)
+            return operations_of_rows([row], self._schemas)[0]
         if operation_id.startswith(tuple(self._recorder.prefixes)):
             wanted = Filter(equal={"operation_id": (operation_id,)})
-            for found in self._scan("operations", wanted):
-                return codec.operation_from_row(found, self._schemas)
+            for rows in self._stored_operations(wanted):
+                for operation in operations_of_rows(rows, self._schemas):
+                    return operation
         raise KeyError(operation_id)
 
     def __len__(self) -> int:
@@ -97,13 +101,14 @@ class History(Mapping[str, DataOperation]):
             self._update()
             held = dict(self._rows)
             is_whole = self._types.total() == len(held)
-        mine = tuple(self._recorder.prefixes)
-        for row in () if is_whole else self._scan("operations"):
-            key = row["operation_id"]
-            if key.startswith(mine) and key not in held:
-                yield key, codec.operation_from_row(row, self._schemas)
-        for key, held_row in held.items():
-            yield key, self._operation(held_row)
+        for rows in () if is_whole else self._stored_operations():
+            missing = [row for row in rows if row[0] not in held]
+            for operation in operations_of_rows(missing, self._schemas):
+                yield operation.operation_id, operation
+        left = iter(held.values())
+        while block := list(islice(left, _BLOCK)):
+            for operation in operations_of_rows(block, self._schemas):
+                yield operation.operation_id, operation
 
     @property
     def nodes(self) -> dict[str, LineageNode]:
@@ -155,15 +160,23 @@ class History(Mapping[str, DataOperation]):
 
     def _stored(self) -> Tables:
         """Read from the store what can no longer be taken from the journal."""
-        mine = tuple(self._recorder.prefixes)
-        operations = [
-            codec.to_tuple("operations", row)
-            for row in self._scan("operations")
-            if row["operation_id"].startswith(mine)
+        from lineage.stores.tables import rows_of
+
+        operations = list(chain.from_iterable(self._stored_operations()))
+        nodes = [
+            tuple(map(_UNCOUNTED.get, _NODE, row))
+            for table in self._store.scan("nodes")
+            for row in rows_of(table)
         ]
-        nodes = [codec.to_tuple("nodes", row | _UNCOUNTED) for row in self._scan("nodes")]
-        schemas = [codec.to_tuple("schemas", row) for row in self._scan("schemas")]
+        schemas = [row for table in self._store.scan("schemas") for row in rows_of(table)]
         return {"operations": operations, "nodes": nodes, "schemas": schemas}
+
+    def _stored_operations(self, where: Filter = EVERYTHING) -> Iterator[list[Tuple]]:
+        from lineage.stores.tables import rows_of
+
+        mine = tuple(self._recorder.prefixes)
+        for table in self._store.scan("operations", where):
+            yield [row for row in rows_of(table) if row[0].startswith(mine)]
 
     def count_stored(self) -> int:
         """Count the operations of this process and tracker that the store still has."""
@@ -172,18 +185,9 @@ class History(Mapping[str, DataOperation]):
 
     def _stored_ids(self) -> list[str]:
         mine = tuple(self._recorder.prefixes)
-        rows = self._scan("operations", Filter(columns=("operation_id",)))
-        return [row["operation_id"] for row in rows if row["operation_id"].startswith(mine)]
-
-    def _scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[codec.Row]:
-        for table in self._store.scan(kind, where):
-            yield from table.to_pylist()
-
-    def _operation(self, row: Tuple) -> DataOperation:
-        fields = dict(zip(_OPERATION, row, strict=True))
-        for side in ("inputs", "outputs"):
-            fields[side] = [dict(zip(_REF, ref, strict=True)) for ref in fields[side]]
-        return codec.operation_from_row(fields, self._schemas)
+        tables = self._store.scan("operations", Filter(columns=("operation_id",)))
+        ids = (name for table in tables for name in table["operation_id"].to_pylist())
+        return [name for name in ids if name.startswith(mine)]
 
 
 class _Items(ItemsView[str, DataOperation]):

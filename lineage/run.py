@@ -88,13 +88,14 @@ def track(name: str | None = None, /, **parameters: Any) -> Run:
         name: What the run is called; the name of the calling function or module when None.
         **parameters: What it was started with; bounded and redacted.
 
-    >>> from lineage.tracker import LineageTracker, set_global_tracker
-    >>> set_global_tracker(LineageTracker())
-    >>> with track("nightly", day="2026-01-02") as run:
-    ...     with run.operation("read", outputs=["file:prices.csv"]):
-    ...         prices = [1, 2, 3]
-    >>> len(run.tracker.operations)
-    1
+    Examples:
+        >>> from lineage.tracker import LineageTracker, set_global_tracker
+        >>> set_global_tracker(LineageTracker())
+        >>> with track("nightly", day="2026-01-02") as run:
+        ...     with run.operation("read", outputs=["file:prices.csv"]):
+        ...         prices = [1, 2, 3]
+        >>> len(run.tracker.operations)
+        1
     """
     frame = sys._getframe(1)
     called = frame.f_code.co_qualname
@@ -122,9 +123,9 @@ class Run:
         self.run_id = uuid4().hex
         self.status = RUNNING
         self._secrets: list[str] = []
-        first = tracker.bounded(tracker.captor, parameters, self._secrets)
+        first = tracker.keeper.bounded(tracker.captor, parameters, self._secrets)
         self.parameters = (
-            tracker.bounded(tracker.captor.hiding(self._secrets), parameters)
+            tracker.keeper.bounded(tracker.captor.hiding(self._secrets), parameters)
             if self._secrets
             else first
         )
@@ -162,7 +163,7 @@ class Run:
         self.status = SUCCESS if error is None else FAILED
         self._row |= {"status": self.status, "ended_at": time.time_ns() // 1000}
         if error is not None:
-            self._row["error_type"], self._row["error_info"] = self.tracker.error_of(
+            self._row["error_type"], self._row["error_info"] = self.tracker.keeper.error_of(
                 error, self._secrets
             )
         self.tracker.close_run(self.run_id)
@@ -201,7 +202,7 @@ class Run:
         try:
             yield step
         except BaseException as error:
-            name, text = self.tracker.error_of(error, self._secrets)
+            name, text = self.tracker.keeper.error_of(error, self._secrets)
             self.tracker.complete_operation(operation_id, error_info=text, error_type=name)
             raise
         else:

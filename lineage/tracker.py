@@ -7,59 +7,39 @@ user's program runs is never raised there: it is counted in `lost` and said at e
 
 from __future__ import annotations
 
-import atexit
 import logging
-import os
 import sys
-import threading
-import time
-import weakref
-from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lineage import codec, links
-from lineage.core import FAILED, DataOperation, DataSource, LineageNode, OperationType
+from lineage import ending
+from lineage.byhand import ByHand
+from lineage.core import DataOperation, DataSource, LineageNode, OperationType
 from lineage.errors import DeletedError, OperationError, StoreError
 from lineage.history import History
-from lineage.parameters import Captor
+from lineage.kept import Keeper
 from lineage.recorder import Recorder
-from lineage.redact import hide, redact_text
 from lineage.settings import TrackerSettings
 from lineage.stores.memory import MemoryStore
-from lineage.stores.records import SITE, Definition, Origin
 from lineage.stores.rows import RowJournal, append_tables
 from lineage.subscribers import EVENTS, Subscribers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
+    from lineage.byhand import Active
     from lineage.stores.base import RecordJournal, Store
+    from lineage.stores.records import Origin
 
 logger = logging.getLogger("lineage")
 # Without a handler of its own, logging would print to a program that has set none up.
 logger.addHandler(logging.NullHandler())
 
-_SITES = 1000
-_EXIT_SWITCH_S = 0.0001
-
-Current = tuple[int | str | None, Origin]
+Current = tuple[int | str | None, "Origin"]
 """The operation that code is in, its number or its id, and where it comes from."""
 
 current: ContextVar[Current | None] = ContextVar("lineage.current", default=None)
-
-
-@dataclass(slots=True)
-class _Active:
-    """An operation begun by hand and not yet completed."""
-
-    operation: DataOperation
-    started: int
-    origin: Origin
-    secrets: list[str]
 
 
 class LineageTracker:
@@ -69,11 +49,12 @@ class LineageTracker:
         storage_backend: Where operations go; a memory store when None.
         settings: How to behave.
 
-    >>> tracker = LineageTracker()
-    >>> operation_id = tracker.start_operation("read")
-    >>> tracker.add_output(operation_id, DataSource("file", "prices", "/data/prices.csv"))
-    >>> tracker.complete_operation(operation_id, record_count_out=7).record_count_out
-    7
+    Examples:
+        >>> tracker = LineageTracker()
+        >>> operation_id = tracker.start_operation("read")
+        >>> tracker.add_output(operation_id, DataSource("file", "prices", "/data/prices.csv"))
+        >>> tracker.complete_operation(operation_id, record_count_out=7).record_count_out
+        7
     """
 
     def __init__(
@@ -84,16 +65,16 @@ class LineageTracker:
         most = self.settings.max_operations
         self.store: Store = MemoryStore(most) if storage_backend is None else storage_backend
         self.recorder = Recorder(_journal_of(self.store, most))
-        self.captor = Captor(self.settings.max_parameter_size)
+        self.keeper = Keeper(self.settings)
+        self.captor = self.keeper.captor
         self._history = History(self.store, self.recorder, most)
-        self.wide_captor = Captor(self.settings.max_metadata_size)
-        self._active_operations: dict[str, _Active] = {}
-        self._sites: dict[tuple[Any, ...], Definition] = {}
+        self._by_hand = ByHand(self.keeper, self.recorder)
+        self._active_operations = self._by_hand.active
         self._subscribers = Subscribers()
         self._runs: list[str] = []
         self.outermost: Current
-        self.settle_runs()
-        _trackers.add(self)
+        self._settle_runs()
+        ending.remember(self)
 
     # What it has seen
 
@@ -225,44 +206,10 @@ class LineageTracker:
         frame: FrameType,
     ) -> str:
         """Begin an operation whose code is that of a frame, which is not kept."""
-        operation_id, _ = self.recorder.next_id()
-        parent, origin = current.get() or self.outermost
-        secrets: list[str] = []
-        kept = self._kept(parameters, execution_context, secrets)
-        operation = DataOperation(
-            operation_id=operation_id,
-            operation_type=OperationType(operation_type),
-            timestamp=datetime.now(UTC),
-            parameters=kept[0],
-            execution_context=kept[1],
-            parent_id=origin.operation_id(parent),
-            code_module=links.module_name(str(frame.f_globals.get("__name__"))),
-            code_name=frame.f_code.co_qualname,
-            code_file=frame.f_code.co_filename,
-            code_line=frame.f_lineno,
-            thread_id=threading.get_ident(),
+        within = current.get() or self.outermost
+        return self._by_hand.begin(
+            operation_type, parameters, execution_context, frame=frame, within=within
         )
-        self._active_operations[operation_id] = _Active(
-            operation, time.perf_counter_ns(), self.recorder.inside(origin), secrets
-        )
-        return operation_id
-
-    def _kept(
-        self,
-        parameters: Mapping[str, Any] | None,
-        context: Mapping[str, Any] | None,
-        secrets: list[str],
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Bound and redact both, and hide the secrets of each in the other."""
-        captors = (self.captor, self.wide_captor)
-        for _ in range(2):
-            known = len(secrets)
-            first = self.bounded(captors[0], parameters, secrets)
-            second = self.bounded(captors[1], context, secrets)
-            if len(secrets) == known:
-                break
-            captors = (self.captor.hiding(secrets), self.wide_captor.hiding(secrets))
-        return first, second
 
     def add_input(self, operation_id: str, data_source: DataSource) -> None:
         """Say that an active operation reads a data source.
@@ -295,43 +242,17 @@ class LineageTracker:
             OperationError: The operation is not active.
         """
         active = self._active(operation_id)
-        self._active_operations.pop(operation_id, None)
         operation = active.operation
-        duration_ns = time.perf_counter_ns() - active.started
-        operation.duration_ms = duration_ns / 1e6
+        duration_ns = self._by_hand.end(active, error_info, error_type)
         operation.record_count_in, operation.record_count_out = record_count_in, record_count_out
-        if error_info is not None:
-            operation.status, operation.error_type = FAILED, error_type
-            operation.error_info = self.error_text(error_info, active.secrets)
         if self.settings.allows(operation.operation_type):
             try:
-                self._record(operation, duration_ns, active)
+                self._by_hand.record(active, duration_ns)
             except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
                 self.lose(problem)
         return operation
 
-    def _record(self, operation: DataOperation, duration_ns: int, active: _Active) -> None:
-        error = (operation.error_type, operation.error_info)
-        inputs = [self.ref(source) for source in operation.inputs]
-        outputs = [self.ref(source, operation.operation_id) for source in operation.outputs]
-        if active.secrets:
-            inputs = [links.hidden(ref, active.secrets) for ref in inputs]
-            outputs = [links.hidden(ref, active.secrets) for ref in outputs]
-        self.recorder.record(
-            self._site(operation),
-            active.origin,
-            inputs,
-            outputs,
-            (
-                *(operation.operation_id, operation.parent_id, operation.thread_id),
-                *((codec.to_micros(operation.timestamp) or 0) * 1000, duration_ns),
-                error if operation.is_failed else None,
-                operation.parameters,
-                *(operation.record_count_in, operation.record_count_out),
-            ),
-        )
-
-    def _active(self, operation_id: str) -> _Active:
+    def _active(self, operation_id: str) -> Active:
         active = self._active_operations.get(operation_id)
         if active is None:
             state = "completed" if operation_id in self.operations else "unknown"
@@ -341,61 +262,7 @@ class LineageTracker:
             )
         return active
 
-    def _site(self, operation: DataOperation) -> Definition:
-        context = codec.to_json(operation.execution_context)
-        code = (operation.code_module, operation.code_name, operation.code_file)
-        key = (str(operation.operation_type), *code, operation.code_line)
-        site = self._sites.get((*key, context))
-        if site is None:
-            if len(self._sites) >= _SITES:
-                self._sites.clear()
-            site = self._sites[(*key, context)] = Definition(SITE, [*key, [], context])
-        return site
-
     # What the other ways of tracking need
-
-    def ref(self, source: DataSource, version: str | None = None) -> links.Ref:
-        """Give the reference to a data source, its metadata bounded and redacted."""
-        metadata = schema = None
-        if source.metadata:
-            metadata = codec.to_json(self.bounded(self.wide_captor, source.metadata))
-        if source.schema_info:
-            info = self.bounded(self.wide_captor, source.schema_info)
-            schema = links.schema_definition(codec.schema_id(info), info)
-        known = links.source(
-            source.source_type, source.source_id, source.location, metadata=metadata
-        )
-        own = links.clean(source.version) if source.version else version
-        return known, own, schema, None
-
-    def bounded(
-        self, captor: Captor, value: Mapping[str, Any] | None, found: list[str] | None = None
-    ) -> dict[str, Any]:
-        """Give the plain, redacted form of a mapping, or say its size if that is too large."""
-        plain = captor.capture(dict(value), found) if value else {}
-        return plain if isinstance(plain, dict) else {"truncated": plain}
-
-    def error_of(self, error: BaseException, secrets: Sequence[str] = ()) -> tuple[str, str]:
-        """Give an exception's type and its redacted text, whatever its own methods do.
-
-        Args:
-            error: The exception.
-            secrets: Texts that are known to be secret, in whatever form they are in its text.
-        """
-        kind = type(error)
-        name = kind.__qualname__
-        if kind.__module__ not in ("builtins", "__main__"):
-            name = f"{kind.__module__}.{name}"
-        try:
-            return name, self.error_text(str(error), secrets)
-        except Exception:  # noqa: BLE001 - the text of a hostile exception
-            return name, "<no text: the exception failed to give one>"
-
-    def error_text(self, text: str, secrets: Sequence[str] = ()) -> str:
-        """Give the redacted and bounded form of an error's text."""
-        most = self.settings.max_metadata_size
-        kept = redact_text(hide(text[: 4 * most], secrets))[:most]
-        return kept.encode("utf-8", "backslashreplace").decode()
 
     def lose(self, problem: BaseException) -> None:
         """Count an operation that could not be recorded; the first is logged."""
@@ -406,14 +273,14 @@ class LineageTracker:
     def open_run(self, run_id: str) -> None:
         """Say that a run is open: if it is the only one, threads without a context are in it."""
         self._runs = [*self._runs, run_id]
-        self.settle_runs()
+        self._settle_runs()
 
     def close_run(self, run_id: str) -> None:
         """Say that a run is open no more."""
         self._runs = [known for known in self._runs if known != run_id]
-        self.settle_runs()
+        self._settle_runs()
 
-    def settle_runs(self) -> None:
+    def _settle_runs(self) -> None:
         """Work out what code is in that no tracked call and no run surrounds."""
         only = self._runs[0] if len(self._runs) == 1 else None
         self.outermost = (None, self.recorder.origin(only))
@@ -488,6 +355,13 @@ class LineageTracker:
         if self.recorder.recorded:
             self.store.close(timeout_s)
 
+    def renew(self) -> None:
+        """Begin anew in a forked child: what was recorded is its parent's."""
+        self.recorder.renew()
+        self._settle_runs()
+        self._history.renew()
+        self._subscribers.renew()
+
     def _note_lost(self) -> None:
         """Write into the store how many operations were lost since that was written last."""
         new = self.lost - self.recorder.noted
@@ -530,14 +404,14 @@ class Scope:
 
 
 scope = Scope()
-_trackers: weakref.WeakSet[LineageTracker] = weakref.WeakSet()
 
 
 def get_global_tracker() -> LineageTracker:
     """Give the global tracker; one that records nothing when none is set.
 
-    >>> get_global_tracker().start_operation("read") != ""
-    True
+    Examples:
+        >>> get_global_tracker().start_operation("read") != ""
+        True
     """
     if scope.tracker is not None:
         return scope.tracker
@@ -550,42 +424,3 @@ def set_global_tracker(tracker: LineageTracker | None) -> None:
     """Make a tracker the global one; None turns tracking off."""
     scope.tracker = tracker
     scope.is_off = tracker is None
-
-
-def _after_fork_in_child() -> None:
-    for tracker in list(_trackers):
-        tracker.recorder.renew()
-        tracker.settle_runs()
-        tracker._history.renew()
-        tracker._subscribers.renew()
-
-
-def _at_exit() -> None:
-    started, interval = time.monotonic(), sys.getswitchinterval()
-    if threading.active_count() > 1:
-        # Daemon threads that go on would keep the interpreter for so long at each of our steps.
-        sys.setswitchinterval(min(interval, _EXIT_SWITCH_S))
-    try:
-        _close_all(started)
-    finally:
-        sys.setswitchinterval(interval)
-
-
-def _close_all(started: float) -> None:
-    for tracker in list(_trackers):
-        said = []
-        left = tracker.settings.exit_timeout_s - (time.monotonic() - started)
-        try:
-            tracker.close(max(0.0, left))
-        except Exception as problem:  # noqa: BLE001 - nobody is left to raise to; the journal has all
-            said.append(f"the store could not be sealed at exit: {problem}")
-        if tracker.lost:
-            said.insert(0, f"{tracker.lost} operations were not recorded: {tracker.last_error}")
-        if said:
-            text = " ".join("; ".join([*said, "`lineage doctor` says more"]).split())
-            with suppress(Exception):  # there may be no stderr any more
-                sys.stderr.write(f"lineage: {text}\n")
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-atexit.register(_at_exit)

@@ -216,3 +216,50 @@ def test_the_modes_bind_this_process_too(tmp_path, locked):
     if done.returncode == 99:
         pytest.skip("this kernel does not let the superuser give up its override")
     assert "PermissionError" in done.stderr
+
+
+@pytest.mark.parametrize("command", [*READING.values(), ["seal"], ["copy", "{}", "to"]], ids=str)
+def test_a_database_that_is_not_there_is_no_empty_store(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    url = f"sqlite:///{tmp_path}/typo/typo.db"
+    store = [] if "{}" in command else ["--store", url]
+    done = in_process(*(part.format(url) for part in command), *store)
+    assert done.returncode == 4
+    assert f"no lineage store at {url}; name one with --store or LINEAGE_STORE" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_of_something_else_is_no_store(tmp_path):
+    import sqlite3
+
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE orders (id)")
+    connection.close()
+    before = path.read_bytes()
+    done = in_process("log", "--store", f"sqlite:///{path}")
+    assert done.returncode == 4
+    assert "no lineage store at" in done.stderr
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_what_waits_for_a_database_that_was_never_reached_is_a_store(tmp_path):
+    from lineage.stores.sql import SqlStore
+
+    url = f"postgresql://me:secret@127.0.0.1:1/db?outbox={tmp_path}/outbox"
+    store = SqlStore(url)
+    store.outbox.start = lambda: None
+    store.append("runs", [{"run_id": "a", "timestamp": 0}])
+    done = in_process("log", "--store", url)
+    assert done.returncode == 4
+    assert "cannot read from postgresql://" in done.stderr
+
+
+def test_a_command_that_asks_at_once_takes_a_typo_for_an_empty_store(tmp_path, monkeypatch):
+    """The negative control: without the question there is nothing to say."""
+    from lineage.stores.sql import SqlStore
+
+    monkeypatch.setattr(SqlStore, "is_there", lambda _: True)
+    done = in_process("log", "--store", f"sqlite:///{tmp_path}/typo.db")
+    assert done.returncode == 0

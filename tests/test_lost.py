@@ -145,12 +145,12 @@ def test_one_segment_that_was_deleted(tmp_path):
 
 
 def test_the_exit_says_how_many_were_deleted(tmp_path, capfd):
-    from lineage.tracker import _at_exit
+    from lineage.ending import at_exit
 
     tracker = lineage.LineageTracker(lineage.LineageMetadataRepository(tmp_path / "store"))
     record(tracker, 3)
     shutil.rmtree(tmp_path / "store")
-    _at_exit()
+    at_exit()
     assert "3 operations were not recorded: DeletedError" in capfd.readouterr().err
     tracker.recorder.lost = tracker.recorder.recorded = 0
 

@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
@@ -35,6 +36,7 @@ from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.parts import scan_part
 from lineage.stores.reading import StoreReader
 from lineage.stores.sealing import seal_store
+from lineage.stores.tables import arrow_schema, coded_schema
 
 T0 = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[1]
@@ -751,6 +753,25 @@ def test_a_part_of_an_older_schema_reads_with_nulls(repository, tmp_path):
     assert (found.run_id, found.user_info) == (None, "me")
     assert list(repository.scan("operations", Filter(equal={"run_id": ("r",)})))[-1].num_rows == 0
     assert repository.problems == []
+
+
+def test_texts_that_repeat_come_as_texts_or_as_codes(repository, tmp_path):
+    """Whether they rest in a part, of an older version too, or wait in the journal."""
+    repository.save_operation(operation(1, run_id="r", user_info="me"))
+    repository.seal()
+    footer = {b"lineage.schema_version": b"0"}
+    rewritten(tmp_path / "store", lambda table: table.drop_columns(["run_id"]), footer=footer)
+    for number in (2, 3):
+        repository.save_operation(operation(number, run_id="r", user_info="me"))
+        repository.seal() if number == 2 else None
+    where = Filter(equal={"user_info": ("me",)}, start=T0, end=T0 + timedelta(seconds=9))
+    plain = list(StoreReader(tmp_path / "store").scan("operations", where))
+    coded = list(StoreReader(tmp_path / "store").scan("operations", where, coded=True))
+    assert {table.schema for table in plain} == {arrow_schema("operations")}
+    assert {table.schema for table in coded} == {coded_schema("operations")}
+    assert arrow_schema("operations") != coded_schema("operations")
+    assert pa.concat_tables(plain).to_pylist() == pa.concat_tables(coded).to_pylist()
+    assert pa.concat_tables(plain)["run_id"].to_pylist() == [None, "r", "r"]
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ def test_secrets_would_be_seen(tmp_path, capfd, monkeypatch, part):
     if part == "look":
         monkeypatch.setattr(redact.shapes, "URLS", ())
     else:
-        for module in (lineage.parameters, lineage.links, lineage.tracker, lineage.flows):
+        for module in (lineage.parameters, lineage.links, lineage.kept, lineage.flows):
             monkeypatch.setattr(module, "hide", lambda text, secrets: text)
     lineage.links._sources.clear()
     assert found_in(tmp_path, capfd, sealed=False)

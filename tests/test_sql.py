@@ -17,10 +17,11 @@ from lineage import LineageTracker, init, set_global_tracker, track_lineage
 from lineage.core import DataSource
 from lineage.errors import CorruptStoreError, MissingDependencyError, StoreError
 from lineage.settings import StoreSettings
-from lineage.stores import database, migrations, outbox
+from lineage.stores import database, filling, migrations, outbox
 from lineage.stores.base import KINDS, Filter, open_store
 from lineage.stores.outbox import Mark
 from lineage.stores.sql import SqlStore, outbox_of
+from tests.hostile import HOSTILE
 from tests.servers import PASSWORD
 from tests.test_stores import T0, ids, operation, rows_of, save
 
@@ -561,10 +562,34 @@ def test_a_wrong_password_is_told_without_it(postgres, mariadb):
         assert "wr0ng" not in str(caught.value)
 
 
-def test_values_that_no_column_holds_are_refused(sqlite):
-    with pytest.raises(StoreError, match="cannot write to sqlite"):
-        sqlite.insert("runs", [{"run_id": "a", "process_id": 1 << 70}])
-    assert rows_of(sqlite, "runs") == []
+@pytest.mark.parametrize("many", [1, 1000])
+def test_any_text_arrives_as_it_was(store, many, monkeypatch):
+    monkeypatch.setattr(filling, "MANY", many)  # by the column, and one by one
+    made = [
+        operation(n, inputs=[text], outputs=[f"{text} out"], parameters={"text": text})
+        for n, text in enumerate(HOSTILE)
+    ]
+    save(store, *made)
+    waiting = {kind: rows_of(store, kind) for kind in KINDS}
+    store.close()
+    assert len(in_database(store)) == len(HOSTILE)
+    for kind, rows in waiting.items():
+        assert sorted(map(repr, rows_of(store, kind))) == sorted(map(repr, rows))
+    found = {source["source_id"] for row in waiting["operations"] for source in row["inputs"]}
+    assert found == set(HOSTILE)
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+def test_counts_that_no_column_holds_are_the_nearest_that_it_does(store, many, monkeypatch):
+    """As in a folder: one absurd count must not keep all other rows from being kept."""
+    monkeypatch.setattr(filling, "MANY", many)  # by the column, and one by one
+    save(store, operation(1, record_count_in=(1 << 64) - 1), operation(2, record_count_in=7))
+    store.insert("runs", [{"run_id": "a", "process_id": 1 << 70}])
+    store.close()
+    assert len(in_database(store)) == 2
+    found = {row["operation_id"]: row["record_count_in"] for row in rows_of(store, "operations")}
+    assert found == {"op1": (1 << 63) - 1, "op2": 7}
+    assert rows_of(store, "runs")[0]["process_id"] == (1 << 63) - 1
 
 
 def test_a_filter_on_every_kind_of_column(store):

@@ -26,8 +26,9 @@ from lineage import (
     track,
     track_lineage,
 )
+from lineage.ending import at_exit
 from lineage.errors import StoreError
-from lineage.tracker import LineageTracker, _at_exit, current
+from lineage.tracker import LineageTracker, current
 
 ROOT = Path(__file__).parents[1]
 
@@ -119,7 +120,7 @@ def test_many_sites_by_hand(tracker):
     for number in range(1500):
         operation_id = tracker.start_operation("read", None, {"number": number})
         tracker.complete_operation(operation_id)
-    assert len(tracker._sites) <= 1000
+    assert len(tracker._by_hand.sites) <= 1000
     assert len(tracker.operations) == 1500
     contexts = [each.execution_context["number"] for each in tracker.operations.values()]
     assert contexts == list(range(1500))
@@ -774,7 +775,7 @@ def test_at_the_end_one_line_says_what_went_wrong(tmp_path, capfd, lost):
     record(1)
     for _ in range(lost):
         tracker.lose(ValueError("mine"))
-    _at_exit()
+    at_exit()
     mine = [line for line in capfd.readouterr().err.splitlines() if "held by others" in line]
     assert len(mine) == 1
     assert ("2 operations were not recorded: ValueError: mine" in mine[0]) is bool(lost)

@@ -79,7 +79,13 @@ class Session:
                     f"{reason or f'no lineage store at {shown}'}; name one with --store or "
                     "LINEAGE_STORE, or run a tracked program first"
                 )
-            return open_store(self.url)
+            store = open_store(self.url)
+            if hasattr(store, "is_there") and not store.is_there():
+                raise StoreError(
+                    f"no lineage store at {redact_text(self.url)}; name one with --store or "
+                    "LINEAGE_STORE, or run a tracked program first"
+                )
+            return store
 
     def working(self, what: str) -> AbstractContextManager[Bar]:
         """Show what is going on to a person who waits at a terminal, and to nobody else."""

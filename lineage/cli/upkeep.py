@@ -132,6 +132,7 @@ def gc(session: Session) -> None:
         *((name, "removed") for name in done.files),
         *((name, "set aside for an hour") for name in done.aside),
         *((name, "none of ours, left") for name in done.foreign),
+        *((name, "of a seal that its host has to end, left") for name in done.unfinished),
     ]
     session.show(json_default(done), Table(("file", "what"), rows, empty="no garbage"))
 

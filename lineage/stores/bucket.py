@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +36,13 @@ class Place(NamedTuple):
 
     url: str
     folder: Path
+
+
+class Found(NamedTuple):
+    """An object of a list: its bytes, and when it was written, by the bucket's clock."""
+
+    size_bytes: int
+    modified: datetime
 
 
 class Tag(NamedTuple):
@@ -158,8 +165,48 @@ class Bucket:
                 if any(mark in str(error) for mark in _NO_BUCKET):
                     raise
 
+    def copy(self, key: str, to: str) -> bool:
+        """Make another object of the same bytes, whatever is there; False when there are none.
+
+        Raises:
+            StoreError: The bucket cannot be reached or written.
+        """
+        with self._explained(f"copy {key} in"):
+            import obstore
+
+            try:
+                obstore.copy(self._store, key, to)
+            except FileNotFoundError as error:
+                if any(mark in str(error) for mark in _NO_BUCKET):
+                    raise
+                return False
+            return True
+
+    def has(self, key: str) -> bool:
+        """Whether there is such an object.
+
+        Raises:
+            StoreError: The bucket cannot be reached or read.
+        """
+        with self._explained(f"read {key} of"):
+            import obstore
+
+            try:
+                obstore.head(self._store, key)
+            except FileNotFoundError:
+                return False
+            return True
+
     def list_keys(self, prefix: str = "") -> list[str]:
         """List the keys below a prefix that ends at a slash.
+
+        Raises:
+            StoreError: The bucket cannot be reached or read.
+        """
+        return sorted(self.list_objects(prefix))
+
+    def list_objects(self, prefix: str = "") -> dict[str, Found]:
+        """List the objects below a prefix that ends at a slash, by their keys.
 
         Raises:
             StoreError: The bucket cannot be reached or read.
@@ -167,7 +214,10 @@ class Bucket:
         with self._explained("list"):
             import obstore
 
-            return sorted(meta["path"] for meta in obstore.list(self._store, prefix).collect())
+            return {
+                meta["path"]: Found(meta["size"], meta["last_modified"])
+                for meta in obstore.list(self._store, prefix).collect()
+            }
 
     @property
     def _store(self) -> Any:

@@ -1,9 +1,10 @@
 """Rows as the columns of a database hold them, and back, exactly.
 
-Times are whole microseconds since 1970 in UTC. References are a JSON array of objects with the
-fields of `codec.REF`. What a database cannot hold is held in the extra column `exact`, a JSON
-object by column name: a text with a NUL character, which PostgreSQL refuses, numbers that are not
-finite, which MariaDB does, and the sign of zero. The column itself then has what comes nearest.
+Times are whole microseconds since 1970 in UTC. References are a JSON array of objects with those
+fields of `codec.REF` that are known. What a database cannot hold is held in the extra column
+`exact`, a JSON object by column name: a text with a NUL character, which PostgreSQL refuses,
+numbers that are not finite, which MariaDB does, and the sign of zero. The column itself then has
+what comes nearest; so has one for a whole number that it cannot hold, as in a folder.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 EXACT = "exact"
 _NUL_SHOWN = "\N{SYMBOL FOR NULL}"
 
-_Ref = msgspec.defstruct(
-    "_Ref", [(name, str | None if word == "string" else int | None) for name, word in REF.items()]
+ref_struct = msgspec.defstruct(
+    "Ref",
+    [(name, str | None if word == "string" else int | None, None) for name, word in REF.items()],
+    omit_defaults=True,
+    gc=False,
 )
-_encode = msgspec.json.Encoder().encode
-_decode_refs = msgspec.json.Decoder(list[_Ref]).decode  # type: ignore[valid-type]  # made above
+_to_lines = msgspec.json.Encoder().encode_lines
+_decode_refs = msgspec.json.Decoder(list[ref_struct]).decode  # type: ignore[valid-type]  # made above
+
+Cells = dict[str, Any]
+"""Columns by name, equally long: lists or Arrow arrays of texts, whole numbers, finite floats."""
 
 Inexact = dict[int, dict[str, Any]]
 """What `exact` has to hold: by row, the values by column name."""
@@ -43,7 +50,7 @@ def to_cells(kind: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]
     cells: dict[str, list[Any]] = {}
     columns = zip(*rows, strict=True) if rows else [() for _ in TABLES[kind]]
     for (name, word), values in zip(TABLES[kind].items(), columns, strict=True):
-        cells[name] = _TO_CELLS.get(word, _same)(name, values, inexact)
+        cells[name] = _TO_CELLS[word](name, values, inexact)
     cells[EXACT] = [None] * len(rows)
     for number, held in inexact.items():
         cells[EXACT][number] = json.dumps(held)
@@ -80,10 +87,6 @@ def plain_text(text: str) -> str:
     return text.replace("\0", _NUL_SHOWN)
 
 
-def _same(_name: str, values: Sequence[Any], _inexact: Inexact) -> list[Any]:
-    return list(values)
-
-
 def _texts(name: str, values: Sequence[Any], inexact: Inexact) -> list[Any]:
     if not any("\0" in value for value in values if value is not None):
         return list(values)
@@ -91,6 +94,18 @@ def _texts(name: str, values: Sequence[Any], inexact: Inexact) -> list[Any]:
         if value is not None and "\0" in value:
             inexact.setdefault(number, {})[name] = value
     return [value and plain_text(value) for value in values]
+
+
+def _whole(bits: int) -> Callable[[str, Sequence[Any], Inexact], list[Any]]:
+    least, most = -(1 << bits - 1), (1 << bits - 1) - 1
+
+    def numbers(_name: str, values: Sequence[Any], _inexact: Inexact) -> list[Any]:
+        known = [value for value in values if value is not None]
+        if not known or (least <= min(known) and max(known) <= most):
+            return list(values)
+        return [value if value is None else max(least, min(most, value)) for value in values]
+
+    return numbers
 
 
 def _doubles(name: str, values: Sequence[Any], inexact: Inexact) -> list[Any]:
@@ -105,12 +120,16 @@ def _doubles(name: str, values: Sequence[Any], inexact: Inexact) -> list[Any]:
 
 
 def _ref_texts(_name: str, values: Sequence[Any], _inexact: Inexact) -> list[Any]:
-    return [_encode([_Ref(*ref) for ref in refs or ()]).decode() for refs in values]
+    data = _to_lines([[ref_struct(*ref) for ref in refs or ()] for refs in values])
+    return data.decode().split("\n")[:-1]  # no text holds one: JSON escapes it
 
 
 _TO_CELLS: dict[str, Callable[[str, Sequence[Any], Inexact], list[Any]]] = {
     "string": _texts,
     "json": _texts,
     "double": _doubles,
+    "int32": _whole(32),
+    "int64": _whole(64),
+    "time": _whole(64),
     "refs": _ref_texts,
 }

@@ -7,7 +7,7 @@ exit that import fails. Buffers need no such thing, and are filled about as fast
 
 from __future__ import annotations
 
-from itertools import chain, pairwise
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,30 +126,27 @@ def flags(array: pa.Array) -> NDArray[np.bool_]:
     end = array.offset + len(array)
     bits = np.frombuffer(array.buffers()[1] or b"", np.uint8, -(-end // 8))
     found = np.unpackbits(bits, count=end, bitorder="little")[array.offset :].astype(bool)
-    return found & ~_missing(array) if array.null_count else found
+    return found & ~nulls(array) if array.null_count else found
 
 
 def texts(array: pa.Array) -> list[str | None]:
-    """Give the texts of an array, coded or not, several times faster than Arrow does."""
+    """Give the texts of an array, coded or not: those of a code are one object."""
     if pa.types.is_dictionary(array.type):
-        known = [*texts(array.dictionary), None]
+        known = [*array.dictionary.to_pylist(), None]
+        if len(known) == 2 and not array.null_count:
+            return known[:1] * len(array)
         return list(map(known.__getitem__, integers(array.indices, -1).tolist()))
-    if array.null_count == len(array):
-        return [None] * len(array)
-    _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, "i4", array.offset + len(array) + 1)[array.offset :]
-    first, last = int(ends[0]), int(ends[-1])
-    raw = data.slice(first, last - first).to_pybytes() if last > first else b""
-    places = (ends - first).tolist()
-    if raw.isascii():
-        text = raw.decode()
-        found: list[str | None] = [text[at:end] for at, end in pairwise(places)]
-    else:
-        found = [raw[at:end].decode() for at, end in pairwise(places)]
-    if array.null_count:
-        for place in np.flatnonzero(_missing(array)).tolist():
-            found[place] = None
+    found: list[str | None] = array.to_pylist()
     return found
+
+
+def ends_of(array: pa.Array) -> NDArray[np.integer[Any]]:
+    """Give where the texts of an array begin in its bytes, and where the last one ends."""
+    width = "i8" if pa.types.is_large_string(array.type) else "i4"
+    ends: NDArray[np.integer[Any]] = np.frombuffer(
+        array.buffers()[1], width, array.offset + len(array) + 1
+    )
+    return ends[array.offset :]
 
 
 def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
@@ -160,7 +157,7 @@ def integers(array: pa.Array, missing: int) -> NDArray[np.int64]:
     end = array.offset + len(array)
     found = np.frombuffer(array.buffers()[1], width, end)[array.offset :].astype(np.int64)
     if array.null_count:
-        found[_missing(array)] = missing
+        found[nulls(array)] = missing
     return found
 
 
@@ -174,8 +171,16 @@ def floats(array: pa.Array) -> NDArray[np.float64]:
     else:
         found = np.empty(0, np.float64)
     if array.null_count:
-        found[_missing(array)] = np.nan
+        found[nulls(array)] = np.nan
     return found
+
+
+def nulls(array: pa.Array) -> NDArray[np.bool_]:
+    """Tell of each value of an array that has nulls whether it is one."""
+    end = array.offset + len(array)
+    bits = np.frombuffer(array.buffers()[0], np.uint8, -(-end // 8))
+    is_missing: NDArray[np.bool_] = np.unpackbits(bits, count=end, bitorder="little") == 0
+    return is_missing[array.offset :]
 
 
 def coded(codes: NDArray[np.integer[Any]], texts: Sequence[str | None]) -> pa.DictionaryArray:
@@ -208,6 +213,15 @@ def lists(lengths: Lengths, items: pa.Array, kind: pa.ListType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(lengths), [None, _offsets(lengths)], children=[items])
 
 
+def wide_lists(lengths: Lengths, items: pa.Array) -> pa.Array:
+    """Make an array of lists of wide texts from the lengths of the lists and their items."""
+    offsets = np.zeros(len(lengths) + 1, "i8")
+    offsets[1:] = np.cumsum(lengths, dtype="i8")
+    kind = pa.large_list(pa.large_string())
+    buffers = [None, pa.py_buffer(offsets)]
+    return pa.Array.from_buffers(kind, len(lengths), buffers, children=[items])
+
+
 def structs(fields: Sequence[pa.Array], length: int, kind: pa.StructType) -> pa.Array:
     """Make an array of structs of their fields."""
     return pa.Array.from_buffers(kind, length, [None], children=list(fields))
@@ -225,13 +239,6 @@ def _texts(values: Sequence[str | None]) -> pa.Array:
     offsets = _offsets(np.fromiter(lengths, "i8", len(values)))
     buffers = [_validity(missing), offsets, pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.string(), len(values), buffers)
-
-
-def _missing(array: pa.Array) -> NDArray[np.bool_]:
-    end = array.offset + len(array)
-    bits = np.frombuffer(array.buffers()[0], np.uint8, -(-end // 8))
-    is_missing: NDArray[np.bool_] = np.unpackbits(bits, count=end, bitorder="little") == 0
-    return is_missing[array.offset :]
 
 
 def _offsets(lengths: Lengths) -> pa.Buffer:

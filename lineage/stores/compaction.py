@@ -66,7 +66,7 @@ def compact_store(
         while not is_empty(store):
             with locked(store):
                 manifest = recover(store, Sealed(), step)
-                group = _next_group(store, manifest, rows, unread)
+                group = next_group(store, manifest, rows, unread)
                 if group is None:
                     break
                 _compact(store, manifest, group, done, step)
@@ -76,8 +76,15 @@ def compact_store(
     return done
 
 
-def _next_group(store: Path, manifest: Manifest, rows: int, unread: set[str]) -> list[Part] | None:
-    """Give parts of one kind and date that are to become one."""
+def next_group(store: Path, manifest: Manifest, rows: int, unread: set[str]) -> list[Part] | None:
+    """Give parts of one kind and date that are to become one; None when there are none left.
+
+    Args:
+        store: The folder that has the journal.
+        manifest: What the parts are.
+        rows: Most rows of the one.
+        unread: Paths of parts that are to stay as they are.
+    """
     segments = {path.name for path in segment_paths(store / JOURNAL)}
     places: dict[tuple[str, str], list[Part]] = defaultdict(list)
     for part in manifest.parts:

@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from lineage.errors import CorruptStoreError, LineageError, MissingDependencyError, StoreError
 from lineage.redact import REDACTED, redact_text
-from lineage.stores.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,9 +158,12 @@ class Database:
                 connection.exec_driver_sql(lock)
             yield connection
 
-    def insert(self, connection: Connection, table: str, cells: dict[str, list[Any]]) -> None:
-        """Insert rows that are given as columns by name, in the way that is fastest there."""
-        load(connection, table, cells)
+    def without_secrets(self, text: str) -> str:
+        """Give a text of the database without what would let others in."""
+        text = redact_text(text)
+        if self.address.password:
+            text = text.replace(self.address.password, REDACTED)
+        return text
 
     @cached_property
     def _engine(self) -> Engine:
@@ -179,7 +181,6 @@ class Database:
         }
         engine = create_engine(url, poolclass=NullPool, connect_args=options)
         if address.backend == "sqlite":
-            event.listen(engine, "connect", _set_up_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         return engine
 
@@ -202,23 +203,20 @@ class Database:
 
     def _problem(self, what: str, error: BaseException) -> str:
         reason = getattr(error, "orig", None) or error
-        text = redact_text(" ".join(str(reason).split())[:500])
-        if self.address.password:
-            text = text.replace(self.address.password, REDACTED)
+        text = self.without_secrets(" ".join(str(reason).split())[:500])
         return (
             f"cannot {what} {self.address.shown}: {text}; check that the database runs, that the "
             "URL is right, and that its user may create and write tables"
         )
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
+def _begin_sqlite(connection: Connection) -> None:
+    if not connection.get_execution_options().get("lineage_writes"):
+        connection.exec_driver_sql("BEGIN")
+        return
     # Readers then see a moment of their own while others write. Where the file system cannot do
     # that, SQLite stays as it is. FULL: a segment is deleted once its rows are committed.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("lineage_writes")
+    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    connection.exec_driver_sql("PRAGMA synchronous = FULL")
     # A transaction that reads first and then writes could not wait for another's.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

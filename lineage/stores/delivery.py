@@ -14,6 +14,9 @@ A crash before 2 leaves nothing but staged files. A crash after it is completed 
 from this host: that a key exists already is then no conflict when it has the same bytes, and the
 ranges of the journal in the manifest say whether step 4 was done. Between 3 and 4 plain readers
 see the rows in the bucket, ours in the journal.
+
+A key is used once: who finds that a part is not there puts it under a new one, since someone may
+be about to delete the old one, and no host knows what another has still to do.
 """
 
 from __future__ import annotations
@@ -21,71 +24,41 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import msgspec
 
 from lineage.errors import CorruptStoreError, StoreError
-from lineage.stores.base import KINDS
+from lineage.stores.archive import completed, shortened
 from lineage.stores.decoding import segment_paths
-from lineage.stores.durable import make_folder, sync_folder, write_durably
+from lineage.stores.durable import rename_durably, sync_folder, write_durably
 from lineage.stores.manifest import (
     FOLDER,
     JOURNAL,
     Manifest,
     NewerFormatError,
     Part,
+    aside,
     decode_manifest,
     encode_manifest,
-    locked,
     next_path,
     read_bytes,
 )
-from lineage.stores.parts import rebuild
-from lineage.stores.retention import Cleaned, outdated, tally, without
-from lineage.stores.target import STAGING, Sealed, no_step
+from lineage.stores.mending import part_keys, rebuilt
+from lineage.stores.redo import Redo, read_redo, write_redo
+from lineage.stores.target import STAGING, Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
+    from pathlib import Path
 
     from lineage.stores.bucket import Bucket, Tag
 
 MANIFEST_KEY = f"{FOLDER}/manifest.json"
 _TRIES = 200
 _PAUSE_S = 0.05
-
-
-class Redo(msgspec.Struct, frozen=True):
-    """What a seal is about to do: add parts, which hold stretches (start, end) of segments."""
-
-    parts: tuple[Part, ...]
-    sealed: dict[str, tuple[int, int]]
-    lost: dict[str, int]
-    sha256: str = ""
-
-    def signed(self) -> Redo:
-        """Give the same with the digest of its content."""
-        plain = msgspec.structs.replace(self, sha256="")
-        digest = hashlib.sha256(msgspec.json.encode(plain)).hexdigest()
-        return msgspec.structs.replace(self, sha256=digest)
-
-    def is_at_start(self, manifest: Manifest) -> bool:
-        """Whether nothing of its stretches is sealed, and everything before them is."""
-        return all(
-            manifest.sealed.get(name, 0) == start for name, (start, _) in self.sealed.items()
-        )
-
-    def is_in(self, manifest: Manifest) -> bool:
-        """Whether all of its stretches are sealed."""
-        return all(manifest.sealed.get(name, 0) >= end for name, (_, end) in self.sealed.items())
-
-    def is_listed(self, manifest: Manifest) -> bool:
-        """Whether its parts are in the manifest."""
-        paths = {part.path for part in manifest.parts}
-        return bool(self.parts) and all(part.path in paths for part in self.parts)
 
 
 class BucketTarget:
@@ -98,25 +71,28 @@ class BucketTarget:
 
     def __init__(self, store: Path, bucket: Bucket) -> None:
         self.store = store
-        self._bucket = bucket
+        self.bucket = bucket
         self._manifest = Manifest()
         self._tag: Tag | None = None
         self._deleted: set[str] = set()
+        self._begun: set[str] = set()
 
     def recover(self, done: Sealed, step: Callable[[str], None]) -> Manifest:
-        """Finish or undo what a crashed seal of this host left, and give the manifest.
+        """Finish or undo what a crash left on this host, and give the manifest.
 
         Raises:
             StoreError: The bucket cannot be reached, read or written.
         """
+        redo, damage = self._read_redo()
+        self._begun = set(redo.sealed) if redo is not None else set()
         self._load(done)
-        self._delete(self._manifest.removed)
-        redo = self._read_redo(done)
+        self.delete(self._manifest.removed)
+        if damage is not None:
+            done.problems.append(str(damage))
+            self._delete_staged_there(step)
         if redo is not None:
-            if redo.is_listed(self._manifest) or self._has_all(redo):
-                self._carry_out(redo, step)
-            else:
-                self._undo(redo)
+            self._resume(redo, step)
+        self.set_aside(self._manifest.superseded, step)
         self._clear(step)
         return self._manifest
 
@@ -133,17 +109,23 @@ class BucketTarget:
             StoreError: The bucket cannot be written, or someone else has sealed the same journal.
         """
         redo = Redo(tuple(parts), dict(ranges), lost)
-        step("write next")
-        make_folder(next_path(self.store).parent)
-        write_durably(next_path(self.store), msgspec.json.encode(redo.signed()))
-        self._carry_out(redo, step)
-        self._clear(step)
-        if not redo.is_in(self._manifest):
+        if not redo.is_in(self._do(redo, step)):
             raise StoreError(
                 f"another program has sealed the journal in {self.store}, or a copy of it, into "
-                f"{self._bucket.url}; seal again"
+                f"{self.bucket.url}; seal again"
             )
         return self._manifest
+
+    def exchange(self, old: Iterable[str], new: Part, step: Callable[[str], None]) -> bool:
+        """Put a staged part in the place of others; False when some of them count no more.
+
+        Raises:
+            StoreError: The bucket cannot be written.
+        """
+        redo = Redo((new,), {}, {}, replaces=tuple(old))
+        is_done = redo.is_listed(self._do(redo, step))
+        self.set_aside(self._manifest.superseded, step)
+        return is_done
 
     def change(self, new: Callable[[Manifest], Manifest], step: Callable[[str], None]) -> Manifest:
         """Replace the manifest by what a function makes of it, each time that it is another.
@@ -152,77 +134,98 @@ class BucketTarget:
             StoreError: The bucket cannot be written, or others replaced it all the time.
         """
         for _ in range(_TRIES):
-            offered = new(self._manifest)
-            if offered is self._manifest:
-                return offered
+            wanted = new(self._manifest)
+            if wanted is self._manifest:
+                return wanted
+            offered = shortened(self._without_deleted(wanted), self.bucket, self._ours())
             step("offer manifest")
-            tag = self._bucket.put_if(MANIFEST_KEY, encode_manifest(offered), self._tag)
+            tag = self.bucket.put_if(MANIFEST_KEY, encode_manifest(offered), self._tag)
             if tag is not None:
                 self._manifest, self._tag = offered, tag
                 return offered
             time.sleep(_PAUSE_S * random.random())  # noqa: S311 - so that two do not keep step
             self._load(Sealed())
         raise StoreError(
-            f"others have replaced the manifest of {self._bucket.url} all the time; seal again"
+            f"others have replaced the manifest of {self.bucket.url} all the time; seal again"
         )
 
-    def remove_older(self, cutoff: datetime) -> Cleaned:
-        """Remove every date that was over at `cutoff`, from all kinds at once.
-
-        Raises:
-            StoreError: The bucket cannot be read or written.
-        """
-        cleaned = Cleaned()
-        gone: list[Part] = []
-
-        def data(part: Part) -> bytes:
-            found = self._bucket.get(part.path)
-            return b"" if found is None else found[0]
-
-        def kept(manifest: Manifest) -> Manifest:
-            gone[:] = outdated(self.store, manifest, cutoff, cleaned=cleaned, data=data)
-            return without(manifest, {part.path for part in gone}) if gone else manifest
-
-        with locked(self.store):
-            self.recover(Sealed(), no_step)
-            self._delete(self.change(kept, no_step).removed)
-        tally(cleaned, gone)
-        return cleaned
-
-    def _delete(self, keys: Iterable[str]) -> None:
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; the next manifest does not name them any more as to be deleted."""
         for key in keys:
-            self._bucket.delete(key)
+            self.bucket.delete(key)
             self._deleted.add(key)
 
+    def set_aside(self, keys: Iterable[str], step: Callable[[str], None]) -> None:
+        """Move objects to where plain readers do not look and those that began before do."""
+        for key in keys:
+            if key not in self._deleted:
+                step("set aside")
+                self.bucket.copy(key, aside(key))
+                step("delete superseded")
+                self.delete((key,))
+
+    def tidy(self, step: Callable[[str], None]) -> None:
+        """Let the manifest forget what has been deleted."""
+
+        def forgets(manifest: Manifest) -> Manifest:
+            if self._deleted.isdisjoint((*manifest.removed, *manifest.superseded)):
+                return manifest
+            return manifest.advance(superseded=manifest.superseded)
+
+        self.change(forgets, step)
+
+    def _without_deleted(self, manifest: Manifest) -> Manifest:
+        return msgspec.structs.replace(
+            manifest,
+            removed=tuple(key for key in manifest.removed if key not in self._deleted),
+            superseded=tuple(key for key in manifest.superseded if key not in self._deleted),
+        )
+
+    def _do(self, redo: Redo, step: Callable[[str], None]) -> Manifest:
+        step("write next")
+        write_redo(self.store, redo)
+        self._carry_out(redo, step)
+        self._clear(step)
+        return self._manifest
+
+    def _resume(self, redo: Redo, step: Callable[[str], None]) -> None:
+        if redo.is_due(self._manifest) and not self._has_all(redo):
+            self._outdate(step)
+            self._undo(redo)
+        else:
+            self._carry_out(self._renamed(redo), step)
+
     def _carry_out(self, redo: Redo, step: Callable[[str], None]) -> None:
-        if not redo.is_listed(self._manifest) and redo.is_at_start(self._manifest):
+        if redo.is_due(self._manifest):
             for part in redo.parts:
                 step(f"put {part.kind}")
                 self._put(part)
             gone = self._remember(redo)
 
-            def with_parts(manifest: Manifest) -> Manifest:
-                if redo.is_listed(manifest) or not redo.is_at_start(manifest):
-                    return manifest
-                joined = _joined(manifest, redo, forget=gone)
-                left = [path for path in joined.removed if path not in self._deleted]
-                return msgspec.structs.replace(joined, removed=tuple(left))
+            collected = self._manifest.collected
 
-            self.change(with_parts, step)
+            def following(manifest: Manifest) -> Manifest:
+                if not redo.is_due(manifest):
+                    return manifest
+                if manifest.collected != collected and not self._are_there(redo):
+                    return manifest
+                return redo.added_to(manifest, forget=gone)
+
+            self.change(following, step)
             self._forget(gone)
         step("committed")
         self._undo(redo)
 
     def _put(self, part: Part) -> None:
-        data = self._staged(part).read_bytes() if self._staged(part).exists() else b""
-        if _digest(data) == part.sha256 and self._bucket.put_new(part.path, data):
+        data = read_bytes(self._staged(part)) or b""
+        if _digest(data) == part.sha256 and self.bucket.put_new(part.path, data):
             return
-        there = self._bucket.get(part.path)
+        there = self.bucket.get(part.path)
         if there is None:
             raise StoreError(f"{self._staged(part)} is damaged or gone; seal again")
         if _digest(there[0]) != part.sha256:
             raise StoreError(
-                f"{self._bucket.url}/{part.path} holds other bytes than were to be put there; "
+                f"{self.bucket.url}/{part.path} holds other bytes than were to be put there; "
                 "move that object away and seal again"
             )
 
@@ -231,20 +234,60 @@ class BucketTarget:
         for part in redo.parts:
             data = read_bytes(self._staged(part))
             if data is None or _digest(data) != part.sha256:
-                there = self._bucket.get(part.path)
+                there = self.bucket.get(part.path)
                 if there is None or _digest(there[0]) != part.sha256:
                     return False
         return True
 
+    def _are_there(self, redo: Redo) -> bool:
+        return all(self.bucket.has(part.path) for part in redo.parts)
+
+    def _renamed(self, redo: Redo) -> Redo:
+        """Give new names to parts that are not in the bucket."""
+        if not redo.is_due(self._manifest):
+            return redo
+        names = {
+            part: f"part-{uuid4().hex}.parquet"
+            for part in redo.parts
+            if not self.bucket.has(part.path)
+        }
+        if not names:
+            return redo
+        parts = [
+            msgspec.structs.replace(part, path=str(PurePosixPath(part.path).with_name(names[part])))
+            if part in names
+            else part
+            for part in redo.parts
+        ]
+        for part, name in names.items():
+            rename_durably(self._staged(part), self._staged(part).with_name(name))
+        renamed = msgspec.structs.replace(redo, parts=tuple(parts))
+        write_redo(self.store, renamed)
+        return renamed
+
     def _undo(self, redo: Redo) -> None:
-        """Delete those of its parts that the manifest does not list: their rows are elsewhere."""
-        listed = {part.path for part in self._manifest.parts}
+        """Delete those of its parts that the manifest does not know: their rows are elsewhere."""
+        known = self._named()
         for part in redo.parts:
-            if part.path not in listed:
-                self._bucket.delete(part.path)
+            if part.path not in known:
+                self.bucket.delete(part.path)
+
+    def _outdate(self, step: Callable[[str], None]) -> None:
+        """Replace the manifest, so that one that is still on its way comes too late."""
+        self.change(lambda manifest: manifest.advance(superseded=manifest.superseded), step)
+
+    def _named(self) -> set[str]:
+        """Name the parts that the manifest knows: nobody may delete them but by it."""
+        return {part.path for part in self._manifest.parts} | set(self._manifest.superseded)
+
+    def _ours(self) -> set[str]:
+        """Name the segments of this host, as far as their offsets matter."""
+        return self._begun | {segment.name for segment in segment_paths(self.store / JOURNAL)}
 
     def _remember(self, redo: Redo) -> set[str]:
         """Note of which segments of ours the manifest knows; gives those that are gone."""
+        if not redo.sealed:
+            return set()
         known = self._known()
         self._note_known(known | set(redo.sealed))
         existing = {segment.name for segment in segment_paths(self.store / JOURNAL)}
@@ -264,29 +307,22 @@ class BucketTarget:
     def _note_known(self, names: set[str]) -> None:
         write_durably(self.store / FOLDER / "ours.json", msgspec.json.encode(sorted(names)))
 
-    def _read_redo(self, done: Sealed) -> Redo | None:
-        path = next_path(self.store)
-        data = read_bytes(path)
-        if data is None:
-            return None
+    def _read_redo(self) -> tuple[Redo | None, CorruptStoreError | None]:
         try:
-            redo = msgspec.json.decode(data, type=Redo)
-            if redo.signed().sha256 != redo.sha256:
-                raise msgspec.DecodeError("its checksum does not match its content")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            done.problems.append(f"{path} is damaged: {error}; what it was about is done anew")
-            self._delete_staged_there()
-            return None
-        return redo
+            return read_redo(self.store), None
+        except CorruptStoreError as error:
+            return None, error
 
-    def _delete_staged_there(self) -> None:
+    def _delete_staged_there(self, step: Callable[[str], None]) -> None:
         """Delete from the bucket what was put there by a seal of which only its files are left."""
         folder = self.store / STAGING
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-        listed = {part.path for part in self._manifest.parts}
-        for key in _part_keys(self._bucket):
-            if PurePosixPath(key).name in names and key not in listed:
-                self._bucket.delete(key)
+        keys = part_keys(self.bucket.list_keys()) if names else []
+        found = {key for key in keys if PurePosixPath(key).name in names}
+        if found:
+            self._outdate(step)
+        for key in found - self._named():
+            self.bucket.delete(key)
 
     def _clear(self, step: Callable[[str], None]) -> None:
         if next_path(self.store).exists():
@@ -304,68 +340,25 @@ class BucketTarget:
     def _load(self, done: Sealed) -> None:
         """Read the manifest; one that is missing or damaged is made of the parts themselves."""
         for _ in range(_TRIES):
-            found = self._bucket.get(MANIFEST_KEY)
+            found = self.bucket.get(MANIFEST_KEY)
             self._tag = None if found is None else found[1]
             if found is not None:
                 try:
-                    self._manifest = decode_manifest(found[0], f"{self._bucket.url}/{MANIFEST_KEY}")
+                    known = decode_manifest(found[0], f"{self.bucket.url}/{MANIFEST_KEY}")
                 except NewerFormatError:
                     raise
                 except CorruptStoreError as error:
                     done.problems.append(f"{error}; rebuilt from the parts")
                 else:
+                    self._manifest = completed(known, self.bucket, self._ours())
                     return
-            made, damaged = rebuilt(self._bucket)
+            made, damaged = rebuilt(self.bucket)
             done.problems += map(str, damaged)
-            tag = self._bucket.put_if(MANIFEST_KEY, encode_manifest(made), self._tag)
+            tag = self.bucket.put_if(MANIFEST_KEY, encode_manifest(made), self._tag)
             if tag is not None:
-                self._manifest, self._tag = made, tag
+                self._manifest, self._tag = completed(made, self.bucket, self._ours()), tag
                 return
-        raise StoreError(f"the manifest of {self._bucket.url} cannot be made; others do so, too")
-
-
-def rebuilt(bucket: Bucket) -> tuple[Manifest, list[CorruptStoreError]]:
-    """Make a manifest of the parts of a bucket, and say which of them cannot be read.
-
-    All of them are read. A seal that has not put all its parts there yet does not count.
-    """
-    keys = _part_keys(bucket)
-    if not keys:
-        return Manifest(), []
-    with TemporaryDirectory(prefix="lineage-") as name:
-        folder = Path(name)
-        for key in keys:
-            found = bucket.get(key)
-            if found is not None:
-                (folder / key).parent.mkdir(parents=True, exist_ok=True)
-                (folder / key).write_bytes(found[0])
-        manifest, damaged = rebuild(folder, _Any())
-        shown = [CorruptStoreError(str(error).replace(name, bucket.url)) for error in damaged]
-    return msgspec.structs.replace(manifest, removed=(), superseded=()), shown
-
-
-def _part_keys(bucket: Bucket) -> list[str]:
-    folders = tuple(f"lineage_{kind}/date=" for kind in KINDS)
-    return [key for key in bucket.list_keys() if key.startswith(folders)]
-
-
-class _Any(frozenset[str]):
-    """Segments of which none is known to be gone: they are those of any host."""
-
-    def __contains__(self, name: Any) -> bool:
-        return True
-
-
-def _joined(manifest: Manifest, redo: Redo, *, forget: set[str]) -> Manifest:
-    known = {part.path for part in manifest.parts}
-    new = [part for part in redo.parts if part.path not in known]
-    sealed = {name: end for name, end in manifest.sealed.items() if name not in forget}
-    return manifest.advance(
-        parts=(*manifest.parts, *new),
-        sealed=sealed | {name: end for name, (_, end) in redo.sealed.items()},
-        lost=redo.lost,
-        superseded=manifest.superseded,
-    )
+        raise StoreError(f"the manifest of {self.bucket.url} cannot be made; others do so, too")
 
 
 def _digest(data: bytes) -> str:

@@ -19,7 +19,7 @@ from lineage.stores.parts import part_files, read_seal
 from lineage.stores.target import STAGING, Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lineage.stores.manifest import Manifest
@@ -32,7 +32,8 @@ class Collected:
     """What was removed: files by their path in the store, and their bytes.
 
     `aside` are parts that no manifest lists; they were moved to `_removed` and are deleted an hour
-    later. `foreign` are files among the parts that are none of ours; they stay.
+    later. `foreign` are files among the parts that are none of ours; they stay. So do, in a bucket,
+    `unfinished` parts: of a seal that a host began and may still end.
     """
 
     files: list[str] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Collected:
     aside: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     folders: int = 0
+    unfinished: list[str] = field(default_factory=list)
 
 
 def collect_garbage(store: Path) -> Collected:
@@ -53,21 +55,33 @@ def collect_garbage(store: Path) -> Collected:
         return done
     try:
         with locked(store):
-            before = dict(_leftovers(store))
-            manifest = recover(store, Sealed())
-            for path in (*_temporary(store), *_sealed_segments(store, manifest)):
-                before[path] = path.stat().st_size
-                path.unlink()
-            sync_folder(store / FOLDER)
-            for path, size in before.items():
-                if not path.exists():
-                    done.files.append(str(path.relative_to(store)))
-                    done.size_bytes += size
+            manifest = sweep_folder(store, lambda: recover(store, Sealed()), done)
             _set_aside_unlisted(store, manifest, done)
             _remove_empty_folders(store, done)
     except OSError as error:
         raise unwritable(store, error) from error
     return done
+
+
+def sweep_folder(store: Path, recover: Callable[[], Manifest], done: Collected) -> Manifest:
+    """Remove what is left in the folder of a journal; the caller has its lock.
+
+    Args:
+        store: The folder.
+        recover: Finishes or undoes what was begun, and gives the manifest.
+        done: Gets what was removed.
+    """
+    before = dict(_leftovers(store))
+    manifest = recover()
+    for path in (*_temporary(store), *_sealed_segments(store, manifest)):
+        before[path] = path.stat().st_size
+        path.unlink()
+    sync_folder(store / FOLDER)
+    for path, size in before.items():
+        if not path.exists():
+            done.files.append(str(path.relative_to(store)))
+            done.size_bytes += size
+    return manifest
 
 
 def _leftovers(store: Path) -> Iterator[tuple[Path, int]]:

@@ -61,6 +61,11 @@ class Manifest(msgspec.Struct, frozen=True):
     are files that are no parts any more and may still have to be deleted; `superseded` are those
     whose rows are in another part, to be set aside for who still reads them. `lost` counts, by
     segment, the operations that its writer could not record.
+
+    In a bucket the offsets of segments of which nothing was heard for long are not in `sealed` but
+    in objects of their own; `archived` says when the youngest of those segments began, in
+    nanoseconds since 1970. `collected` counts how often parts there that no manifest listed were
+    to be deleted as garbage.
     """
 
     generation: int = 0
@@ -70,6 +75,8 @@ class Manifest(msgspec.Struct, frozen=True):
     format_version: int = FORMAT_VERSION
     lost: dict[str, int] = msgspec.field(default_factory=dict)
     superseded: tuple[str, ...] = ()
+    archived: int = 0
+    collected: int = 0
 
     def advance(
         self,
@@ -81,11 +88,13 @@ class Manifest(msgspec.Struct, frozen=True):
         superseded: Iterable[str] = (),
     ) -> Manifest:
         """Give the next generation; what is not named stays, but for what was superseded."""
-        return Manifest(
-            self.generation + 1,
-            self.parts if parts is None else tuple(parts),
-            self.sealed if sealed is None else dict(sealed),
-            self.removed if removed is None else tuple(removed),
+        return msgspec.structs.replace(
+            self,
+            generation=self.generation + 1,
+            parts=self.parts if parts is None else tuple(parts),
+            sealed=self.sealed if sealed is None else dict(sealed),
+            removed=self.removed if removed is None else tuple(removed),
+            format_version=FORMAT_VERSION,
             lost=self.lost | dict(lost or {}),
             superseded=tuple(superseded),
         )
@@ -138,9 +147,9 @@ def decode_manifest(data: bytes, path: Path | str) -> Manifest:
         raise CorruptStoreError(f"{path} is damaged: {error}") from error
 
 
-def aside(part: Part) -> Part:
-    """Give a part as it is once its file has been set aside."""
-    return msgspec.structs.replace(part, path=f"{ASIDE}/{part.path.rpartition('/')[2]}")
+def aside(path: str) -> str:
+    """Say where a part is once it has been set aside."""
+    return f"{ASIDE}/{path.rpartition('/')[2]}"
 
 
 def read_bytes(path: Path) -> bytes | None:

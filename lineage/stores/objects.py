@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import cache
-from itertools import islice, repeat
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
-from lineage.codec import TABLES, from_json, from_micros
-from lineage.core import SUCCESS, DataOperation, OperationType, stored_source
+from lineage.codec import TABLES, from_micros
 from lineage.stores import columns
 from lineage.stores.collector import uncollected
+from lineage.stores.slots import WRITTEN, documents, operations, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lineage.core import DataSource
+    from numpy.typing import NDArray
 
-_decode = msgspec.json.Decoder(list[dict[str, Any]]).decode
+    from lineage.core import DataOperation, DataSource
+
+    Integers = NDArray[np.int64]
+
 _NEVER = np.iinfo(np.int64).min
-_EXACT = 1 << 52
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAR = 1 << 56  # numpy gives no timedelta for what is farther than that of Python
 _REPEATED = frozenset(
     (
         *("operation_type", "status", "run_id", "code_module", "code_name", "code_file"),
         *("user_info", "host", "execution_context", "source_type", "location", "schema_id"),
     )
 )
-_WRITTEN = ("source_type", "source_id", "location", "version", "schema_id")
 
 
 def operations_of(
@@ -54,7 +55,7 @@ def _operations(
     )
     order = np.lexsort((recorded, times))
     if len(order) and (np.diff(order) != 1).any():
-        table = table.take(columns.numbers(order, pa.int64())).combine_chunks()
+        table = table.take(columns.places(order)).combine_chunks()
     values: dict[str, Any] = {
         name: _values(table, name, word) for name, word in TABLES["operations"].items()
     }
@@ -62,54 +63,69 @@ def _operations(
     wanted = {name for _, fields in sides.values() for name in fields[-1] if name}
     known = schemas(tuple(sorted(wanted))) if wanted else {}
     values |= {side: _sources(lengths, fields, known) for side, (lengths, fields) in sides.items()}
-    types = cache(OperationType)
-    values["operation_type"] = list(map(types, values["operation_type"]))
-    values["status"] = [status or SUCCESS for status in values["status"]]
-    return list(map(DataOperation, *(values[name] for name in _FIELDS)))
-
-
-_FIELDS = tuple(DataOperation.__dataclass_fields__)
+    return operations(values)
 
 
 def _values(table: pa.Table, name: str, word: str) -> Any:
     array = table[name].combine_chunks()
     if word == "refs":
         refs = array.flatten()
-        lengths = columns.integers(array.value_lengths(), 0).tolist()
-        return lengths, [_texts(refs.field(field), field) for field in _WRITTEN]
+        lengths = columns.integers(array.value_lengths(), 0)
+        return lengths, [_texts(refs.field(field), field) for field in WRITTEN]
     if word == "string":
         return _texts(array, name)
     if word == "json":
-        return _documents(_texts(array, name))
+        return _documents(array, name)
     if word == "time":
         return _moments(columns.integers(array, _NEVER))
     return array.to_pylist()
 
 
 def _texts(array: pa.Array, name: str) -> list[str | None]:
-    if name in _REPEATED and array.null_count < len(array):
-        array = array.dictionary_encode()
-    return columns.texts(array)
+    return columns.texts(_coded(array) if name in _REPEATED else array)
 
 
-def _documents(texts: Sequence[str | None]) -> list[dict[str, Any]]:
-    try:
-        found: list[dict[str, Any]] = _decode(f"[{','.join([text or '{}' for text in texts])}]")
-    except msgspec.DecodeError:  # not ours, or no object
-        found = []
-    return found if len(found) == len(texts) else list(map(from_json, texts))
+def _coded(array: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(array.type) or array.null_count == len(array):
+        return array
+    return array.dictionary_encode()
 
 
-def _moments(micros: np.ndarray[Any, Any]) -> list[datetime | None]:
-    # As a float it is exact to the microsecond for some centuries.
-    if len(micros) and micros.min() > -_EXACT and micros.max() < _EXACT:
-        return list(map(datetime.fromtimestamp, (micros / 1e6).tolist(), repeat(UTC)))
-    return [None if at == _NEVER else from_micros(at) for at in micros.tolist()]
+def _documents(array: pa.Array, name: str) -> list[Any]:
+    if name not in _REPEATED:
+        return documents(columns.texts(array))
+    coded = _coded(array)
+    if not pa.types.is_dictionary(coded.type):
+        return documents(columns.texts(array))
+    known = [*documents(columns.texts(coded.dictionary)), {}]
+    if not all(map(_is_flat, known)):
+        return documents(columns.texts(array))
+    codes = columns.integers(coded.indices, -1).tolist()
+    return list(map(dict.copy, map(known.__getitem__, codes)))
+
+
+def _is_flat(document: Any) -> bool:
+    """Whether a copy of a document shares nothing with it that can be changed."""
+    return type(document) is dict and not any(
+        isinstance(value, list | dict) for value in document.values()
+    )
+
+
+def _moments(micros: Integers) -> list[datetime | None]:
+    known = micros[micros != _NEVER]
+    if len(known) and max(known.max(), -known.min()) > _FAR:
+        return [None if at == _NEVER else from_micros(at) for at in micros.tolist()]
+    since = micros.view("m8[us]").tolist()  # the missing one has the bits of numpy's own
+    if len(known) == len(micros):
+        return list(map(_EPOCH.__add__, since))
+    return [None if each is None else _EPOCH + each for each in since]
 
 
 def _sources(
-    lengths: Sequence[int], fields: Sequence[Sequence[Any]], schemas: Mapping[str, Any]
+    lengths: Integers, fields: Sequence[Sequence[Any]], schemas: Mapping[str, Any]
 ) -> list[list[DataSource]]:
-    *named, ids = fields
-    flat = map(stored_source, *named, map(schemas.get, ids) if schemas else repeat(None))
-    return [list(islice(flat, length)) if length else [] for length in lengths]
+    flat = sources(fields, schemas)
+    each = int(lengths[0]) if len(lengths) else 0
+    if each and (lengths == each).all():
+        return list(map(list, zip(*[flat] * each, strict=True)))
+    return [list(islice(flat, length)) if length else [] for length in lengths.tolist()]

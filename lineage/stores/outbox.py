@@ -73,20 +73,25 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Delivered:
-    """What a delivery did: rows kept, segments deleted, bytes that are no records, problems."""
+    """What a delivery did: rows kept, segments deleted, bytes that are no records, problems.
+
+    Attributes:
+        rows_refused: How many rows the store has refused, now or before, and has not taken yet.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
+    rows_refused: int = 0
     segments_removed: int = 0
     damaged_bytes: int = 0
     problems: list[str] = field(default_factory=list)
 
 
 class _OutboxJournal(Journal):
-    """A journal that says when it opens a segment: then there is something to carry."""
+    """A journal that says when it opens a segment, and when it is full: there is much to carry."""
 
     def __init__(self, folder: Path, outbox: Outbox) -> None:
         self._outbox = weakref.ref(outbox)
-        super().__init__(folder)
+        super().__init__(folder, on_full=self._hasten)
 
     def open(self) -> Segment:
         is_new = self.segment is None
@@ -95,6 +100,11 @@ class _OutboxJournal(Journal):
         if is_new and outbox is not None:
             outbox.start()
         return segment
+
+    def _hasten(self) -> None:
+        outbox = self._outbox()
+        if outbox is not None:
+            outbox.hasten()
 
 
 class Outbox:
@@ -240,6 +250,11 @@ class Outbox:
                 except RuntimeError:  # the interpreter ends: the next process carries it
                     return
                 self._thread = thread
+
+    def hasten(self) -> None:
+        """Let the thread carry now, also if it had given up: there may be no room for more."""
+        self.start()
+        self._wake.set()
 
     def settle(self, timeout_s: float | None = None) -> None:
         """Wait until the store has what this process recorded.

@@ -7,7 +7,7 @@ can be rebuilt from the parts alone.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -23,10 +23,10 @@ from lineage.stores import columns
 from lineage.stores.base import KINDS
 from lineage.stores.durable import write_synced
 from lineage.stores.manifest import Manifest, Part
-from lineage.stores.tables import VERSION_KEY, arrow_schema, matching
+from lineage.stores.tables import VERSION_KEY, arrow_schema, matching, repeated_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lineage.stores.base import Filter
@@ -55,7 +55,9 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, EOFError)
 class Seal(msgspec.Struct, frozen=True):
     """What one seal put into parts: how many of them, and up to where of which segments.
 
-    A compaction reads no segment: it names the parts that it `replaces`.
+    A compaction reads no segment: it names the parts that it `replaces`. In a bucket, where nobody
+    knows which segments exist elsewhere, it names besides all that those had replaced, up to where
+    they had sealed, and the seals that they were of (`absorbed`).
     """
 
     seal_id: str
@@ -63,6 +65,12 @@ class Seal(msgspec.Struct, frozen=True):
     parts: int
     sealed: dict[str, int]
     replaces: tuple[str, ...] = ()
+    absorbed: tuple[str, ...] = ()
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The segments that it read."""
+        return () if self.replaces else tuple(self.sealed)
 
 
 def part_folder(kind: str, day: str) -> str:
@@ -88,7 +96,7 @@ def write_part(folder: Path, *, kind: str, day: str, table: pa.Table, seal: Seal
         first=times["min"].as_py(),
         last=times["max"].as_py(),
         date=day,
-        segments=tuple(seal.sealed),
+        segments=seal.segments,
     )
 
 
@@ -120,7 +128,7 @@ def verify_part(store: Path, part: Part) -> None:
 
 
 def scan_part(
-    store: Path, part: Part, where: Filter, *, data: bytes | None = None
+    store: Path, part: Part, where: Filter, *, data: bytes | None = None, coded: bool = False
 ) -> Iterator[pa.Table]:
     """Yield a part's matching rows, a table per row group that may have some.
 
@@ -129,22 +137,28 @@ def scan_part(
         part: Which part.
         where: Which of its rows, and columns of them.
         data: The bytes of its file, when it is not in that folder.
+        coded: Whether texts that repeat are coded by a dictionary.
 
     Raises:
         CorruptStoreError: The file is damaged, or a newer version wrote it.
     """
     file = store / part.path
     try:
-        source = file if data is None else pa.BufferReader(data)
-        with pq.ParquetFile(source, page_checksum_verification=True) as parquet:
-            _check_schema(file, part.kind, parquet.schema_arrow)
-            wanted = [
-                name for name in _needed(part.kind, where) if name in parquet.schema_arrow.names
-            ]
+        with pq.ParquetFile(file if data is None else pa.BufferReader(data)) as parquet:
+            schema, footer = parquet.schema_arrow, parquet.metadata
+        _check_schema(file, part.kind, schema)
+        wanted = [name for name in _needed(part.kind, where) if name in schema.names]
+        with pq.ParquetFile(
+            file if data is None else pa.BufferReader(data),
+            metadata=footer,
+            page_checksum_verification=True,
+            # Codes are read several times as fast as texts, also when these are wanted in the end.
+            read_dictionary=_repeated(part.kind, wanted),
+        ) as parquet:
             for group in range(parquet.num_row_groups):
                 if _may_match(parquet.metadata.row_group(group), where):
                     read = parquet.read_row_group(group, columns=wanted)
-                    yield matching(part.kind, read, where)
+                    yield matching(part.kind, read, where, coded=coded)
     except _DAMAGE as error:
         raise CorruptStoreError(f"{file} cannot be read: {error}") from error
 
@@ -187,20 +201,54 @@ def rebuild(store: Path, segments: Collection[str]) -> tuple[Manifest, list[Corr
     sealed: dict[str, int] = {}
     generation = 0
     unfinished: list[str] = []
-    replaced: set[str] = set()
+    absorbed = {name for members in found.values() for name in members[0][1].absorbed}
     for members in found.values():
         seal = members[0][1]
         live = {name: end for name, end in seal.sealed.items() if name in segments}
-        if live and len(members) < seal.parts:
+        if live and len(members) < seal.parts and seal.seal_id not in absorbed:
             unfinished += [part.path for part, _ in members]
             continue
         generation = max(generation, seal.generation)
         parts += [part for part, _ in members]
         sealed |= {name: max(end, sealed.get(name, 0)) for name, end in live.items()}
-        replaced |= set(seal.replaces)
+    replaced = _replaced([member for members in found.values() for member in members])
     kept = tuple(part for part in parts if part.path not in replaced)
     old = tuple(part.path for part in parts if part.path in replaced)
     return Manifest(generation, kept, sealed, tuple(unfinished), superseded=old), damaged
+
+
+def _replaced(found: list[tuple[Part, Seal]]) -> set[str]:
+    """Name the parts whose rows are in another one.
+
+    A compaction that was not completed may hold parts that another one holds, too. Of such only one
+    counts: that without which rows would be missing, since what it replaces is gone.
+    """
+    merges = {part.path: frozenset(seal.replaces) for part, seal in found if seal.replaces}
+    there = {part.path for part, _ in found}
+    passed: set[str] = set()
+    while True:
+        more = _second_of_two(merges, there)
+        if more is None:
+            return passed.union(*merges.values())
+        passed.add(more)
+        del merges[more]
+
+
+def _second_of_two(merges: Mapping[str, frozenset[str]], there: set[str]) -> str | None:
+    """Name a compaction that holds what another one holds that counts before it."""
+    held = Counter(path for paths in merges.values() for path in paths)
+    outer = {path: paths for path, paths in merges.items() if path not in held}
+    times = Counter(path for paths in outer.values() for path in paths)
+
+    def is_needed(path: str) -> bool:
+        return any(times[old] == 1 and old not in there for old in outer[path])
+
+    taken: frozenset[str] = frozenset()
+    for path in sorted(outer, key=lambda path: (not is_needed(path), path)):
+        if not taken.isdisjoint(outer[path]):
+            return path
+        taken |= outer[path]
+    return None
 
 
 def read_seal(store: Path, kind: str, file: Path) -> Seal:
@@ -288,6 +336,11 @@ def _check_schema(file: Path, kind: str, schema: pa.Schema) -> None:
             raise CorruptStoreError(f"{file} holds {field.name} as {field.type}")
 
 
+def _repeated(kind: str, names: Sequence[str]) -> list[str]:
+    """Name those columns of texts that repeat which are there as codes."""
+    return [name for name in repeated_texts(kind) if name in names and name not in _ALIKE]
+
+
 def _needed(kind: str, where: Filter) -> list[str]:
     if not where.columns:
         return list(TABLES[kind])
@@ -332,6 +385,6 @@ def _read_footer(store: Path, kind: str, file: Path) -> tuple[Part, Seal]:
         first=min((first for first, _ in ranges if first is not None), default=None),
         last=max((last for _, last in ranges if last is not None), default=None),
         date=file.parent.name.removeprefix("date="),
-        segments=tuple(seal.sealed),
+        segments=seal.segments,
     )
     return part, seal

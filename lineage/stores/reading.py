@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from lineage.errors import CorruptStoreError
 from lineage.stores.base import EVERYTHING, Filter
 from lineage.stores.decoding import segment_paths
@@ -56,19 +58,27 @@ class StoreReader:
         self._manifest: tuple[bytes | None, Manifest] = (None, Manifest())
         self._tails = TailReader(self.journal, self.note, self.meter)
 
-    def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
-        """Yield the matching rows of a kind, at least one table; what is damaged is a problem."""
+    def scan(
+        self, kind: str, where: Filter = EVERYTHING, *, coded: bool = False
+    ) -> Iterator[pa.Table]:
+        """Yield the matching rows of a kind, at least one table; what is damaged is a problem.
+
+        Args:
+            kind: Their kind.
+            where: Which of them.
+            coded: Whether texts that repeat are coded by a dictionary.
+        """
         from lineage.stores.tables import empty_table, matching
 
         manifest, tails = self.snapshot()
-        yield matching(kind, empty_table(kind), where)
+        yield matching(kind, empty_table(kind), where, coded=coded)
         parts = [part for part in manifest.parts if part.kind == kind]
         self.meter.expect(sum(part.size_bytes for part in parts))
         for part in parts:
-            yield from self._part_tables(part, where)
+            yield from self._part_tables(part, where, coded=coded)
             self.meter.advance(part.size_bytes)
         for tail in tails:
-            table = matching(kind, tail.table(kind), where)
+            table = matching(kind, tail.table(kind), where, coded=coded)
             if table.num_rows:
                 yield table
 
@@ -89,17 +99,17 @@ class StoreReader:
         if self.problems.setdefault(problem, token) is token:
             _log.error("%s", problem)
 
-    def _part_tables(self, part: Part, where: Filter) -> Iterator[pa.Table]:
+    def _part_tables(self, part: Part, where: Filter, *, coded: bool) -> Iterator[pa.Table]:
         from lineage.stores.parts import overlaps, scan_part
 
         if not overlaps(part, where):
             return
         problem = None
-        for place in (part, aside(part)):  # a compaction sets it aside
+        for place in (part, replace(part, path=aside(part.path))):  # a compaction sets it aside
             has_begun = False
             try:
                 self._verify(place)
-                for table in scan_part(self.store, place, where):
+                for table in scan_part(self.store, place, where, coded=coded):
                     has_begun = True
                     if table.num_rows:
                         yield table

@@ -4,6 +4,8 @@
 s3://bucket/prefix/
     lineage_operations/date=2026-05-01/part-….parquet   and so on for each kind
     _manifest/manifest.json                             which parts count
+    _manifest/sealed/                                   how far those hosts had come that are gone
+    _removed/                                           what a compaction replaced, for an hour
 ~/.local/state/track-lineage/outbox/<digest>/           what is not in the bucket yet
 ```
 """
@@ -16,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.settings import StoreSettings
+from lineage.stores.archive import completed
 from lineage.stores.background import BackgroundSealer
 from lineage.stores.base import KINDS
 from lineage.stores.bucket import Bucket, parse
-from lineage.stores.manifest import Manifest, decode_manifest
+from lineage.stores.decoding import segment_paths
+from lineage.stores.manifest import Manifest, aside, decode_manifest
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.reading import StoreReader
 
@@ -32,10 +36,12 @@ if TYPE_CHECKING:
 
     from lineage.stores.base import Filter
     from lineage.stores.compaction import Compacted
+    from lineage.stores.delivery import BucketTarget
     from lineage.stores.garbage import Collected
     from lineage.stores.manifest import Part
     from lineage.stores.retention import Cleaned
-    from lineage.stores.target import Sealed, Target
+    from lineage.stores.tails import Tail
+    from lineage.stores.target import Sealed
 
 _CACHE_BYTES = 64 << 20
 
@@ -89,25 +95,42 @@ class RemoteRepository(LineageMetadataRepository):
         return super().get_storage_stats() | places
 
     def compact(self) -> Compacted:
-        """Refuse: parts in a bucket are not merged yet."""
-        raise StoreError(f"parts in a bucket are not merged: {self.url} stays as it is")
+        """Merge the visible parts of each date into few; readers of this package stay exact.
+
+        A program that reads the objects itself may meanwhile count rows twice.
+
+        Raises:
+            StoreError: The bucket cannot be read or written.
+        """
+        from lineage.stores.upkeep import compact_bucket
+
+        return compact_bucket(self._target(None))
 
     def collect_garbage(self) -> Collected:
-        """Refuse: what may lie around is on this host, and the next seal sweeps it."""
-        raise StoreError(f"{self.url} has nothing to collect; `lineage seal` sweeps this host")
+        """Remove what killed programs left in the bucket, and on this host.
+
+        A part of a seal that was never completed stays, and is named: it may hold what its host
+        has not put anywhere else.
+
+        Raises:
+            StoreError: The bucket cannot be read or written.
+        """
+        from lineage.stores.upkeep import collect_bucket
+
+        return collect_bucket(self._target(None))
 
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.
 
         What is left is the lineage of the operations that are left. Says what it removed.
         """
-        from lineage.stores.delivery import BucketTarget
         from lineage.stores.retention import cutoff_of
+        from lineage.stores.upkeep import clean_bucket
 
         cutoff = cutoff_of(older_than, now)
         self.journal.close()
         self._seal(only_due=True, now=now)
-        return BucketTarget(self.base_path, self._bucket).remove_older(cutoff)
+        return clean_bucket(self._target(None), cutoff)
 
     def _new_reader(self) -> StoreReader:
         return RemoteReader(self.base_path, self._bucket)
@@ -121,7 +144,7 @@ class RemoteRepository(LineageMetadataRepository):
                 "by the next program that uses this store, or by `lineage seal`"
             ) from error
 
-    def _target(self, wait_s: float | None) -> Target:
+    def _target(self, wait_s: float | None) -> BucketTarget:
         from lineage.stores.delivery import BucketTarget
 
         return BucketTarget(self.base_path, self._bucket.within(wait_s))
@@ -140,14 +163,14 @@ class RemoteReader(StoreReader):
         self._bucket = bucket
         self._cached: OrderedDict[str, bytes] = OrderedDict()
 
-    def _part_tables(self, part: Part, where: Filter) -> Iterator[pa.Table]:
+    def _part_tables(self, part: Part, where: Filter, *, coded: bool) -> Iterator[pa.Table]:
         from lineage.stores.parts import overlaps, scan_part
 
         if not overlaps(part, where):
             return
         try:
             data = self._data(part)
-            yield from scan_part(self.store, part, where, data=data)
+            yield from scan_part(self.store, part, where, data=data, coded=coded)
         except CorruptStoreError as error:
             if part in self._read_manifest()[1].parts:  # else a cleanup removed it meanwhile
                 self.note(str(error).replace(str(self.store), self._bucket.url))
@@ -155,7 +178,7 @@ class RemoteReader(StoreReader):
     def _data(self, part: Part) -> bytes:
         data = self._cached.pop(part.path, None)
         if data is None:
-            found = self._bucket.get(part.path)
+            found = self._bucket.get(part.path) or self._bucket.get(aside(part.path))
             shown = f"{self._bucket.url}/{part.path}"
             if found is None:
                 raise CorruptStoreError(f"{shown} is missing; restore it from a backup")
@@ -188,8 +211,12 @@ class RemoteReader(StoreReader):
         self._manifest = (data, manifest)
         return data, manifest
 
+    def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
+        names = [segment.name for segment in segment_paths(self.journal)]
+        return super()._read_tails(completed(manifest, self._bucket, names))
+
     def _remade(self, reason: str) -> Manifest:
-        from lineage.stores.delivery import rebuilt
+        from lineage.stores.mending import rebuilt
 
         manifest, damaged = rebuilt(self._bucket)
         if manifest.parts or damaged:

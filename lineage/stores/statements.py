@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lineage.codec import TABLES, to_micros
 from lineage.stores.cells import EXACT, from_cells, plain_text
+from lineage.stores.derive import distinct_schemas
 from lineage.stores.migrations import delivered, tables, version_of
 from lineage.stores.outbox import Carried, Mark
 
@@ -51,6 +52,16 @@ def advance(connection: Connection, carried: Carried) -> bool:
     is_same = (column.position == before.position) & (column.lost == before.lost)
     done = connection.execute(update(delivered).where(mine, is_same).values(**values))
     return done.rowcount == 1
+
+
+def missing_schemas(connection: Connection, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Give those of some rows of schemas whose schema the database does not have, each once."""
+    column = tables["schemas"].c.schema_id
+    ids = {row[0] for row in rows if "\0" not in (row[0] or "")} - {None}
+    there: set[str | None] = set()
+    for keys in in_groups(sorted(ids)):
+        there |= set(connection.scalars(select(column).where(column.in_(keys))))
+    return [row for row in distinct_schemas(rows) if row[0] not in there]
 
 
 def stored(

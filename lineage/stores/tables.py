@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from functools import cache, reduce
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,10 +58,15 @@ def arrow_schema(kind: str) -> pa.Schema:
 def coded_schema(kind: str) -> pa.Schema:
     """Give the schema of a kind in which texts that repeat are coded by a dictionary."""
     schema = arrow_schema(kind)
-    for name in _REPEATED.get(kind, ()):
+    for name in repeated_texts(kind):
         at = schema.get_field_index(name)
         schema = schema.set(at, pa.field(name, pa.dictionary(pa.int32(), pa.string())))
     return schema
+
+
+def repeated_texts(kind: str) -> tuple[str, ...]:
+    """Name the columns of a kind whose texts repeat."""
+    return _REPEATED.get(kind, ())
 
 
 def empty_table(kind: str) -> pa.Table:
@@ -97,10 +104,16 @@ def table_from_tuples(
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def matching(kind: str, table: pa.Table, where: Filter) -> pa.Table:
+def matching(kind: str, table: pa.Table, where: Filter, *, coded: bool = False) -> pa.Table:
     """Give the rows of a table that a filter lets pass, with the columns it asks for.
 
     A column that the table does not have yet is null: an older version wrote it.
+
+    Args:
+        kind: The kind of the rows.
+        table: The rows; texts that repeat may be coded by a dictionary.
+        where: Which of them, and which columns.
+        coded: Whether they come as in `coded_schema`, else as in `arrow_schema`.
     """
     schema = arrow_schema(kind)
     masks = [
@@ -111,8 +124,8 @@ def matching(kind: str, table: pa.Table, where: Filter) -> pa.Table:
         masks.append(columns.mask(_in_time(table["timestamp"], where)))
     if masks:
         table = table.filter(reduce(pc.and_, masks))
-    names = where.columns or schema.names
-    fields = [schema.field(name) for name in names]
+    given = coded_schema(kind) if coded else schema
+    fields = [given.field(name) for name in where.columns or schema.names]
     found = [_column(table, field) for field in fields]
     return pa.Table.from_arrays(found, schema=pa.schema(fields, metadata=schema.metadata))
 
@@ -135,9 +148,10 @@ def _in_time(column: pa.ChunkedArray, where: Filter) -> NDArray[np.bool_]:
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
-    if field.name in table.column_names:
-        return table[field.name]
-    return pa.chunked_array([pa.nulls(len(table), field.type)])
+    if field.name not in table.column_names:
+        return pa.chunked_array([pa.nulls(len(table), field.type)])
+    column = table[field.name]
+    return column if column.type == field.type else column.cast(field.type)
 
 
 def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
@@ -172,9 +186,18 @@ def refs_of(lengths: Lengths, fields: Sequence[pa.Array]) -> pa.Array:
 
 def _refs(values: Sequence[Sequence[Any] | None]) -> pa.Array:
     lengths, items = columns.flat(values)
-    tuples = [tuple(map(item.get, REF)) if isinstance(item, dict) else item for item in items]
-    fields = zip(*tuples, strict=True) if tuples else [() for _ in REF]
+    fields = zip(*_as_tuples(items), strict=True) if items else [() for _ in REF]
     arrays = [
         columns.array(field, _TYPES[word]) for field, word in zip(fields, REF.values(), strict=True)
     ]
     return refs_of(lengths, arrays)
+
+
+def _as_tuples(refs: list[Any]) -> list[tuple[Any, ...]]:
+    if set(map(type, refs)) == {dict}:
+        with suppress(KeyError):  # one does not say all
+            return list(map(_of_ref, refs))
+    return [tuple(map(ref.get, REF)) if isinstance(ref, dict) else ref for ref in refs]
+
+
+_of_ref = itemgetter(*REF)

@@ -165,13 +165,12 @@ class Tail:
         return self._tables["operations"].num_rows if "operations" in self._tables else 0
 
     def table(self, kind: str) -> pa.Table:
-        """Give the rows of a kind, derived ones too."""
+        """Give the rows of a kind, derived ones too; texts of operations may be coded."""
         import pyarrow as pa
 
         from lineage.stores.tables import empty_table
 
-        empty = empty_table(kind)
-        tables = [self._tables.get(kind, empty).cast(empty.schema)]
+        tables = [self._tables[kind] if kind in self._tables else empty_table(kind)]
         if kind in DERIVED and self.operations:
             tables.append(self._derived[kind])
         return pa.concat_tables(tables)

@@ -1,0 +1,129 @@
+"""Operations that are begun and completed by hand, step by step."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lineage import codec, links
+from lineage.core import FAILED, DataOperation, OperationType
+from lineage.stores.records import SITE, Definition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    from lineage.kept import Keeper
+    from lineage.recorder import Recorder
+    from lineage.stores.records import Origin
+
+_SITES = 1000
+
+
+@dataclass(slots=True)
+class Active:
+    """An operation that was begun and is not completed yet."""
+
+    operation: DataOperation
+    started: int
+    origin: Origin
+    secrets: list[str]
+
+
+class ByHand:
+    """Hold what was begun until it is completed, and record it then.
+
+    Args:
+        keeper: What is kept of what the user hands over.
+        recorder: What writes an operation.
+    """
+
+    def __init__(self, keeper: Keeper, recorder: Recorder) -> None:
+        self._keeper = keeper
+        self._recorder = recorder
+        self.active: dict[str, Active] = {}
+        self.sites: dict[tuple[Any, ...], Definition] = {}
+
+    def begin(
+        self,
+        operation_type: OperationType | str,
+        parameters: Mapping[str, Any] | None,
+        context: Mapping[str, Any] | None,
+        *,
+        frame: FrameType,
+        within: tuple[int | str | None, Origin],
+    ) -> str:
+        """Begin an operation whose code is that of a frame, within a parent and a run."""
+        operation_id, _ = self._recorder.next_id()
+        parent, origin = within
+        secrets: list[str] = []
+        kept = self._keeper.both(parameters, context, secrets)
+        operation = DataOperation(
+            operation_id=operation_id,
+            operation_type=OperationType(operation_type),
+            timestamp=datetime.now(UTC),
+            parameters=kept[0],
+            execution_context=kept[1],
+            parent_id=origin.operation_id(parent),
+            code_module=links.module_name(str(frame.f_globals.get("__name__"))),
+            code_name=frame.f_code.co_qualname,
+            code_file=frame.f_code.co_filename,
+            code_line=frame.f_lineno,
+            thread_id=threading.get_ident(),
+        )
+        self.active[operation_id] = Active(
+            operation, time.perf_counter_ns(), self._recorder.inside(origin), secrets
+        )
+        return operation_id
+
+    def end(self, active: Active, error_info: str | None, error_type: str | None) -> int:
+        """Take an operation off the active ones, with its outcome; gives its duration in ns."""
+        operation = active.operation
+        self.active.pop(operation.operation_id, None)
+        duration_ns = time.perf_counter_ns() - active.started
+        operation.duration_ms = duration_ns / 1e6
+        if error_info is not None:
+            operation.status, operation.error_type = FAILED, error_type
+            operation.error_info = self._keeper.error_text(error_info, active.secrets)
+        return duration_ns
+
+    def record(self, active: Active, duration_ns: int) -> None:
+        """Write an operation that has ended.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        operation, ref = active.operation, self._keeper.ref
+        error = (operation.error_type, operation.error_info)
+        inputs = [ref(source) for source in operation.inputs]
+        outputs = [ref(source, operation.operation_id) for source in operation.outputs]
+        if active.secrets:
+            inputs = [links.hidden(each, active.secrets) for each in inputs]
+            outputs = [links.hidden(each, active.secrets) for each in outputs]
+        self._recorder.record(
+            self._site(operation),
+            active.origin,
+            inputs,
+            outputs,
+            (
+                *(operation.operation_id, operation.parent_id, operation.thread_id),
+                *((codec.to_micros(operation.timestamp) or 0) * 1000, duration_ns),
+                error if operation.is_failed else None,
+                operation.parameters,
+                *(operation.record_count_in, operation.record_count_out),
+            ),
+        )
+
+    def _site(self, operation: DataOperation) -> Definition:
+        context = codec.to_json(operation.execution_context)
+        code = (operation.code_module, operation.code_name, operation.code_file)
+        key = (str(operation.operation_type), *code, operation.code_line)
+        site = self.sites.get((*key, context))
+        if site is None:
+            if len(self.sites) >= _SITES:
+                self.sites.clear()
+            site = self.sites[(*key, context)] = Definition(SITE, [*key, [], context])
+        return site
