@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lineage.stores.journal import Journal
+    from lineage.stores.merging import Merged
     from lineage.stores.records import Tables
     from lineage.stores.refused import Refused
     from lineage.stores.retention import Cleaned
@@ -179,6 +180,25 @@ class SqlStore:
         self._make_current()
         with self._database.alone() as connection:
             return remove_dates(connection, cutoff)
+
+    def compact(self) -> Merged:
+        """Merge the rows of nodes and relationships that speak of the same thing and date.
+
+        Readers find the same before, meanwhile and after; others may write all the time.
+
+        Raises:
+            StoreError: The database cannot be reached or written.
+        """
+        from lineage.stores.merging import Merged, days_of, merge_day
+
+        done = Merged()
+        self._make_current()
+        with self._database.reading() as connection:
+            days = list(days_of(connection))
+        for kind, day in days:
+            with self._database.alone() as connection:
+                merge_day(connection, kind, day, done)
+        return done
 
     def get_storage_stats(self) -> dict[str, Any]:
         """Say which tables there are, with how many rows, and what waits for the database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.stores.base import Filter
+
+Key = TypeVar("Key")
 
 _MOST_KEYS = 500
 ROWS_PER_BATCH = 20_000
@@ -110,7 +112,7 @@ def count_rows(connection: Connection) -> dict[str, Any]:
     return stats | {"lost_operations": int(lost or 0)}
 
 
-def in_groups(keys: list[str]) -> Iterator[list[str]]:
+def in_groups(keys: list[Key]) -> Iterator[list[Key]]:
     """Divide keys into lists that a statement can name."""
     for start in range(0, len(keys), _MOST_KEYS):
         yield keys[start : start + _MOST_KEYS]
