@@ -21,7 +21,7 @@ from lineage.stores.adoption import adopt
 from lineage.stores.decoding import SegmentReader, segment_paths
 from lineage.stores.journal import Journal
 from lineage.stores.records import RecordDecoder
-from lineage.stores.tails import TailReader
+from lineage.stores.tails import Meter, TailReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,6 +120,7 @@ class Outbox:
         self.folder = folder
         self.journal: Journal = _OutboxJournal(folder, self)
         self.problems: dict[str, None] = {}
+        self.meter = Meter()
         self._sink = sink
         self._shown = shown
         self._new_locks()
@@ -134,7 +135,7 @@ class Outbox:
         self._asked = self._answered = 0
         self._trouble: str | None = None
         self._readers: dict[str, tuple[SegmentReader, RecordDecoder]] = {}
-        self._tails = TailReader(self.folder, self.note)
+        self._tails = TailReader(self.folder, self.note, self.meter)
 
     def note(self, problem: str) -> None:
         """Remember a problem, and log it the first time."""
@@ -177,7 +178,9 @@ class Outbox:
         finished: list[str] = []
         paths = segment_paths(self.folder)
         marks = self._sink.marks([path.name for path in paths]) if paths else {}
-        for path in paths:
+        for number, path in enumerate(paths):
+            if others and self.meter.tell is not None:
+                self.meter.tell(number, len(paths))
             with adopt(path, force=force) as is_dead:
                 if is_dead or others or _is_own(path):
                     mark = marks.get(path.name, Mark())

@@ -25,7 +25,7 @@ from lineage.stores.tails import waiting_segments
 from lineage.stores.waiting import waiting_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -89,6 +89,18 @@ class SqlStore:
         self.journal.max_bytes = settings.max_journal_bytes
 
     @property
+    def progress(self) -> Callable[[int, int], None] | None:
+        """Called with what is done and what there is: bytes when reading, segments when sealing.
+
+        How many bytes the database has of a kind is guessed by the first rows.
+        """
+        return self.outbox.meter.tell
+
+    @progress.setter
+    def progress(self, tell: Callable[[int, int], None] | None) -> None:
+        self.outbox.meter.tell = tell
+
+    @property
     def problems(self) -> list[str]:
         """What could not be read so far, and what the database refuses."""
         return [*self.outbox.problems, *self._refusals()]
@@ -148,7 +160,7 @@ class SqlStore:
                     yield table
             if connection is not None:
                 names = None if self._is_current else columns_of(connection, kind)
-                yield from stored(connection, kind, where, names)
+                yield from stored(connection, kind, where, names, meter=self.outbox.meter)
 
     def seal(self, *, force: bool = False) -> Delivered:
         """Deliver all that waits on this host to the database, and what it refused before.
