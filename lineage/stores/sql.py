@@ -103,7 +103,7 @@ class SqlStore:
     @property
     def problems(self) -> list[str]:
         """What could not be read so far, and what the database refuses."""
-        return [*self.outbox.problems, *self._refusals()]
+        return [*self.outbox.problems, *self._refusals(), *self._unarrived()]
 
     def refused(self) -> list[Refused]:
         """List the rows that the database refused, each with its kind, the reason and its cells.
@@ -111,6 +111,10 @@ class SqlStore:
         `seal` tries them again.
         """
         return self._aside.rows()
+
+    def _unarrived(self) -> list[str]:
+        count = self.outbox.unarrived
+        return [f"{count} operations had not arrived when their calls returned"] if count else []
 
     def _refusals(self) -> list[str]:
         rows = self._aside.rows()
