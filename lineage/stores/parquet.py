@@ -93,7 +93,16 @@ class LineageMetadataRepository:
         self._written_schemas: tuple[object, set[str]] = (None, set())
 
     def configure(self, settings: StoreSettings) -> None:
-        """Keep from now on what is recorded as the settings say."""
+        """Keep from now on what is recorded as the settings say.
+
+        Raises:
+            StoreError: They ask that a call waits for a store elsewhere.
+        """
+        if settings.durability == "remote":
+            raise StoreError(
+                "the durability 'remote' waits for a database, which a store of Parquet files is "
+                "not; choose 'power', on a disk that stays"
+            )
         self.journal.durability = settings.durability
         self.journal.max_bytes = settings.max_journal_bytes
         self.journal.on_full = self._sealer.on_full if settings.background_sealing else None
