@@ -18,7 +18,7 @@ RUFF := $(BIN)/ruff
 
 help: ## list what make can do here
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1  |\2/p' $(MAKEFILE_LIST) | \
-		awk -F'|' '{printf "%-16s%s\n", $$1, $$2}'
+		awk -F'|' '{printf "%-17s%s\n", $$1, $$2}'
 	@echo
 	@echo "  PYTHON=…  the Python to use    JOBS=$(JOBS)  test processes"
 

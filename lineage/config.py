@@ -88,9 +88,10 @@ class LineageConfig(BaseSettings):
     Raises:
         ConfigError: A value cannot be used, or a name is unknown.
 
-    >>> config = LineageConfig(max_graph_nodes=200)
-    >>> config.max_graph_nodes, config.should_track_operation("publish")
-    (200, True)
+    Examples:
+        >>> config = LineageConfig(max_graph_nodes=200)
+        >>> config.max_graph_nodes, config.should_track_operation("publish")
+        (200, True)
     """
 
     model_config = SettingsConfigDict(extra="forbid", validate_assignment=True)

@@ -17,10 +17,11 @@ class OperationType(StrEnum):
 
     Any other non-empty text is an operation type too, and keeps its text:
 
-    >>> OperationType("read") is OperationType.READ
-    True
-    >>> OperationType("publish").value
-    'publish'
+    Examples:
+        >>> OperationType("read") is OperationType.READ
+        True
+        >>> OperationType("publish").value
+        'publish'
     """
 
     READ = "read"
@@ -63,8 +64,9 @@ class DataSource:
         version: For a value or a store, the id of the operation that wrote it; for a file, its
             fingerprint.
 
-    >>> DataSource("file", "orders", "/data/orders.csv").node_id
-    'file:orders'
+    Examples:
+        >>> DataSource("file", "orders", "/data/orders.csv").node_id
+        'file:orders'
     """
 
     source_type: str
@@ -91,8 +93,9 @@ class DataSource:
         Raises:
             ValueError: The text is not of that form.
 
-        >>> DataSource.parse("file:/data/a.csv").source_id
-        '/data/a.csv'
+        Examples:
+            >>> DataSource.parse("file:/data/a.csv").source_id
+            '/data/a.csv'
         """
         if isinstance(source, DataSource):
             return source
@@ -182,8 +185,9 @@ class DataOperation:
     def create(cls, operation_type: OperationType | str, **fields: Any) -> DataOperation:
         """Make an operation with a new id that starts now.
 
-        >>> DataOperation.create("read", parameters={"day": 1}).operation_type
-        <OperationType.READ: 'read'>
+        Examples:
+            >>> DataOperation.create("read", parameters={"day": 1}).operation_type
+            <OperationType.READ: 'read'>
         """
         fields.setdefault("operation_id", uuid4().hex)
         fields.setdefault("timestamp", datetime.now(UTC))

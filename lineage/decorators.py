@@ -71,11 +71,12 @@ def track_lineage(
         ValueError: A name is neither a parameter nor of the form `type:id`.
         TypeError: What is decorated is not a function.
 
-    >>> @track_lineage(operation_type="transform", input_sources=["prices"])
-    ... def double(prices, factor=2):
-    ...     return [price * factor for price in prices]
-    >>> double([1, 2])
-    [2, 4]
+    Examples:
+        >>> @track_lineage(operation_type="transform", input_sources=["prices"])
+        ... def double(prices, factor=2):
+        ...     return [price * factor for price in prices]
+        >>> double([1, 2])
+        [2, 4]
     """
     if not isinstance(operation_type, str):  # `@track_lineage` without arguments
         return _decorate(operation_type, OperationType.TRANSFORM, lambda site: None)

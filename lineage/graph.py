@@ -33,11 +33,13 @@ class LineageGraph:
     Raises:
         ValueError: An id stands twice, or an edge names a number that no node has.
 
-    >>> graph = LineageGraph.from_edges([("file:raw", "table:clean"), ("table:clean", "file:out")])
-    >>> sorted(graph.upstream("file:out"))
-    ['file:raw', 'table:clean']
-    >>> graph.path("file:raw", "file:out")
-    ['file:raw', 'table:clean', 'file:out']
+    Examples:
+        >>> edges = [("file:raw", "table:clean"), ("table:clean", "file:out")]
+        >>> graph = LineageGraph.from_edges(edges)
+        >>> sorted(graph.upstream("file:out"))
+        ['file:raw', 'table:clean']
+        >>> graph.path("file:raw", "file:out")
+        ['file:raw', 'table:clean', 'file:out']
     """
 
     __slots__ = ("_forward", "_ids", "_numbers", "_reverse")

@@ -13,7 +13,7 @@ from lineage.core import DataOperation, LineageNode
 from lineage.graph import LineageGraph
 from lineage.stores.base import EVERYTHING, Filter
 from lineage.stores.derive import derive, merge_nodes, merge_relationships
-from lineage.stores.filling import operations_of_rows
+from lineage.stores.slots import operations_of_rows
 
 if TYPE_CHECKING:
     from lineage.recorder import Recorder

@@ -47,15 +47,16 @@ class LineageQueryEngine:
     Raises:
         StoreError: The store cannot be opened.
 
-    >>> from lineage.core import DataSource
-    >>> from lineage.tracker import LineageTracker
-    >>> tracker = LineageTracker()
-    >>> step = tracker.start_operation("transform")
-    >>> tracker.add_input(step, DataSource("file", "orders", "/data/orders.csv"))
-    >>> tracker.add_output(step, DataSource("file", "report", "/data/report.csv"))
-    >>> done = tracker.complete_operation(step)
-    >>> LineageQueryEngine(tracker).downstream("file:orders")
-    {'file:report'}
+    Examples:
+        >>> from lineage.core import DataSource
+        >>> from lineage.tracker import LineageTracker
+        >>> tracker = LineageTracker()
+        >>> step = tracker.start_operation("transform")
+        >>> tracker.add_input(step, DataSource("file", "orders", "/data/orders.csv"))
+        >>> tracker.add_output(step, DataSource("file", "report", "/data/report.csv"))
+        >>> done = tracker.complete_operation(step)
+        >>> LineageQueryEngine(tracker).downstream("file:orders")
+        {'file:report'}
     """
 
     def __init__(self, source: Any) -> None:

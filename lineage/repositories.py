@@ -33,12 +33,13 @@ class TrackedRepository:
     A class attribute `lineage_key` names parameters whose values tell data sets apart: with
     `lineage_key = ("table",)`, `save(df, table="flights")` writes `repository:<name>/flights`.
 
-    >>> class Prices(TrackedRepository):
-    ...     dataset_name = "prices"
-    ...     def load(self, day):
-    ...         return [1, 2, 3]
-    >>> Prices().load("2026-01-02")
-    [1, 2, 3]
+    Examples:
+        >>> class Prices(TrackedRepository):
+        ...     dataset_name = "prices"
+        ...     def load(self, day):
+        ...         return [1, 2, 3]
+        >>> Prices().load("2026-01-02")
+        [1, 2, 3]
     """
 
     lineage_key: ClassVar[tuple[str, ...]] = ()

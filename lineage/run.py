@@ -88,13 +88,14 @@ def track(name: str | None = None, /, **parameters: Any) -> Run:
         name: What the run is called; the name of the calling function or module when None.
         **parameters: What it was started with; bounded and redacted.
 
-    >>> from lineage.tracker import LineageTracker, set_global_tracker
-    >>> set_global_tracker(LineageTracker())
-    >>> with track("nightly", day="2026-01-02") as run:
-    ...     with run.operation("read", outputs=["file:prices.csv"]):
-    ...         prices = [1, 2, 3]
-    >>> len(run.tracker.operations)
-    1
+    Examples:
+        >>> from lineage.tracker import LineageTracker, set_global_tracker
+        >>> set_global_tracker(LineageTracker())
+        >>> with track("nightly", day="2026-01-02") as run:
+        ...     with run.operation("read", outputs=["file:prices.csv"]):
+        ...         prices = [1, 2, 3]
+        >>> len(run.tracker.operations)
+        1
     """
     frame = sys._getframe(1)
     called = frame.f_code.co_qualname

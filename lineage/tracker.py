@@ -49,11 +49,12 @@ class LineageTracker:
         storage_backend: Where operations go; a memory store when None.
         settings: How to behave.
 
-    >>> tracker = LineageTracker()
-    >>> operation_id = tracker.start_operation("read")
-    >>> tracker.add_output(operation_id, DataSource("file", "prices", "/data/prices.csv"))
-    >>> tracker.complete_operation(operation_id, record_count_out=7).record_count_out
-    7
+    Examples:
+        >>> tracker = LineageTracker()
+        >>> operation_id = tracker.start_operation("read")
+        >>> tracker.add_output(operation_id, DataSource("file", "prices", "/data/prices.csv"))
+        >>> tracker.complete_operation(operation_id, record_count_out=7).record_count_out
+        7
     """
 
     def __init__(
@@ -408,8 +409,9 @@ scope = Scope()
 def get_global_tracker() -> LineageTracker:
     """Give the global tracker; one that records nothing when none is set.
 
-    >>> get_global_tracker().start_operation("read") != ""
-    True
+    Examples:
+        >>> get_global_tracker().start_operation("read") != ""
+        True
     """
     if scope.tracker is not None:
         return scope.tracker

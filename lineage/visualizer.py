@@ -50,20 +50,21 @@ class LineageVisualizer:
         ConfigError: A limit is out of range, or the source is none of these.
         StoreError: The store cannot be opened.
 
-    >>> from lineage.run import track
-    >>> from lineage.tracker import LineageTracker, set_global_tracker
-    >>> tracker = LineageTracker()
-    >>> set_global_tracker(tracker)
-    >>> with track("nightly") as run:
-    ...     with run.operation("transform", inputs=["file:orders"], outputs=["file:report"]):
-    ...         pass
-    >>> set_global_tracker(None)
-    >>> print(LineageVisualizer(tracker).export_to_text())
-    Data lineage
-    <BLANKLINE>
-    orders (file)
-    ↓ report (file)
-    <BLANKLINE>
+    Examples:
+        >>> from lineage.run import track
+        >>> from lineage.tracker import LineageTracker, set_global_tracker
+        >>> tracker = LineageTracker()
+        >>> set_global_tracker(tracker)
+        >>> with track("nightly") as run:
+        ...     with run.operation("transform", inputs=["file:orders"], outputs=["file:report"]):
+        ...         pass
+        >>> set_global_tracker(None)
+        >>> print(LineageVisualizer(tracker).export_to_text())
+        Data lineage
+        <BLANKLINE>
+        orders (file)
+        ↓ report (file)
+        <BLANKLINE>
     """
 
     def __init__(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
+import doctest
+import importlib
 import json
 import os
 import re
@@ -65,6 +68,59 @@ def test_a_page_whose_code_is_wrong_fails(tmp_path: Path) -> None:
         run(page, '```python\nprint(1)\n```\n\n```text title="output"\n2\n```\n', {})
     for passed_over in ("```py\nmissing\n```\n", "~~~ Python\nmissing\n~~~\n"):
         assert (len(run(page, passed_over, {})), fences(passed_over)) == (0, 1)
+
+
+# Examples in docstrings
+
+MODULES = sorted(
+    str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
+    for path in (ROOT / "lineage").rglob("*.py")
+    if ">>> " in path.read_text(encoding="utf-8")
+)
+
+
+def failures_of(tests: list[doctest.DocTest]) -> list[str]:
+    """Run examples; gives what is told of those that fail."""
+    told: list[str] = []
+    for test in tests:
+        doctest.DocTestRunner(verbose=False).run(test, out=told.append)
+    return told
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_docstrings_run(name: str) -> None:
+    found = doctest.DocTestFinder().find(importlib.import_module(name))
+    tests = [test for test in found if test.examples]
+    assert tests
+    assert failures_of(tests) == []
+
+
+def test_an_example_that_is_wrong_fails() -> None:
+    wrong = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
+    (told,) = failures_of([wrong])
+    assert "Expected:\n    3\nGot:\n    2" in told
+
+
+def bare_examples(text: str) -> int:
+    """Count the docstrings whose examples have no heading: the built page quotes such as prose."""
+    documents = [
+        ast.get_docstring(node) or ""
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    ]
+    examples = [re.split(r"^ *>>> ", each, maxsplit=1, flags=re.MULTILINE) for each in documents]
+    return sum(len(parts) > 1 and not parts[0].rstrip().endswith("Examples:") for parts in examples)
+
+
+def test_examples_of_the_reference_have_a_heading() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    names = re.findall(r"^::: ([\w.]+)", page, re.MULTILINE)
+    paths = [ROOT / f"{name.replace('.', '/')}.py" for name in names]
+    assert len(paths) > 10
+    assert {path.name: bare_examples(path.read_text(encoding="utf-8")) for path in paths} == {
+        path.name: 0 for path in paths
+    }
+    assert bare_examples('def f():\n    """Say.\n\n    >>> f()\n    """\n') == 1
 
 
 # The original description, as its author wrote it

@@ -17,7 +17,7 @@ from lineage import LineageTracker, init, set_global_tracker, track_lineage
 from lineage.core import DataSource
 from lineage.errors import CorruptStoreError, MissingDependencyError, StoreError
 from lineage.settings import StoreSettings
-from lineage.stores import database, migrations, outbox, sql
+from lineage.stores import database, filling, migrations, outbox
 from lineage.stores.base import KINDS, Filter, open_store
 from lineage.stores.outbox import Mark
 from lineage.stores.sql import SqlStore, outbox_of
@@ -564,7 +564,7 @@ def test_a_wrong_password_is_told_without_it(postgres, mariadb):
 
 @pytest.mark.parametrize("many", [1, 1000])
 def test_any_text_arrives_as_it_was(store, many, monkeypatch):
-    monkeypatch.setattr(sql, "_MANY", many)  # by the column, and one by one
+    monkeypatch.setattr(filling, "MANY", many)  # by the column, and one by one
     made = [
         operation(n, inputs=[text], outputs=[f"{text} out"], parameters={"text": text})
         for n, text in enumerate(HOSTILE)
@@ -582,7 +582,7 @@ def test_any_text_arrives_as_it_was(store, many, monkeypatch):
 @pytest.mark.parametrize("many", [1, 1000])
 def test_counts_that_no_column_holds_are_the_nearest_that_it_does(store, many, monkeypatch):
     """As in a folder: one absurd count must not keep all other rows from being kept."""
-    monkeypatch.setattr(sql, "_MANY", many)  # by the column, and one by one
+    monkeypatch.setattr(filling, "MANY", many)  # by the column, and one by one
     save(store, operation(1, record_count_in=(1 << 64) - 1), operation(2, record_count_in=7))
     store.insert("runs", [{"run_id": "a", "process_id": 1 << 70}])
     store.close()

@@ -66,8 +66,9 @@ class Box:
 
         An operation that failed is red; data that an operation failed to write keeps its fill.
 
-        >>> Box("a", "bars", group="repository").colours.fill
-        'lightblue'
+        Examples:
+            >>> Box("a", "bars", group="repository").colours.fill
+            'lightblue'
         """
         if self.kind == "data":
             return PALETTE.get(self.group, OTHER)

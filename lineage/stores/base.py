@@ -130,8 +130,9 @@ def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
         StoreError: Nothing is known of the URL's scheme, or the store cannot promise what the
             settings ask for.
 
-    >>> type(open_store("memory://")).__name__
-    'MemoryStore'
+    Examples:
+        >>> type(open_store("memory://")).__name__
+        'MemoryStore'
     """
     text = str(url)
     scheme = "file" if isinstance(url, Path) else scheme_of(url)
@@ -160,8 +161,9 @@ def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
 def scheme_of(url: str) -> str:
     """Give the scheme of a URL, without a driver behind a `+`; `file` for a plain path.
 
-    >>> scheme_of("postgresql+psycopg://host/db"), scheme_of("console:"), scheme_of("/data")
-    ('postgresql', 'console', 'file')
+    Examples:
+        >>> scheme_of("postgresql+psycopg://host/db"), scheme_of("console:"), scheme_of("/data")
+        ('postgresql', 'console', 'file')
     """
     match = _URL.match(url)
     return match[1].lower() if match else "file"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lineage.codec import TABLES, as_tuples, from_micros
+from lineage.codec import TABLES, from_micros
 from lineage.core import FAILED
 from lineage.errors import StoreError
 from lineage.stores.base import EVERYTHING, Filter, check_kind
-from lineage.stores.derive import with_ref_tuples
+from lineage.stores.derive import tuples_of
 from lineage.stores.memory import MemoryStore
 from lineage.stores.rows import RowJournal
 
@@ -43,13 +43,15 @@ class ConsoleStore:
     Args:
         stream: Where to write: `stderr` and `stdout` are those of the moment of writing.
 
-    >>> store = ConsoleStore("stdout")
-    >>> source = ("file:a", "file", "a", "/a", None, None, None)
-    >>> store.append("operations", [{
-    ...     "operation_id": "1", "operation_type": "read", "code_module": "m", "code_name": "load",
-    ...     "timestamp": 0, "duration_ms": 1.5, "inputs": [source], "record_count_out": 7,
-    ... }])
-    1970-01-01 00:00:00.000 read m.load file:a -> ? (7 out, 1.5 ms)
+    Examples:
+        >>> store = ConsoleStore("stdout")
+        >>> source = ("file:a", "file", "a", "/a", None, None, None)
+        >>> store.append("operations", [{
+        ...     "operation_id": "1", "operation_type": "read", "timestamp": 0,
+        ...     "code_module": "m", "code_name": "load", "duration_ms": 1.5,
+        ...     "inputs": [source], "record_count_out": 7,
+        ... }])
+        1970-01-01 00:00:00.000 read m.load file:a -> ? (7 out, 1.5 ms)
     """
 
     def __init__(self, stream: TextIO | str = "stderr") -> None:
@@ -64,7 +66,7 @@ class ConsoleStore:
             StoreError: The stream cannot be written.
         """
         check_kind(kind)
-        known = as_tuples(kind, map(with_ref_tuples, rows) if kind == "operations" else rows)
+        known = tuples_of(kind, rows)
         with self.journal.lock:
             self._accept({kind: known})
 

@@ -77,11 +77,12 @@ def copy_store(
         StoreError: The source cannot be read, or the target cannot be written. What was copied
             stays; the next copy goes on from there.
 
-    >>> from lineage.stores.memory import MemoryStore
-    >>> source, target = MemoryStore(), MemoryStore()
-    >>> source.append("runs", [{"run_id": "a", "timestamp": 0}])
-    >>> copy_store(source, target).rows["runs"], copy_store(source, target).rows["runs"]
-    (1, 0)
+    Examples:
+        >>> from lineage.stores.memory import MemoryStore
+        >>> source, target = MemoryStore(), MemoryStore()
+        >>> source.append("runs", [{"run_id": "a", "timestamp": 0}])
+        >>> copy_store(source, target).rows["runs"], copy_store(source, target).rows["runs"]
+        (1, 0)
     """
     counts = _counts(source)
     copy = _Copy(source, target, progress)

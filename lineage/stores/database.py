@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from lineage.errors import CorruptStoreError, LineageError, MissingDependencyError, StoreError
 from lineage.redact import REDACTED, redact_text
-from lineage.stores.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,9 +158,12 @@ class Database:
                 connection.exec_driver_sql(lock)
             yield connection
 
-    def insert(self, connection: Connection, table: str, cells: dict[str, list[Any]]) -> None:
-        """Insert rows that are given as columns by name, in the way that is fastest there."""
-        load(connection, table, cells)
+    def without_secrets(self, text: str) -> str:
+        """Give a text of the database without what would let others in."""
+        text = redact_text(text)
+        if self.address.password:
+            text = text.replace(self.address.password, REDACTED)
+        return text
 
     @cached_property
     def _engine(self) -> Engine:
@@ -201,9 +203,7 @@ class Database:
 
     def _problem(self, what: str, error: BaseException) -> str:
         reason = getattr(error, "orig", None) or error
-        text = redact_text(" ".join(str(reason).split())[:500])
-        if self.address.password:
-            text = text.replace(self.address.password, REDACTED)
+        text = self.without_secrets(" ".join(str(reason).split())[:500])
         return (
             f"cannot {what} {self.address.shown}: {text}; check that the database runs, that the "
             "URL is right, and that its user may create and write tables"

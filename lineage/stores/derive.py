@@ -11,7 +11,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lineage.codec import DEPENDENCY, REF, TABLES, from_json, to_json
+from lineage.codec import DEPENDENCY, REF, TABLES, as_tuples, from_json, to_json
 from lineage.core import FAILED
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ def with_ref_tuples(row: Mapping[str, Any]) -> dict[str, Any]:
         refs = row.get(side) or ()
         changed[side] = [tuple(map(r.get, REF)) if isinstance(r, dict) else r for r in refs]
     return changed
+
+
+def tuples_of(kind: str, rows: Iterable[Mapping[str, Any]]) -> list[Tuple]:
+    """Put rows into the column order of their kind, and their references into that of `REF`."""
+    return as_tuples(kind, map(with_ref_tuples, rows) if kind == "operations" else rows)
 
 
 def derive(operations: Iterable[Tuple]) -> tuple[list[Tuple], list[Tuple]]:

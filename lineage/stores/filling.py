@@ -1,102 +1,142 @@
-"""Operations and data sources made of columns of what was stored, by filling their slots.
-
-What was checked when it was new is not checked again: that takes half of the time or less.
-"""
+"""Rows of every kind into the tables of a database, with what follows from them."""
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lineage.codec import REF, TABLES, from_json, from_micros
-from lineage.core import SUCCESS, DataOperation, OperationType, stored_source
-from lineage.stores.collector import uncollected
+from lineage.codec import TABLES
+from lineage.stores.base import DERIVED
+from lineage.stores.cells import EXACT, from_cells, to_cells
+from lineage.stores.derive import by_date, derive
+from lineage.stores.loading import load
+from lineage.stores.refused import Refused, insert_accepted
+from lineage.stores.statements import missing_schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable
 
-    from lineage.core import DataSource
+    import pyarrow as pa
+    from sqlalchemy import Connection
 
-WRITTEN = ("source_type", "source_id", "location", "version", "schema_id")
-"""The fields of a reference of which a source is made."""
+    from lineage.stores.cells import Cells
+    from lineage.stores.records import Tables
 
-_decode = msgspec.json.Decoder(list[dict[str, Any]]).decode
+MANY = 2000
+"""From so many rows on the time that Arrow saves is more than its import takes."""
+_ROWS_PER_INSERT = 20_000
+_UNSOUND = (TypeError, ValueError, AttributeError, OverflowError)
+"""What rows that are not of their kind raise when they are put into columns."""
 
 
-def operations_of_rows(
-    rows: Sequence[tuple[Any, ...]], schemas: Mapping[str, Any]
-) -> list[DataOperation]:
-    """Make the operations of rows in column order, in the order of the rows.
+def fill(connection: Connection, tables: Tables) -> list[Refused]:
+    """Insert rows in column order, and give those that are refused.
+
+    Few go one by one, many by the column.
+    """
+    refused: list[Refused] = []
+    for kind, given in tables.items():
+        if len(given) >= MANY:
+            from lineage.stores.tables import table_from_tuples
+
+            try:
+                table = table_from_tuples(kind, given)
+            except _UNSOUND:
+                pass  # found one by one below
+            else:
+                fill_table(connection, kind, table, refused)
+                continue
+        rows = _sound(kind, given, refused)
+        if kind == "schemas":
+            rows = missing_schemas(connection, rows)
+        groups = [(kind, rows)]
+        if kind == "operations":
+            for part in by_date(kind, rows).values():
+                groups += zip(DERIVED, derive(part), strict=True)
+        for name, group in groups:
+            if group:
+                _put(connection, name, to_cells(name, group), refused)
+    return refused
+
+
+def fill_table(
+    connection: Connection, kind: str, table: pa.Table, refused: list[Refused] | None = None
+) -> None:
+    """Insert the rows of a table.
 
     Args:
-        rows: Tuples in the order of `codec.TABLES`; references as tuples in the order of `REF`.
-        schemas: The schemas that are known by their id.
+        connection: An open transaction.
+        kind: The kind of the rows.
+        table: The rows.
+        refused: Takes those that are refused; when None, one that is refused is an error.
     """
-    with uncollected():
-        return operations(_columns(rows, schemas))
+    from lineage.stores import facts
+    from lineage.stores.bulk import cells_of
+    from lineage.stores.tables import rows_of, table_from_tuples
+
+    if kind == "schemas":
+        table = table_from_tuples(kind, missing_schemas(connection, rows_of(table)))
+    groups = [(kind, table)]
+    if kind == "operations":
+        for part in facts.by_date(table).values():
+            groups += zip(DERIVED, facts.derive(part), strict=True)
+    for name, rows in groups:
+        for start in range(0, rows.num_rows, _ROWS_PER_INSERT):
+            _put(connection, name, cells_of(name, rows.slice(start, _ROWS_PER_INSERT)), refused)
 
 
-def operations(values: Mapping[str, Any]) -> list[DataOperation]:
-    """Make operations of what each of their fields holds, an iterable by its name."""
-    types = cache(OperationType)
-    checked = {
-        **values,
-        "operation_type": map(types, values["operation_type"]),
-        "status": (status or SUCCESS for status in values["status"]),
-    }
-    return list(map(_stored_operation, *(checked[name] for name in DataOperation.__slots__)))
-
-
-def sources(fields: Sequence[Sequence[Any]], schemas: Mapping[str, Any]) -> Iterator[DataSource]:
-    """Make sources of the columns of `WRITTEN`, one by one."""
-    *named, ids = fields
-    return map(stored_source, *named, map(schemas.get, ids) if schemas else repeat(None))
-
-
-def documents(texts: Sequence[str | None]) -> list[Any]:
-    """Read JSON texts; nothing gives an empty object."""
-    try:
-        found: list[Any] = _decode(f"[{','.join([text or '{}' for text in texts])}]")
-    except msgspec.DecodeError:  # not ours, or no object
-        found = []
-    return found if len(found) == len(texts) else list(map(from_json, texts))
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], schemas: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    columns = zip(*rows, strict=True) if rows else repeat(())
-    for (name, word), column in zip(TABLES["operations"].items(), columns, strict=False):
-        if word == "refs":
-            sides = [refs or () for refs in column]
-            fields = zip(*chain.from_iterable(sides), strict=True)
-            named = dict(zip(REF, fields, strict=False)) or dict.fromkeys(REF, ())
-            flat = sources([named[field] for field in WRITTEN], schemas)
-            values[name] = [list(islice(flat, len(refs))) for refs in sides]
-        elif word == "json":
-            values[name] = documents(column)
-        elif word == "time":
-            values[name] = map(from_micros, column)
+def fill_again(connection: Connection, rows: Iterable[Refused]) -> list[Refused]:
+    """Insert rows that were refused before, and give those that are again."""
+    kinds: dict[str, list[Refused]] = {}
+    refused: list[Refused] = []
+    for row in rows:
+        try:
+            _check(row)
+        except (*_UNSOUND, msgspec.MsgspecError):  # it could not be read again
+            refused.append(row)
         else:
-            values[name] = column
-    return values
+            kinds.setdefault(row.kind, []).append(row)
+    for kind, group in kinds.items():
+        names = {name: None for row in group for name in row.cells}
+        cells = {name: [row.cells.get(name) for row in group] for name in names}
+        _put(connection, kind, cells, refused)
+    return refused
 
 
-def _maker() -> Callable[..., DataOperation]:
-    """Write a function that fills the slots of an operation."""
-    names = DataOperation.__slots__
-    lines = [
-        f"def stored_operation({', '.join(names)}):",
-        "    operation = new(DataOperation)",
-        *(f"    operation.{name} = {name}" for name in names),
-        "    return operation",
-    ]
-    scope: dict[str, Any] = {"new": object.__new__, "DataOperation": DataOperation}
-    exec("\n".join(lines), scope)  # noqa: S102 - of the names of its slots only, as dataclasses do
-    made: Callable[..., DataOperation] = scope["stored_operation"]
-    return made
+def _sound(kind: str, rows: list[tuple[Any, ...]], refused: list[Refused]) -> list[Any]:
+    """Give the rows that can be put into columns."""
+    try:
+        to_cells(kind, rows)
+    except _UNSOUND as error:
+        if len(rows) == 1:
+            said = {name: _scalar(value) for name, value in zip(TABLES[kind], rows[0], strict=True)}
+            refused.append(Refused(kind, f"no row of its kind: {error}", said))
+            return []
+        half = len(rows) // 2
+        return _sound(kind, rows[:half], refused) + _sound(kind, rows[half:], refused)
+    return rows
 
 
-_stored_operation = _maker()
+def _check(row: Refused) -> None:
+    """Make sure that cells are those of a row of their kind."""
+    names = [*TABLES[row.kind], EXACT]
+    cells = [row.cells.get(name) for name in names]
+    to_cells(row.kind, from_cells(row.kind, names, [cells]))
+
+
+def _scalar(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _put(
+    connection: Connection, kind: str, cells: Cells, refused: list[Refused] | None = None
+) -> None:
+    def insert(part: Cells) -> None:
+        load(connection, f"lineage_{kind}", part)
+
+    if refused is None:
+        insert(cells)
+        return
+    for row, error in insert_accepted(connection, cells, insert):
+        refused.append(Refused(kind, " ".join(str(error).split())[:500], row))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.errors import DeletedError, StoreError
 from lineage.stores.decoding import SegmentReader
+from lineage.stores.derive import with_ref_tuples
 from lineage.stores.durable import make_folder, sync_file, sync_folder
 from lineage.stores.hosts import identity
 from lineage.stores.levels import OPENERS
@@ -107,7 +108,8 @@ class Journal:
         Raises:
             StoreError: It could not be written.
         """
-        payload = encode((ROW, kind, dict(row)))
+        fields = with_ref_tuples(row) if kind == "operations" else dict(row)
+        payload = encode((ROW, kind, fields))
         for attempt in range(ATTEMPTS):
             segment = self.open()
             try:

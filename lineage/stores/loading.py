@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ROWS_PER_STATEMENT = 2000
 _BYTES_PER_STATEMENT = 4 << 20  # a quarter of what a server takes by default
+_ROOM = 4096  # for what a statement holds beside its row
 _BYTES_PER_WRITE = 1 << 20
 
 
@@ -46,6 +47,8 @@ def load(connection: Connection, table: str, cells: Cells) -> None:
                 cursor.executemany(f"INSERT INTO {target} VALUES ({places})", rows)  # type: ignore[arg-type]  # noqa: S608 - names are ours; sqlite3 takes any iterable
             case _:
                 for values in _statements(list(cells.values())):
+                    if len(values) > _BYTES_PER_STATEMENT:  # one row
+                        _check_size(cursor, len(values))
                     cursor.execute(b"INSERT INTO %b VALUES %b" % (target.encode(), values))
     finally:
         cursor.close()
@@ -84,6 +87,16 @@ def _copy(cursor: Any, target: str, columns: Sequence[Sequence[Any]]) -> None:
         data = memoryview(copied(columns))
         for start in range(0, len(data), _BYTES_PER_WRITE):
             copy.write(data[start : start + _BYTES_PER_WRITE])
+
+
+def _check_size(cursor: Any, size: int) -> None:
+    """Refuse a row that is too large before the server does, which ends the connection."""
+    cursor.execute("SELECT @@max_allowed_packet")
+    (most,) = cursor.fetchone()
+    if size + _ROOM > most:
+        raise ValueError(
+            f"the row has {size:,} bytes, and the server's max_allowed_packet is {most:,}"
+        )
 
 
 def _statements(columns: Sequence[Sequence[Any]]) -> Iterator[bytes]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from lineage.codec import as_tuples
 from lineage.stores.base import DERIVED, EVERYTHING, KINDS, Filter, check_kind
-from lineage.stores.derive import distinct_schemas, with_derived, with_ref_tuples
+from lineage.stores.derive import distinct_schemas, tuples_of, with_derived
 from lineage.stores.rows import RowJournal
 
 if TYPE_CHECKING:
@@ -29,10 +28,11 @@ class MemoryStore:
     Args:
         max_operations: How many operations are kept, and how many rows of each other kind.
 
-    >>> store = MemoryStore(max_operations=1)
-    >>> store.append("runs", [{"run_id": "a"}, {"run_id": "b"}])
-    >>> store.evicted, [table["run_id"].to_pylist() for table in store.scan("runs")]
-    (1, [['b']])
+    Examples:
+        >>> store = MemoryStore(max_operations=1)
+        >>> store.append("runs", [{"run_id": "a"}, {"run_id": "b"}])
+        >>> store.evicted, [table["run_id"].to_pylist() for table in store.scan("runs")]
+        (1, [['b']])
     """
 
     def __init__(self, max_operations: int = 100_000) -> None:
@@ -53,7 +53,7 @@ class MemoryStore:
     def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Keep rows of one kind, and drop the oldest when there are too many."""
         check_kind(kind)
-        new = as_tuples(kind, map(with_ref_tuples, rows) if kind == "operations" else rows)
+        new = tuples_of(kind, rows)
         self.journal.drain()
         self._extend({kind: new})
 

@@ -13,7 +13,7 @@ from lineage.codec import TABLES, from_micros
 from lineage.core import DataOperation
 from lineage.stores import columns
 from lineage.stores.collector import uncollected
-from lineage.stores.filling import WRITTEN, documents, operations, sources
+from lineage.stores.slots import WRITTEN, documents, operations, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -73,9 +73,14 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Delivered:
-    """What a delivery did: rows kept, segments deleted, bytes that are no records, problems."""
+    """What a delivery did: rows kept, segments deleted, bytes that are no records, problems.
+
+    Attributes:
+        rows_refused: How many rows the store has refused, now or before, and has not taken yet.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
+    rows_refused: int = 0
     segments_removed: int = 0
     damaged_bytes: int = 0
     problems: list[str] = field(default_factory=list)

@@ -32,7 +32,7 @@ from lineage.settings import StoreSettings
 from lineage.stores.background import BackgroundSealer
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind, path_of
 from lineage.stores.decoding import lost_in, segment_paths
-from lineage.stores.derive import merge_nodes, merge_relationships, with_ref_tuples
+from lineage.stores.derive import merge_nodes, merge_relationships
 from lineage.stores.journal import Journal
 from lineage.stores.manifest import JOURNAL
 from lineage.stores.reading import StoreReader
@@ -68,13 +68,14 @@ class LineageMetadataRepository:
         segment_bytes: Size at which a segment of the journal is full.
         settings: What a saved record survives, and when it is sealed.
 
-    >>> import tempfile
-    >>> from lineage.core import DataOperation, DataSource
-    >>> repository = LineageMetadataRepository(tempfile.mkdtemp())
-    >>> orders = DataSource("file", "orders", "/data/orders.csv")
-    >>> repository.save_operation(DataOperation.create("read", inputs=[orders]))
-    >>> [node.node_id for node in repository.load_nodes()]
-    ['file:orders']
+    Examples:
+        >>> import tempfile
+        >>> from lineage.core import DataOperation, DataSource
+        >>> repository = LineageMetadataRepository(tempfile.mkdtemp())
+        >>> orders = DataSource("file", "orders", "/data/orders.csv")
+        >>> repository.save_operation(DataOperation.create("read", inputs=[orders]))
+        >>> [node.node_id for node in repository.load_nodes()]
+        ['file:orders']
     """
 
     def __init__(
@@ -220,7 +221,7 @@ class LineageMetadataRepository:
         """
         check_kind(kind)
         for row in rows:
-            self.journal.append_row(kind, with_ref_tuples(row) if kind == "operations" else row)
+            self.journal.append_row(kind, row)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows, at least one table; `problems` tells what could not be read."""

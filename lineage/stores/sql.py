@@ -8,6 +8,7 @@ when the operations are delivered.
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import closing, nullcontext
 from datetime import datetime, timedelta
@@ -15,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.settings import StoreSettings
-from lineage.stores.base import DERIVED, EVERYTHING, KINDS, Filter, check_kind
+from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.collector import uncollected
 from lineage.stores.database import Address, Database, parse, require
-from lineage.stores.derive import with_derived, with_ref_tuples
 from lineage.stores.outbox import Carried, Delivered, Mark, Outbox
+from lineage.stores.refused import Aside, is_under_way, stretch_of, told
 from lineage.stores.tails import waiting_segments
 from lineage.stores.waiting import waiting_folder
 
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
 
     from lineage.stores.journal import Journal
     from lineage.stores.records import Tables
+    from lineage.stores.refused import Refused
     from lineage.stores.retention import Cleaned
     from lineage.stores.tails import Tail
 
+_log = logging.getLogger("lineage")
+
 _TRIES = 100
 _FINISHED_FOR = timedelta(days=1)
-_ROWS_PER_INSERT = 20_000
-_MANY = 2000
-"""From so many operations on the time that Arrow saves is more than its import takes."""
 
 
 def open_sql(url: str) -> SqlStore:
@@ -59,18 +60,20 @@ class SqlStore:
         url: `sqlite:///path`, `postgresql://…`, `mysql://…` or `mariadb://…`. With `?outbox=path`
             records wait there for the database.
 
-    >>> import tempfile
-    >>> store = SqlStore(f"sqlite:///{tempfile.mkdtemp()}/lineage.db")
-    >>> store.append("runs", [{"run_id": "a", "timestamp": 0}])
-    >>> store.close()
-    >>> [table["run_id"].to_pylist() for table in store.scan("runs")]
-    [['a']]
+    Examples:
+        >>> import tempfile
+        >>> store = SqlStore(f"sqlite:///{tempfile.mkdtemp()}/lineage.db")
+        >>> store.append("runs", [{"run_id": "a", "timestamp": 0}])
+        >>> store.close()
+        >>> [run_id for table in store.scan("runs") for run_id in table["run_id"].to_pylist()]
+        ['a']
     """
 
     def __init__(self, url: str) -> None:
         self.address = parse(url)
         require(self.address.backend, self.address.shown)
         self.outbox = Outbox(outbox_of(self.address), self, self.address.shown)
+        self._aside = Aside(self.outbox.folder)
         self._database = Database(self.address)
         self._is_current = False
         self.configure(StoreSettings())
@@ -87,8 +90,19 @@ class SqlStore:
 
     @property
     def problems(self) -> list[str]:
-        """What could not be read so far: a text per problem that names the file."""
-        return list(self.outbox.problems)
+        """What could not be read so far, and what the database refuses."""
+        return [*self.outbox.problems, *self._refusals()]
+
+    def refused(self) -> list[Refused]:
+        """List the rows that the database refused, each with its kind, the reason and its cells.
+
+        `seal` tries them again.
+        """
+        return self._aside.rows()
+
+    def _refusals(self) -> list[str]:
+        rows = self._aside.rows()
+        return [told(self.address.shown, rows, self.outbox.folder)] if rows else []
 
     def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Keep rows of one kind in the outbox; readers on this host see them at once.
@@ -98,7 +112,7 @@ class SqlStore:
         """
         check_kind(kind)
         for row in rows:
-            self.journal.append_row(kind, with_ref_tuples(row) if kind == "operations" else row)
+            self.journal.append_row(kind, row)
 
     def insert(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put rows of one kind straight into the database, in one transaction.
@@ -106,13 +120,13 @@ class SqlStore:
         Raises:
             StoreError: The database cannot be reached or written.
         """
+        from lineage.stores.filling import fill_table
         from lineage.stores.tables import table_from_rows
 
         check_kind(kind)
         self._make_current()
         with uncollected(), self._database.writing() as connection:
-            table = table_from_rows(kind, rows)
-            self._insert_many(connection, kind, table)
+            fill_table(connection, kind, table_from_rows(kind, rows))
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows, at least one table, those that still wait among them.
@@ -137,7 +151,7 @@ class SqlStore:
                 yield from stored(connection, kind, where, names)
 
     def seal(self, *, force: bool = False) -> Delivered:
-        """Deliver all that waits on this host to the database.
+        """Deliver all that waits on this host to the database, and what it refused before.
 
         Args:
             force: Delete what other hosts began in a shared outbox, too, when the database has it.
@@ -147,7 +161,10 @@ class SqlStore:
         Raises:
             StoreError: The database cannot be reached or written.
         """
-        return self.outbox.deliver(force=force)
+        self._try_again()
+        done = self.outbox.deliver(force=force)
+        done.rows_refused = len(self._aside.rows())
+        return done
 
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.
@@ -181,6 +198,7 @@ class SqlStore:
             "outbox_path": str(self.outbox.folder),
             "outbox_file_count": len(files),
             "outbox_total_size": sum(path.stat().st_size for path in files),
+            "refused_row_count": len(self._aside.rows()),
             "journal_damaged_count": len(list(self.outbox.folder.glob("*.damaged"))),
         }
 
@@ -225,8 +243,8 @@ class SqlStore:
         for kind in KINDS:
             for _ in self.scan(kind):
                 pass
-        if self.problems:
-            raise CorruptStoreError("\n".join(self.problems))
+        if self.outbox.problems:
+            raise CorruptStoreError("\n".join(self.outbox.problems))
 
     def close(self, timeout_s: float | None = None) -> None:
         """Deliver what this process has recorded; the next record opens the outbox again.
@@ -251,14 +269,20 @@ class SqlStore:
             return read_marks(connection, segments)
 
     def accept(self, carried: Carried) -> bool:
-        """Put rows and the new mark into the database, unless it has them."""
+        """Put rows and the new mark into the database, unless it has them.
+
+        A row that the database refuses is kept beside the outbox, and holds up none behind it.
+        """
         from lineage.stores.statements import advance
 
         self._make_current()
         with self._database.writing() as connection:
             if not advance(connection, carried):
                 return False
-            self._insert(connection, carried.tables)
+            refused = self._insert(connection, carried.tables)
+            # Before the commit: behind it nobody would find them again.
+            stretch = stretch_of(carried.segment, carried.before.position)
+            self._set_aside(f"{stretch}.1", refused)
         return True
 
     def finish(self, segments: Iterable[str]) -> None:
@@ -324,42 +348,41 @@ class SqlStore:
             f"the outbox {self.outbox.folder} changed all the time while it was read; try again"
         )
 
-    def _insert(self, connection: Connection, tables: Tables) -> None:
-        """Put rows into the tables: few one by one, many by the column."""
-        from lineage.stores.cells import to_cells
-        from lineage.stores.statements import missing_schemas
+    def _insert(self, connection: Connection, tables: Tables) -> list[Refused]:
+        from lineage.stores.filling import fill
 
-        operations = tables.get("operations", ())
-        if len(operations) >= _MANY:
-            from lineage.stores.tables import table_from_tuples
+        return fill(connection, tables)
 
-            for kind, rows in tables.items():
-                self._insert_many(connection, kind, table_from_tuples(kind, rows))
+    def _set_aside(self, name: str, rows: list[Refused]) -> None:
+        rows = [row._replace(reason=self._database.without_secrets(row.reason)) for row in rows]
+        path = self._aside.keep(name, rows)
+        if path is not None:
+            _log.error("%s", told(self.address.shown, rows, path.parent))
+
+    def _try_again(self) -> None:
+        """Insert again what was refused: someone may have made room for it."""
+        from lineage.stores.filling import fill_again
+        from lineage.stores.statements import advance
+
+        files = self._aside.files()
+        if not files:
             return
-        for kind, dates in with_derived(tables).items():
-            rows = [row for group in dates.values() for row in group]
-            if kind == "schemas":
-                rows = missing_schemas(connection, rows)
-            for start in range(0, len(rows), _ROWS_PER_INSERT):
-                cells = to_cells(kind, rows[start : start + _ROWS_PER_INSERT])
-                self._database.insert(connection, f"lineage_{kind}", cells)
-
-    def _insert_many(self, connection: Connection, kind: str, table: pa.Table) -> None:
-        from lineage.stores.bulk import cells_of
-        from lineage.stores.facts import by_date, derive
-        from lineage.stores.statements import missing_schemas
-        from lineage.stores.tables import rows_of, table_from_tuples
-
-        if kind == "schemas":
-            table = table_from_tuples(kind, missing_schemas(connection, rows_of(table)))
-        groups = [(kind, table)]
-        if kind == "operations":
-            for part in by_date(table).values():
-                groups += zip(DERIVED, derive(part), strict=True)
-        for name, rows in groups:
-            for start in range(0, rows.num_rows, _ROWS_PER_INSERT):
-                cells = cells_of(name, rows.slice(start, _ROWS_PER_INSERT))
-                self._database.insert(connection, f"lineage_{name}", cells)
+        segments = self.outbox.names()
+        marks = self.marks(segments)
+        done = []
+        for name, attempt in files:
+            if attempt == 1 and is_under_way(name, marks, segments):
+                continue
+            file, rows = f"{name}.{attempt}", self._aside.read(name, attempt)
+            if not rows:  # another process was first
+                continue
+            with self._database.writing() as connection:
+                # Its own mark, so that rows go in once whatever comes in between.
+                if advance(connection, Carried(file, Mark(), Mark(position=1), {})):
+                    self._set_aside(f"{name}.{attempt + 1}", fill_again(connection, rows))
+            self._aside.remove(name, attempt)
+            done.append(file)
+        self.finish(done)
 
 
 def outbox_of(address: Address) -> Path:

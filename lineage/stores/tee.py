@@ -6,11 +6,11 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lineage.codec import TABLES, as_tuples
+from lineage.codec import TABLES
 from lineage.errors import StoreError
 from lineage.redact import redact_text
 from lineage.stores.base import EVERYTHING, Filter, Store, check_kind, open_store
-from lineage.stores.derive import with_ref_tuples
+from lineage.stores.derive import tuples_of
 from lineage.stores.rows import RowJournal
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ class TeeStore:
     Raises:
         StoreError: There is no store.
 
-    >>> from lineage.stores.memory import MemoryStore
-    >>> first, second = MemoryStore(), MemoryStore()
-    >>> TeeStore([first, second]).append("runs", [{"run_id": "a"}])
-    >>> [table["run_id"].to_pylist() for table in second.scan("runs")]
-    [['a']]
+    Examples:
+        >>> from lineage.stores.memory import MemoryStore
+        >>> first, second = MemoryStore(), MemoryStore()
+        >>> TeeStore([first, second]).append("runs", [{"run_id": "a"}])
+        >>> [table["run_id"].to_pylist() for table in second.scan("runs")]
+        [['a']]
     """
 
     def __init__(self, stores: Sequence[Store], *, names: Sequence[str] | None = None) -> None:
@@ -119,7 +120,7 @@ class TeeStore:
             StoreError: No store took them.
         """
         check_kind(kind)
-        known = as_tuples(kind, map(with_ref_tuples, rows) if kind == "operations" else rows)
+        known = tuples_of(kind, rows)
         with self.journal.lock:
             self.accept({kind: known})
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.codec import REF, TABLES, operation_from_row
-from lineage.stores.filling import operations_of_rows
+from lineage.stores.slots import operations_of_rows
 from tests.test_objects import ROWS, SCHEMAS
 
 NAMES = tuple(TABLES["operations"])
@@ -35,6 +35,6 @@ def test_references_that_are_not_there_are_no_references():
 
 
 def test_rows_need_no_arrow():
-    code = "import sys, lineage.stores.filling; print({'pyarrow', 'numpy'} & set(sys.modules))"
+    code = "import sys, lineage.stores.slots; print({'pyarrow', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
