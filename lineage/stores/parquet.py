@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lineage.core import DataOperation, LineageNode
     from lineage.stores.compaction import Compacted
     from lineage.stores.garbage import Collected
+    from lineage.stores.reading import Snapshot
     from lineage.stores.retention import Cleaned
     from lineage.stores.target import Sealed, Target
 
@@ -236,6 +237,10 @@ class LineageMetadataRepository:
         """Yield the matching rows, at least one table; `problems` tells what could not be read."""
         check_kind(kind)
         return self._reader.scan(kind, where)
+
+    def freeze(self) -> Snapshot | None:
+        """Give the files that hold the rows as of now, for whoever reads them by other means."""
+        return self._reader.freeze()
 
     def check(self) -> None:
         """Read every file of the store again, from its first byte to its last.

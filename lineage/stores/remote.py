@@ -132,6 +132,9 @@ class RemoteRepository(LineageMetadataRepository):
         self._seal(only_due=True, now=now)
         return clean_bucket(self._target(None), cutoff)
 
+    def freeze(self) -> None:
+        """Give no files: they are in the bucket."""
+
     def _new_reader(self) -> StoreReader:
         return RemoteReader(self.base_path, self._bucket)
 
