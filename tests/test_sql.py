@@ -177,7 +177,7 @@ for number in range(60):
 store.close()
 """
     workers = [start(code, sql_url, str(worker)) for worker in range(4)]
-    assert [worker.wait(60) for worker in workers] == [0] * 4
+    assert [worker.wait(300) for worker in workers] == [0] * 4
     store = SqlStore(sql_url)
     wanted = sorted(f"op{w * 1000 + n}" for w in range(4) for n in range(60))
     assert ids(store) == wanted
