@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks.tables import machine
 from tests.faults import campaigns, power
+from tests.faults.hung import hung
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JOBS = ("seal", "adoption", "compaction", "cleanup", "garbage")
+JOBS = {
+    "seal": "commit before the parts",
+    "adoption": "segments deleted before the commit",
+    "compaction": "old parts deleted before the commit",
+    "cleanup": "parts deleted before the manifest",
+    "garbage": "segments deleted, sealed or not",
+}
 
 Answer = tuple[campaigns.Figures, campaigns.Figures | None]
 
@@ -63,12 +70,15 @@ def _needs(reason: str) -> None:
 
 def _crash(job: str) -> Callable[[Path], Answer]:
     def run(folder: Path) -> Answer:
-        control = None
-        if job == "seal":
-            control = campaigns.crash_points(folder / "control", "commit first", every=2)
+        every = 3 if job == "compaction" else 2
+        control = campaigns.crash_points(folder / "control", job, broken=True, every=every)
         return campaigns.crash_points(folder / "real", job), control
 
     return run
+
+
+def _hung(folder: Path) -> Answer:
+    return hung(folder / "real", 200_000), hung(folder / "control", 100, control=True)
 
 
 CAMPAIGNS: dict[str, tuple[str, str, Callable[[Path], Answer]]] = {
@@ -80,11 +90,16 @@ CAMPAIGNS: dict[str, tuple[str, str, Callable[[Path], Answer]]] = {
     **{
         f"crash-{job}": (
             f"kill -9 before each step of {job}",
-            "commit before the parts" if job == "seal" else "",
+            broken,
             _crash(job),
         )
-        for job in JOBS
+        for job, broken in JOBS.items()
     },
+    "hung": (
+        "calls while a sealer and a holder of the lock are stopped",
+        "a call that seals",
+        _hung,
+    ),
     "flips": ("one flipped bit in any file of a store", "a journal without digests", _flips),
 }
 

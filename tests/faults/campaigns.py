@@ -50,10 +50,11 @@ class Figures:
     trials: int = 0
     records: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
+    note: str = ""
 
     def __str__(self) -> str:
         found = ", ".join(f"{count:,} {name}" for name, count in sorted(self.wrong.items()))
-        return found or "0"
+        return (found or "0") + (f" ({self.note})" if self.note else "")
 
 
 class Zygote:
@@ -178,9 +179,24 @@ def _save(writer: LineageMetadataRepository, number: int) -> None:
 
 
 def crash_points(
-    folder: Path, job: str, *, every: int = 1, first: int = 0, until_wrong: bool = False
+    folder: Path,
+    job: str,
+    *,
+    every: int = 1,
+    first: int = 0,
+    broken: bool = False,
+    until_wrong: bool = False,
 ) -> Figures:
-    """Kill a job before each step that changes or syncs a file, and look at what it leaves."""
+    """Kill a job before each step that changes or syncs a file, and look at what it leaves.
+
+    Args:
+        folder: For the stores.
+        job: What is done.
+        every: How many steps to go on by.
+        first: The first step.
+        broken: Whether it is done as `tests.faults.broken` does it.
+        until_wrong: Whether that is over when something was wrong.
+    """
     figures, model = Figures(), folder / "model"
     whole = model_store(model)
     kept = [name for name in whole if int(name[2:]) % 2] if job == "cleanup" else whole
@@ -190,7 +206,7 @@ def crash_points(
         for step in range(first, 10_000, every):
             store = folder / "crashed"
             shutil.copytree(model, store)
-            answer = process.ask("crash", store=str(store), job=job, step=step)
+            answer = process.ask("crash", store=str(store), job=job, broken=broken, step=step)
             figures.trials += answer["died"]
             _look(store, whole, kept, figures)
             shutil.rmtree(store)

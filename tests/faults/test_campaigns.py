@@ -6,6 +6,7 @@ import random
 import pytest
 
 from tests.faults import campaigns
+from tests.faults.hung import hung
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +38,12 @@ def test_crash_points(tmp_path, job, every):
     assert figures.trials > (1 if every > 1 else 5)
 
 
-def test_a_commit_before_its_parts_is_caught(tmp_path):
-    assert campaigns.crash_points(tmp_path, "commit first", first=20, until_wrong=True).wrong
+@pytest.mark.parametrize(
+    ("job", "first"),
+    [("seal", 20), ("adoption", 20), ("compaction", 12), ("cleanup", 4), ("garbage", 8)],
+)
+def test_a_broken_job_is_caught(tmp_path, job, first):
+    assert campaigns.crash_points(tmp_path, job, broken=True, first=first, until_wrong=True).wrong
 
 
 def test_journal_ends(tmp_path):
@@ -56,3 +61,13 @@ def test_flips(tmp_path):
 
 def test_flips_that_are_not_verified_give_other_answers(tmp_path):
     assert campaigns.unverified_flips(tmp_path, 60).wrong["silently different"] > 0
+
+
+def test_a_store_that_hangs_lets_no_call_wait(tmp_path):
+    figures = hung(tmp_path, 20_000)
+    print(f"\nhung: {figures.trials} calls, {figures}")
+    assert not figures.wrong
+
+
+def test_a_call_that_seals_waits_for_a_store_that_hangs(tmp_path):
+    assert hung(tmp_path, 40, control=True).wrong

@@ -2,12 +2,25 @@
 
 import logging
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from lineage.stores.durable import make_folder, write_durably
-from tests.faults.campaigns import FULL
+from lineage.stores.parquet import LineageMetadataRepository
+from tests.faults.campaigns import FULL, ROOT
 from tests.faults.power import forgetful, lazy, lazyfs, power_cuts, reason_for_none
+
+WRITER = """
+import sys, lineage
+tracker = lineage.init(sys.argv[1], durability="power", background_sealing=False)
+step = lineage.track_lineage(lambda number: number)
+for number in range(500):
+    print(step(number), flush=True)
+assert tracker.lost == 0
+"""
 
 pytestmark = pytest.mark.skipif(bool(reason_for_none()), reason=reason_for_none() or "there is one")
 
@@ -64,6 +77,28 @@ def test_a_durable_write_is_there_and_a_plain_one_is_not(cut, seed):
     whole = {path.name for path in image.iterdir() if path.read_bytes() == b"x" * 10_000}
     assert {f"durable{number}" for number in range(1, 20)} <= whole
     assert len(whole) < 40
+
+
+def test_a_call_waits_for_a_file_system_that_hangs_and_is_recorded(tmp_path):
+    for name in ("image", "mount"):
+        (tmp_path / name).mkdir()
+    with forgetful(tmp_path, None) as (disk, signal_of_cut):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path / "mount" / "store"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as writer:
+            assert writer.stdout.readline() == "0\n"
+            os.kill(disk, signal.SIGSTOP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                writer.wait(1)
+            os.kill(disk, signal.SIGCONT)
+            assert writer.stdout.read().split() == [str(number) for number in range(1, 500)]
+            assert writer.wait() == 0
+        os.kill(disk, signal_of_cut)
+    found = LineageMetadataRepository(tmp_path / "image" / "store").load_operations()
+    assert sorted(each.parameters["number"] for each in found) == list(range(500))
 
 
 def test_power_cuts(tmp_path):

@@ -54,6 +54,33 @@ def recorded(store):
     return sorted(operation.parameters["number"] for operation in operations)
 
 
+LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+
+# What a program may do first to be a broken one, which its test must catch.
+TAKES_ALL_FOR_WRITTEN = """
+import os
+from lineage.stores.segments import Segment
+def write(self, frame):
+    try:
+        os.write(self._fd, frame)
+    except OSError:
+        pass
+Segment.write = write
+"""
+COUNTS_NO_LOSS = """
+from lineage.recorder import Recorder
+Recorder.lose = lambda self, problem, count=1: None
+"""
+WRITES_AGAIN = """
+from lineage.errors import StoreError
+from lineage.stores.levels import SyncedSegment
+def rewrite(self, error):
+    self._retire(self, 0)
+    raise StoreError("the next segment takes it")
+SyncedSegment._rewrite = rewrite
+"""
+
+
 @contextmanager
 def small_disk(folder, size="4m"):
     """Mount a small file system, as root; skip where that cannot be."""
@@ -88,16 +115,36 @@ def test_a_full_disk(tmp_path, level):
         assert (len(kept), lost, said) == (10, 0, "")
 
 
+def test_a_program_that_takes_all_for_written_is_caught_by_a_full_disk(tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        (disk / "ballast").write_bytes(bytes(3_300_000))
+        kept, _, _ = run(disk / "store", count=1800, before=TAKES_ALL_FOR_WRITTEN)
+        assert recorded(disk / "store") != kept
+
+
+def test_a_program_that_counts_no_loss_is_caught_by_a_full_disk(tmp_path):
+    with small_disk(tmp_path / "disk") as disk:
+        (disk / "ballast").write_bytes(bytes(3_300_000))
+        kept, lost, _ = run(disk / "store", count=1800, before=COUNTS_NO_LOSS)
+        assert len(kept) + lost == 1800  # it says so, but:
+        assert recorded(disk / "store") != kept
+
+
 @pytest.mark.parametrize("level", ["process", "power"])
 def test_a_limit_on_the_size_of_files(tmp_path, level):
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))"
-    kept, lost, _ = run(tmp_path / "store", level=level, before=limit)
+    kept, lost, _ = run(tmp_path / "store", level=level, before=LIMIT)
     assert len(kept) + lost == 2000
     assert len(kept) > 300
     assert recorded(tmp_path / "store") == kept
 
 
-def test_a_sync_that_fails_with_an_input_or_output_error(tmp_path):
+def test_a_program_that_takes_all_for_written_is_caught_by_a_limit(tmp_path):
+    kept, _, _ = run(tmp_path / "store", before=LIMIT + TAKES_ALL_FOR_WRITTEN)
+    assert recorded(tmp_path / "store") != kept
+
+
+def failing_syncs():
+    """Give what to put before a command so that every fourth of its syncs fails."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace, to let a system call fail")
@@ -105,22 +152,46 @@ def test_a_sync_that_fails_with_an_input_or_output_error(tmp_path):
     check = [*inject, "-e", "inject=fdatasync:error=EIO:when=3+4", "true"]
     if subprocess.run(check, capture_output=True).returncode:
         pytest.skip("strace may not trace here")
-    kept, lost, _ = run(tmp_path, level="power", count=60, prefix=check[:-1])
+    return check[:-1]
+
+
+def test_a_sync_that_fails_with_an_input_or_output_error(tmp_path):
+    kept, lost, _ = run(tmp_path, level="power", count=60, prefix=failing_syncs())
     assert (len(kept), lost) == (60, 0)
     assert recorded(tmp_path) == kept
 
 
-def test_a_folder_that_may_not_be_written(tmp_path):
+def test_a_program_that_writes_again_what_is_there_is_caught_by_failing_syncs(tmp_path):
+    options = {"prefix": failing_syncs(), "before": WRITES_AGAIN}
+    kept, _, _ = run(tmp_path, level="power", count=60, **options)
+    assert len(recorded(tmp_path)) > len(kept)
+
+
+@contextmanager
+def readonly(folder):
+    """Give a folder that may not be written."""
     if os.geteuid() == 0:
-        with small_disk(tmp_path / "disk") as disk:
+        with small_disk(folder) as disk:
             subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-            kept, lost, said = run(disk / "store", count=50)
+            yield disk
     else:
-        (tmp_path / "disk").mkdir(mode=0o500)
-        kept, lost, said = run(tmp_path / "disk" / "store", count=50)
+        folder.mkdir(mode=0o500)
+        yield folder
+
+
+def test_a_folder_that_may_not_be_written(tmp_path):
+    with readonly(tmp_path / "disk") as disk:
+        kept, lost, said = run(disk / "store", count=50)
     assert (kept, lost) == ([], 50)
     assert "50 operations were not recorded" in said
     assert "check that the folder can be written" in said
+
+
+def test_a_program_that_counts_no_loss_is_caught_by_such_a_folder(tmp_path):
+    with readonly(tmp_path / "disk") as disk:
+        kept, lost, said = run(disk / "store", count=50, before=COUNTS_NO_LOSS)
+    assert (kept, lost) != ([], 50)
+    assert "were not recorded" not in said
 
 
 def test_a_folder_that_is_deleted_under_a_program(tmp_path):

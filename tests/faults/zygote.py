@@ -13,20 +13,20 @@ import select
 import signal
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet  # noqa: F401 - loaded once, here, for all children
 
 import lineage
 from lineage.settings import StoreSettings
-from lineage.stores import compaction, folder, garbage, retention, sealing, segments
-from lineage.stores.manifest import manifest_path
+from lineage.stores import compaction, garbage, retention, sealing, segments
 from lineage.stores.parquet import LineageMetadataRepository
+from tests.faults import broken
+from tests.faults.broken import CLEANUP_AT
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 STEPS = frozenset(("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate"))
-CLEANUP_AT = datetime(2026, 5, 2, tzinfo=UTC)
 
 
 # --- what the children do ------------------------------------------------------------------------
@@ -73,22 +73,6 @@ def keep(store: Path) -> None:
             garbage.collect_garbage(store)
 
 
-def commit_first(store: Path) -> None:
-    """Seal with the commit before the parts are in place: the negative control."""
-    real = folder.write_durably
-
-    def early(path: Path, data: bytes) -> None:
-        real(manifest_path(store) if path.name == "next.json" else path, data)
-
-    def publish(store: Path, parts: list, step: object) -> None:
-        for part in parts:
-            folder.make_folder((store / part.path).parent)
-            folder.rename_durably(folder._staged(store, part), store / part.path)
-
-    folder.write_durably, folder.publish = early, publish
-    sealing.seal_store(store)
-
-
 JOBS = {
     "seal": lambda store: sealing.seal_store(store),
     "adoption": lambda store: sealing.seal_store(
@@ -97,7 +81,6 @@ JOBS = {
     "compaction": lambda store: compaction.compact_store(store),
     "cleanup": lambda store: retention.remove_older(store, CLEANUP_AT),
     "garbage": lambda store: garbage.collect_garbage(store),
-    "commit first": commit_first,
 }
 
 
@@ -134,7 +117,8 @@ def crash(order: dict) -> dict:
         code = 1
         try:
             die_at(order["step"], order["store"])
-            JOBS[order["job"]](Path(order["store"]))
+            jobs = broken.JOBS if order["broken"] else JOBS
+            jobs[order["job"]](Path(order["store"]))
             code = 0
         finally:
             os._exit(code)
