@@ -351,6 +351,18 @@ def test_a_manifest_that_is_lost_is_made_of_the_parts(bucket, tmp_path, damage):
     assert ids(host(bucket, tmp_path / "here")) == ids(other) == plain(bucket) == expected
 
 
+def test_parts_without_a_manifest_are_read_once(bucket, tmp_path, monkeypatch):
+    store, read = host(bucket, tmp_path / "here"), []
+    save(store, "one")
+    store.seal()
+    Bucket(bucket).delete(MANIFEST_KEY)
+    get = Bucket.get
+    monkeypatch.setattr(Bucket, "get", lambda self, key: (read.append(key), get(self, key))[1])
+    assert [ids(store) for _ in range(3)] == [["one"]] * 3
+    keys = [key for key in read if key.startswith("lineage_nodes")]
+    assert len(keys) == 1
+
+
 def test_a_manifest_of_a_newer_version_is_left_alone(bucket, tmp_path):
     import hashlib
 

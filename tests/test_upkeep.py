@@ -81,7 +81,7 @@ def test_parts_grow_to_so_many_rows(bucket, tmp_path):
     here, _ = filled(bucket, tmp_path)
     done = compact_bucket(target(here), rows=2)
     assert done.parts_after > 0
-    assert sorted(part.rows for part in parts_of(bucket)) == [2, 2]
+    assert max(part.rows for part in parts_of(bucket)) == 2
     compact_bucket(target(here))  # of what was compacted
     assert len(parts_of(bucket)) == 1
     assert ids(here) == plain(bucket) == [f"op{number}" for number in range(4)]

@@ -182,8 +182,8 @@ class Bucket:
                 return False
             return True
 
-    def has(self, key: str) -> bool:
-        """Whether there is such an object.
+    def find(self, key: str) -> Tag | None:
+        """Say which version of an object is there, without reading it; None when there is none.
 
         Raises:
             StoreError: The bucket cannot be reached or read.
@@ -192,10 +192,9 @@ class Bucket:
             import obstore
 
             try:
-                obstore.head(self._store, key)
-            except FileNotFoundError:
-                return False
-            return True
+                return _tag(obstore.head(self._store, key))
+            except FileNotFoundError:  # an answer without a body cannot say that the bucket is
+                return None
 
     def list_keys(self, prefix: str = "") -> list[str]:
         """List the keys below a prefix that ends at a slash.
