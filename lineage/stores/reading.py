@@ -119,7 +119,7 @@ class StoreReader:
         for _ in range(_TRIES):
             before, manifest = self._read_manifest()
             tails = self._read_tails(manifest)
-            if tails is not None and self._read_manifest()[0] == before:
+            if tails is not None and self._version() == before:
                 return manifest, tails
         with locked(self.store):
             manifest = self._read_manifest()[1]
@@ -180,7 +180,12 @@ class StoreReader:
             verify_part(self.store, part)
             self._verified[part.path] = seen
 
-    def _read_manifest(self) -> tuple[bytes | None, Manifest]:
+    def _version(self) -> object:
+        """Give what is equal while the manifest is the same."""
+        return read_bytes(manifest_path(self.store))
+
+    def _read_manifest(self) -> tuple[object, Manifest]:
+        """Read the manifest, and give what `_version` gave then."""
         path = manifest_path(self.store)
         data = read_bytes(path)
         known, manifest = self._manifest
