@@ -119,9 +119,9 @@ class LineageConfig(BaseSettings):
         Durability,
         Field(
             description="What a record survives once its call has returned: buffered (nothing), "
-            "process (a kill), power (a power cut)."
+            "process (a kill), power (a power cut), remote (the loss of this host)."
         ),
-        _Allowed("buffered, process or power"),
+        _Allowed("buffered, process, power or remote"),
     ] = "process"
     background_sealing: Annotated[
         _Flag,

@@ -136,7 +136,7 @@ class _Thawed:
     """The same slots as those of a data source, but not frozen.
 
     A source that becomes one when it is filled takes half as long as one whose slots are set from
-    outside, and an eighth of what the class itself takes.
+    outside, and a fifth of what the class itself takes.
     """
 
     __slots__ = DataSource.__slots__

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from lineage.analysis.nodes import NodeFacts
     from lineage.graph import LineageGraph
+    from lineage.questions import Rows
     from lineage.render.drawing import Drawing
 
 ANALYSES = "lineage.analyses"
@@ -303,6 +304,32 @@ class LineageQueryEngine:
         start = volume.window_start(now, hours_back)
         table = view.columns(activity.TIMELINE_COLUMNS, start=start)
         return shown(activity.timeline(table, now=now, hours_back=hours_back), "timeline")
+
+    def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
+        """Ask in SQL: one SELECT over `operations`, `nodes`, `relationships`, `schemas`, `runs`.
+
+        DuckDB answers over the files of the store and what is in none yet, as of the engine's
+        moment. It reads nothing else, and nothing can be changed.
+
+        Args:
+            query: A query in DuckDB's dialect; the columns are those of `codec.TABLES`, times are
+                in UTC, `inputs` and `outputs` are lists of structs.
+            parameters: Values for `?`, or for `$name`.
+
+        Raises:
+            ConfigError: It is no query, or cannot be answered.
+            StoreError: A file of the store went away meanwhile; `refresh` and ask again.
+            MissingDependencyError: DuckDB is not installed.
+
+        Examples:
+            >>> from lineage.tracker import LineageTracker
+            >>> tracker = LineageTracker()
+            >>> done = tracker.complete_operation(tracker.start_operation("read"), 7)
+            >>> engine = LineageQueryEngine(tracker)
+            >>> list(engine.sql("SELECT operation_type, record_count_in FROM operations"))
+            [{'operation_type': 'read', 'record_count_in': 7}]
+        """
+        return self._current().questions.ask(query, parameters)
 
     def run_analysis(self, name: str, **options: Any) -> Any:
         """Run a custom analysis: a function of this engine that another package registers.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Durability: TypeAlias = Literal["buffered", "process", "power"]
+Durability: TypeAlias = Literal["buffered", "process", "power", "remote"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class StoreSettings:
     Args:
         durability: What a record survives once the call that made it has returned. `buffered`:
             nothing, what is in memory may be lost; `process`: the death of the process; `power`:
-            a power cut.
+            a power cut; `remote`: the loss of this host, once the database has answered in time.
         background_sealing: Start a process that seals, while this one runs, what is full.
         max_journal_bytes: How much may wait to be sealed; at the limit operations are refused and
             counted as lost.

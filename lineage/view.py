@@ -11,6 +11,7 @@ from lineage.analysis.operations import OperationTable
 from lineage.analysis.tables import since
 from lineage.codec import from_json
 from lineage.errors import ConfigError
+from lineage.questions import Questions
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from lineage.core import DataOperation
     from lineage.stores.base import Store
+    from lineage.stores.reading import Snapshot
 
 
 class View:
@@ -52,6 +54,11 @@ class View:
         """All operations, all columns."""
         return OperationTable(self.read("operations"), self.merged.graph, lambda: self.schemas)
 
+    @cached_property
+    def questions(self) -> Questions:
+        """What answers queries in SQL."""
+        return Questions(self)
+
     def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
         """Make the operations of some rows."""
         return self.operations.make(rows)
@@ -61,6 +68,15 @@ class View:
         if "operations" in self.__dict__:
             return since(self.operations.source, start)
         return self.read("operations", start=start, columns=names)
+
+    def freeze(self) -> Snapshot | None:
+        """Give the files of a store in a local folder as of now; None for any other store."""
+        freeze = getattr(self._store, "freeze", None)
+        return None if freeze is None else freeze()
+
+    def problems(self) -> list[str]:
+        """Say what of the store could not be read so far."""
+        return list(getattr(self._store, "problems", ()))
 
     def read(self, kind: str, **where: Any) -> pa.Table:
         """Read the rows of a kind, with every column asked for.

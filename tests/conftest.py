@@ -8,6 +8,7 @@ from hypothesis import settings
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker, current, scope, set_global_tracker
 from tests import buckets, servers
+from tests.google import Google
 
 # How fast a machine is says nothing of whether a test holds.
 settings.register_profile("untimed", deadline=None)
@@ -69,6 +70,40 @@ def bucket(s3_server, monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return buckets.make_bucket(s3_server)
+
+
+@pytest.fixture(scope="session")
+def azure_server():
+    """Give the address of Azurite, of this test process, or skip aloud."""
+    if buckets.azurite() is None:
+        pytest.skip("Azurite is not here: npm install --global azurite")
+    with buckets.azure_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def google_server():
+    """Give a stand-in for Google Cloud Storage."""
+    server = Google()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "azure", "google"])
+def cloud(request, monkeypatch, tmp_path):
+    """Give the URL of a place in a new bucket of each kind."""
+    if request.param == "s3":
+        return request.getfixturevalue("bucket")
+    server = request.getfixturevalue(f"{request.param}_server")
+    if request.param == "azure":
+        environment, url = buckets.azure_environment(server), buckets.make_container(server)
+    else:
+        environment = buckets.google_environment(server.address)
+        url = buckets.make_google_bucket(server)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A bucket: keys made once, objects replaced by tag, errors that say what to check."""
 
 import os
+import threading
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import pytest
 from lineage.errors import MissingDependencyError, StoreError
 from lineage.stores import bucket as module
 from lineage.stores.base import open_store
-from lineage.stores.bucket import Bucket, Tag, parse
+from lineage.stores.bucket import Bucket, parse
 from lineage.stores.remote import RemoteRepository
 
 
-def test_a_key_is_made_once(bucket):
-    there = Bucket(bucket)
+def test_a_key_is_made_once(cloud):
+    there = Bucket(cloud)
     assert there.get("a") is None
     assert there.put_new("a", b"one")
     assert not there.put_new("a", b"two")
@@ -25,22 +26,56 @@ def test_a_key_is_made_once(bucket):
     assert there.list_keys() == []
 
 
-def test_an_object_is_replaced_by_its_tag(bucket):
-    there = Bucket(bucket)
+def test_an_object_is_replaced_by_its_tag(cloud):
+    there = Bucket(cloud)
     tag = there.put_if("a", b"one", None)
     assert there.get("a") == (b"one", tag)
-    assert there.put_if("a", b"two", Tag('"other"', None)) is None
+    assert there.find("a") == tag
+    other = there.put_if("b", b"three", None)
+    assert there.put_if("a", b"two", other) is None
     after = there.put_if("a", b"two", tag)
     assert after not in (None, tag)
     assert there.put_if("a", b"three", tag) is None
     assert there.get("a") == (b"two", after)
 
 
-@pytest.mark.parametrize("verb", ["get", "delete", "list_keys", "put_new"])
-def test_a_bucket_that_does_not_exist_is_named(bucket, verb):
-    there = Bucket("s3://no-such-bucket/place")
-    arguments = () if verb == "list_keys" else ("a", b"x")[: 2 if verb == "put_new" else 1]
-    with pytest.raises(StoreError, match=r"s3://no-such-bucket/place.*check the bucket's name"):
+def test_an_object_is_copied_and_listed(cloud):
+    there = Bucket(cloud)
+    there.put_new("a/b", b"one")
+    assert there.copy("a/b", "c/d")
+    assert there.copy("a/b", "c/d")
+    assert not there.copy("a/none", "c/e")
+    assert there.find("c/e") is None
+    assert there.get("c/d")[0] == b"one"
+    assert there.list_keys() == ["a/b", "c/d"]
+    assert there.list_keys("c/") == ["c/d"]
+    assert there.list_objects("c/")["c/d"].size_bytes == 3
+
+
+def test_of_many_who_replace_one_comes_first(cloud):
+    there = Bucket(cloud)
+    tag, won = there.put_if("a", b"", None), []
+
+    def replace(number):
+        if there.put_if("a", b"%d" % number, tag):
+            won.append(number)
+
+    threads = [threading.Thread(target=replace, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert there.get("a")[0] == b"%d" % won[0]
+
+
+@pytest.mark.parametrize("verb", ["get", "delete", "list_keys", "put_new", "copy"])
+def test_a_bucket_that_does_not_exist_is_named(cloud, verb):
+    if cloud.startswith("az:") and verb == "delete":
+        pytest.skip("Azure answers a deletion as if there had been something")
+    there = Bucket(f"{cloud.partition(':')[0]}://no-such-bucket/place")
+    arguments = {"list_keys": (), "put_new": ("a", b"x"), "copy": ("a", "b")}.get(verb, ("a",))
+    with pytest.raises(StoreError, match=r"://no-such-bucket/place.*check the bucket's name"):
         getattr(there, verb)(*arguments)
 
 

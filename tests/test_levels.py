@@ -395,11 +395,14 @@ def test_the_level_is_a_setting(tmp_path, monkeypatch):
     monkeypatch.setenv("LINEAGE_DURABILITY", "buffered")
     assert lineage.init("b").store.journal.durability == "buffered"
     lineage.set_global_tracker(None)
-    with pytest.raises(ConfigError, match="buffered, process or power"):
-        lineage.init("c", durability="remote")
+    with pytest.raises(ConfigError, match="buffered, process, power or remote"):
+        lineage.init("c", durability="lunar")
 
 
-def test_a_store_that_is_on_no_disk_refuses_power():
+def test_a_store_that_is_on_no_disk_refuses_power(tmp_path):
     open_store("memory://", StoreSettings())
     with pytest.raises(StoreError, match="cannot promise"):
         open_store("memory://", StoreSettings(durability="power"))
+    for url in ("memory://", str(tmp_path), "s3://bucket/prefix"):
+        with pytest.raises(StoreError, match="the durability 'remote'"):
+            open_store(url, StoreSettings(durability="remote"))

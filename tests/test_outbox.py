@@ -1,10 +1,13 @@
 """An outbox whose database is away: what it holds, what it refuses, and how it goes on."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from lineage import LineageTracker, set_global_tracker, track_lineage
+from lineage.errors import StoreError
 from lineage.settings import StoreSettings
 from lineage.stores import outbox
 from lineage.stores.base import open_store
@@ -97,3 +100,119 @@ def test_without_the_call_for_room_it_refuses_for_ever(away, monkeypatch):
 
 def test_a_store_has_the_limit_of_the_settings_from_the_start(away):
     assert SqlStore(away.url).journal.max_bytes == StoreSettings().max_journal_bytes
+
+
+# --- durability `remote` -------------------------------------------------------------------------
+
+
+def remote(url):
+    store = open_store(url, StoreSettings(durability="remote"))
+    tracker = LineageTracker(store)
+    set_global_tracker(tracker)
+
+    @track_lineage
+    def step(number):
+        return number
+
+    return tracker, step
+
+
+def arrived(url):
+    """Count the operations that the database has, without what waits."""
+    with SqlStore(url)._database.reading() as connection:
+        return connection.scalar(text("SELECT count(*) FROM lineage_operations"))
+
+
+def test_what_has_returned_has_arrived(sql_url):
+    tracker, step = remote(sql_url)
+    for number in range(1, 6):
+        step(number)
+        assert arrived(sql_url) == number
+    with ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(step, range(20)):
+            pass
+    assert arrived(sql_url) == 25
+    tracker.store.append("runs", [{"run_id": "a", "timestamp": 0}])
+    assert tracker.store.problems == []
+    tracker.close()
+
+
+def test_at_process_it_has_not(sql_url, monkeypatch):
+    """The negative control."""
+    monkeypatch.setattr(outbox, "INTERVAL_S", 60)
+    store = open_store(sql_url)
+    store.insert("runs", [{"run_id": "r"}])
+    tracker = LineageTracker(store)
+    set_global_tracker(tracker)
+    step = track_lineage(lambda: None)
+    step()
+    assert arrived(sql_url) == 0
+    tracker.close()
+
+
+def test_a_database_that_is_away_is_waited_for_once(away, caplog, monkeypatch):
+    tracker, step = remote(away.url)
+    start = time.monotonic()
+    assert [step(number) for number in range(300)] == list(range(300))
+    assert time.monotonic() - start < outbox.ARRIVAL_S
+    assert tracker.store.problems == ["300 operations had not arrived when their calls returned"]
+    assert tracker.lost == 0
+    assert caplog.text.count("has not got what was recorded: cannot") == 1
+    away.comes_back()
+    eventually(lambda: not tracker.store.outbox._is_away)
+    step(300)
+    assert arrived(away.url) == 301
+    assert tracker.store.outbox.unarrived == 300
+    tracker.close()
+
+
+def test_a_database_that_hangs_is_waited_for_so_long(postgres, tmp_path, monkeypatch):
+    url = f"{postgres.new_database()}?outbox={tmp_path}/outbox"
+    tracker, step = remote(url)
+    step(0)
+    assert arrived(url) == 1
+    monkeypatch.setattr(outbox, "ARRIVAL_S", 0.5)
+    postgres.hang()
+    try:
+        start = time.monotonic()
+        assert [step(number) for number in range(50)] == list(range(50))
+        assert 0.5 <= time.monotonic() - start < 20  # and not 50 times half a second
+        assert tracker.store.outbox.unarrived == 50
+    finally:
+        postgres.go_on()
+    eventually(lambda: not tracker.store.outbox._is_away)
+    monkeypatch.setattr(outbox, "ARRIVAL_S", 60)
+    step(51)
+    assert arrived(url) == 52
+    tracker.close()
+
+
+@pytest.mark.parametrize(("tries", "found"), [(outbox._OVERTAKEN, 2), (1, 1)], ids=["", "control"])
+def test_who_is_overtaken_looks_again(tmp_path, monkeypatch, tries, found):
+    """Another process may have taken less of the segment than someone here waits for."""
+    monkeypatch.setattr(outbox, "_OVERTAKEN", tries)
+    monkeypatch.setattr(outbox, "INTERVAL_S", 60)
+    url = f"sqlite:///{tmp_path}/lineage.db"
+    tracker, step = remote(url)
+    step(0)
+    accept = tracker.store.accept
+
+    def overtaken(_):
+        tracker.store.accept = accept
+        return False
+
+    tracker.store.accept = overtaken
+    step(1)
+    assert arrived(url) == found
+    tracker.close()
+
+
+def test_a_tee_waits_for_what_is_elsewhere(tmp_path):
+    url = f"sqlite:///{tmp_path}/lineage.db"
+    tracker, step = remote(f"tee://{tmp_path}/folder;memory://;{url}")
+    step(1)
+    assert arrived(url) == 1
+    assert tracker.store.stores[0].journal.durability == "process"
+    tracker.close()
+    with pytest.raises(StoreError, match="can promise the durability 'remote'"):
+        remote(f"tee://{tmp_path}/folder;memory://")

@@ -17,7 +17,7 @@ from lineage import LineageTracker, init, set_global_tracker, track_lineage
 from lineage.core import DataSource
 from lineage.errors import CorruptStoreError, MissingDependencyError, StoreError
 from lineage.settings import StoreSettings
-from lineage.stores import database, filling, migrations, outbox
+from lineage.stores import database, filling, migrations, outbox, statements
 from lineage.stores.base import KINDS, Filter, open_store
 from lineage.stores.outbox import Mark
 from lineage.stores.sql import SqlStore, outbox_of
@@ -177,7 +177,7 @@ for number in range(60):
 store.close()
 """
     workers = [start(code, sql_url, str(worker)) for worker in range(4)]
-    assert [worker.wait(60) for worker in workers] == [0] * 4
+    assert [worker.wait(300) for worker in workers] == [0] * 4
     store = SqlStore(sql_url)
     wanted = sorted(f"op{w * 1000 + n}" for w in range(4) for n in range(60))
     assert ids(store) == wanted
@@ -376,6 +376,25 @@ def test_trouble_is_logged_once_and_told_by_doctor(tmp_path, monkeypatch, caplog
     assert "outbox_file_count\t1" in done.stdout
     assert "cannot read from postgresql://<redacted>@127.0.0.1:1/db" in done.stdout
     assert PASSWORD not in done.output + caplog.text
+
+
+@pytest.mark.parametrize("where", [Filter(), Filter(equal={"operation_id": ("op1",)})])
+def test_a_bar_moves_to_its_end(store, where, monkeypatch):
+    monkeypatch.setattr(statements, "ROWS_PER_BATCH", 2)
+    save(store, *(operation(n) for n in range(7)))
+    store.close()
+    save(store, operation(7))
+    told = []
+    store.progress = lambda *now: told.append(now)
+    assert len(ids(store, where)) == (8 if where == Filter() else 1)
+    done = [now for now, _ in told]
+    assert done == sorted(done)
+    assert all(now <= total for now, total in told)
+    assert told[-1][0] == told[-1][1] > 0
+    assert store.progress is not None
+    told.clear()
+    store.seal()
+    assert told[0] == (0, 1)
 
 
 # --- tables, versions, retention -------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""How fresh, how fast, how much: stale, stats, volume."""
+"""How fresh, how fast, how much: stale, stats, volume, and any other question: sql."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     command(app)(stale)
     command(app)(stats)
     command(app)(volume)
+    command(app)(sql)
 
 
 def stale(
@@ -108,6 +109,18 @@ def volume(session: Session, *, hours: Hours = 24.0) -> None:
     columns = ("from", "to", "operations", "in", "out", "ratio")
     by_edge = Table(columns, flows, empty="no flow is known", right=_NUMBERS)
     session.show(answer, by_type, *([by_edge] if types else []))
+
+
+def sql(
+    session: Session,
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="One SELECT, in the dialect of DuckDB.")
+    ],
+) -> None:
+    """Answer a query over operations, nodes, relationships, schemas and runs."""
+    found = session.ask(lambda engine: engine.sql(query))
+    rows = [tuple(row.values()) for row in found]
+    session.show(list(found), Table(found.columns, rows, empty="no rows"))
 
 
 def _function(each: dict[str, Any]) -> str:

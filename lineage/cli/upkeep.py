@@ -96,7 +96,7 @@ def adopt(session: Session, force: ForceOption = False) -> None:
 
 
 def compact(session: Session) -> None:
-    """Merge the Parquet files of each date into few.
+    """Merge the Parquet files of each date into few, or the rows of a database about one thing.
 
     Programs that read the Parquet folders themselves should not run meanwhile: they may count rows
     twice. This command and the library stay exact.
@@ -105,15 +105,19 @@ def compact(session: Session) -> None:
     if not hasattr(store, "compact"):
         session.show({}, "this store has nothing to compact\n")
         return
-    note("note: until this ends, programs that read the Parquet folders may count rows twice")
+    if session.folder() is not None:
+        note("note: until this ends, programs that read the Parquet folders may count rows twice")
     with session.working("compacting"):
         done = store.compact()
     for problem in done.problems:
         note(f"warning: {problem}")
-    rows = [
-        ("parts", done.parts_before, done.parts_after),
-        ("bytes", done.bytes_before, done.bytes_after),
-    ]
+    if hasattr(done, "rows_before"):
+        rows = [(kind, count, done.rows_after[kind]) for kind, count in done.rows_before.items()]
+    else:
+        rows = [
+            ("parts", done.parts_before, done.parts_after),
+            ("bytes", done.bytes_before, done.bytes_after),
+        ]
     right = frozenset({"before", "after"})
     session.show(json_default(done), Table(("what", "before", "after"), rows, right=right))
     if done.problems:

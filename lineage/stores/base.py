@@ -150,10 +150,10 @@ def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
         return store
     if configure is not None:
         configure(settings)
-    elif settings.durability == "power":
+    elif settings.durability in {"power", "remote"}:
         raise StoreError(
-            f"{redact_text(text)!r} cannot promise that records survive a power cut; choose the "
-            "durability 'process', or a store in a folder"
+            f"{redact_text(text)!r} cannot promise the durability {settings.durability!r}; choose "
+            "'process', or a store in a folder or a database"
         )
     return store
 

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30.0
 _RETRIES = 3
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 _FAMILIES = {"abfs": "az", "abfss": "az"}
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
 _QUERY = re.compile(r"\?[^\s,)]+")
@@ -78,11 +82,14 @@ def parse(url: str) -> Place:
     plain = f"{split.scheme.lower()}://{split.netloc}" + (f"/{place}" if place else "")
     if outbox is not None:
         return Place(plain, Path(outbox).expanduser().absolute())
-    return Place(plain, waiting_folder(f"{plain} {_endpoint()}", plain))
+    return Place(plain, waiting_folder(f"{plain} {_endpoint(plain)}", plain))
 
 
-def _endpoint() -> str:
-    return next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+def _endpoint(url: str) -> str:
+    """Say where the environment sends the requests of such a URL; nothing is the real place."""
+    scheme = url.partition("://")[0]
+    names = _ENDPOINTS.get(_FAMILIES.get(scheme, scheme), ())
+    return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
 
 class Bucket:
@@ -182,8 +189,8 @@ class Bucket:
                 return False
             return True
 
-    def has(self, key: str) -> bool:
-        """Whether there is such an object.
+    def find(self, key: str) -> Tag | None:
+        """Say which version of an object is there, without reading it; None when there is none.
 
         Raises:
             StoreError: The bucket cannot be reached or read.
@@ -192,10 +199,9 @@ class Bucket:
             import obstore
 
             try:
-                obstore.head(self._store, key)
-            except FileNotFoundError:
-                return False
-            return True
+                return _tag(obstore.head(self._store, key))
+            except FileNotFoundError:  # an answer without a body cannot say that the bucket is
+                return None
 
     def list_keys(self, prefix: str = "") -> list[str]:
         """List the keys below a prefix that ends at a slash.
@@ -232,7 +238,7 @@ class Bucket:
         return from_url(
             self.url,
             client_options={
-                "allow_http": _endpoint().startswith("http://"),
+                "allow_http": _endpoint(self.url).startswith("http://"),
                 "timeout": limit,
                 "connect_timeout": limit,
             },

@@ -240,7 +240,7 @@ class BucketTarget:
         return True
 
     def _are_there(self, redo: Redo) -> bool:
-        return all(self.bucket.has(part.path) for part in redo.parts)
+        return all(self.bucket.find(part.path) is not None for part in redo.parts)
 
     def _renamed(self, redo: Redo) -> Redo:
         """Give new names to parts that are not in the bucket."""
@@ -249,7 +249,7 @@ class BucketTarget:
         names = {
             part: f"part-{uuid4().hex}.parquet"
             for part in redo.parts
-            if not self.bucket.has(part.path)
+            if self.bucket.find(part.path) is None
         }
         if not names:
             return redo

@@ -1,6 +1,7 @@
 """Segments that promise more, or less, than that a record survives the death of its process.
 
-`buffered` may lose what is in memory, `process` survives a kill, `power` survives a power cut.
+`buffered` may lose what is in memory, `process` survives a kill, `power` survives a power cut,
+`remote` survives the loss of this host's disk.
 """
 
 from __future__ import annotations
@@ -213,6 +214,35 @@ class SyncedSegment(Segment):
         super().__del__()
 
 
+class ArrivingSegment(Segment):
+    """A segment whose `write` returns when a record has arrived in the store, which is elsewhere.
+
+    Attributes:
+        arrive: Waits until the store has what was written; raises nothing.
+    """
+
+    __slots__ = ("arrive",)
+
+    def __init__(self, path: Path, fd: int, size: int, retire: Retire) -> None:
+        super().__init__(path, fd, size, retire)
+        self.arrive: Callable[[], None] | None = None
+
+    def write(self, frame: bytes) -> None:
+        """Write one frame and let it arrive.
+
+        Raises:
+            StoreError: It could not be written here.
+        """
+        super().write(frame)
+        if self.arrive is not None:
+            self.arrive()
+
+    def define(self, definition: Definition) -> None:
+        """Write a definition; the record that refers to it waits for both."""
+        super().write(framed(definition_payload(definition)))
+        definition.token = self.token
+
+
 def _open_buffered(path: Path, fd: int, size: int, retire: Retire) -> Segment:
     # Where it can be mapped a copy into the mapping costs less than one into a buffer.
     if segments.can_map(path.parent):
@@ -224,5 +254,6 @@ OPENERS: dict[str, Callable[[Path, int, int, Retire], Segment]] = {
     "buffered": _open_buffered,
     "process": open_segment,
     "power": SyncedSegment,
+    "remote": ArrivingSegment,
 }
 """What makes the segment of a new file, by the word of the promise."""

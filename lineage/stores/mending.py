@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from lineage.stores.bucket import Bucket
 
 
-def rebuilt(bucket: Bucket) -> tuple[Manifest, list[CorruptStoreError]]:
+def rebuilt(
+    bucket: Bucket, keys: Iterable[str] | None = None
+) -> tuple[Manifest, list[CorruptStoreError]]:
     """Make a manifest of the parts of a bucket, and say which of them cannot be read.
 
     All of them are read. A seal that has not put all its parts there yet does not count.
+
+    Args:
+        bucket: Where the parts are.
+        keys: Which they are, when that is known.
     """
-    keys = part_keys(bucket.list_keys())
+    keys = part_keys(bucket.list_keys()) if keys is None else keys
     if not keys:
         return Manifest(), []
     with TemporaryDirectory(prefix="lineage-") as name:

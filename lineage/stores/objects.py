@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lineage.codec import TABLES, from_micros
+from lineage.core import DataOperation
 from lineage.stores import columns
 from lineage.stores.collector import uncollected
 from lineage.stores.slots import WRITTEN, documents, operations, sources
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lineage.core import DataOperation, DataSource
+    from lineage.core import DataSource
 
     Integers = NDArray[np.int64]
 
@@ -29,7 +30,7 @@ _FAR = 1 << 56  # numpy gives no timedelta for what is farther than that of Pyth
 _REPEATED = frozenset(
     (
         *("operation_type", "status", "run_id", "code_module", "code_name", "code_file"),
-        *("user_info", "host", "execution_context", "source_type", "location", "schema_id"),
+        *("user_info", "host", "execution_context", "source_type", "schema_id"),
     )
 )
 
@@ -44,34 +45,42 @@ def operations_of(
         schemas: Gives the schemas of some ids; those it does not know are left out.
     """
     with uncollected():
-        return _operations(table.combine_chunks(), schemas)
+        return _operations(table, schemas)
 
 
 def _operations(
     table: pa.Table, schemas: Callable[[tuple[str, ...]], Mapping[str, Any]]
 ) -> list[DataOperation]:
-    times, recorded = (
-        columns.integers(table[name].combine_chunks(), 0) for name in ("timestamp", "recorded_at")
-    )
-    order = np.lexsort((recorded, times))
+    order = np.lexsort((_times(table, "recorded_at"), _times(table, "timestamp")))
     if len(order) and (np.diff(order) != 1).any():
-        table = table.take(columns.places(order)).combine_chunks()
-    values: dict[str, Any] = {
-        name: _values(table, name, word) for name, word in TABLES["operations"].items()
-    }
-    sides = {side: values[side] for side in ("inputs", "outputs")}
-    wanted = {name for _, fields in sides.values() for name in fields[-1] if name}
+        table = table.take(columns.places(order))
+    # As they were read: joined first they take a tenth longer.
+    batches = [batch for batch in table.to_batches() if batch.num_rows]
+    named = [
+        batch.column(side).flatten().field("schema_id")
+        for batch in batches
+        for side in ("inputs", "outputs")
+    ]
+    wanted = {name for names in named for name in names.unique().to_pylist() if name}
     known = schemas(tuple(sorted(wanted))) if wanted else {}
-    values |= {side: _sources(lengths, fields, known) for side, (lengths, fields) in sides.items()}
-    return operations(values)
+    return [made for batch in batches for made in operations(_columns(batch, known))]
 
 
-def _values(table: pa.Table, name: str, word: str) -> Any:
-    array = table[name].combine_chunks()
+def _times(table: pa.Table, name: str) -> Integers:
+    parts = [columns.integers(chunk, 0) for chunk in table[name].chunks]
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def _columns(batch: pa.RecordBatch, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _values(batch.column(name), name, schemas) for name in DataOperation.__slots__}
+
+
+def _values(array: pa.Array, name: str, schemas: Mapping[str, Any]) -> Any:
+    word = TABLES["operations"][name]
     if word == "refs":
         refs = array.flatten()
-        lengths = columns.integers(array.value_lengths(), 0)
-        return lengths, [_texts(refs.field(field), field) for field in WRITTEN]
+        fields = [_texts(refs.field(field), field) for field in WRITTEN]
+        return _sources(columns.integers(array.value_lengths(), 0), fields, schemas)
     if word == "string":
         return _texts(array, name)
     if word == "json":

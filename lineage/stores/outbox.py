@@ -20,8 +20,9 @@ from lineage.errors import StoreError
 from lineage.stores.adoption import adopt
 from lineage.stores.decoding import SegmentReader, segment_paths
 from lineage.stores.journal import Journal
+from lineage.stores.levels import ArrivingSegment
 from lineage.stores.records import RecordDecoder
-from lineage.stores.tails import TailReader
+from lineage.stores.tails import Meter, TailReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +37,10 @@ _log = logging.getLogger("lineage")
 INTERVAL_S = 1.0
 LONGEST_PAUSE_S = 30.0
 WAIT_S = 30.0
+ARRIVAL_S = 10.0
+"""Most seconds that a call waits until what it recorded is in the store, at `remote`."""
 _FORK_WAIT_S = 0.2
+_OVERTAKEN = 10
 
 
 class Mark(NamedTuple):
@@ -77,10 +81,12 @@ class Delivered:
 
     Attributes:
         rows_refused: How many rows the store has refused, now or before, and has not taken yet.
+        overtaken: Of how many segments another process was delivering as well, and was first.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     rows_refused: int = 0
+    overtaken: int = 0
     segments_removed: int = 0
     damaged_bytes: int = 0
     problems: list[str] = field(default_factory=list)
@@ -101,6 +107,17 @@ class _OutboxJournal(Journal):
             outbox.start()
         return segment
 
+    def _create(self) -> Segment:
+        segment = super()._create()
+        if isinstance(segment, ArrivingSegment):
+            segment.arrive = self._arrive
+        return segment
+
+    def _arrive(self) -> None:
+        outbox = self._outbox()
+        if outbox is not None:
+            outbox.arrive()
+
     def _hasten(self) -> None:
         outbox = self._outbox()
         if outbox is not None:
@@ -120,6 +137,8 @@ class Outbox:
         self.folder = folder
         self.journal: Journal = _OutboxJournal(folder, self)
         self.problems: dict[str, None] = {}
+        self.meter = Meter()
+        self.unarrived = 0
         self._sink = sink
         self._shown = shown
         self._new_locks()
@@ -133,8 +152,9 @@ class Outbox:
         self._is_stopping = False
         self._asked = self._answered = 0
         self._trouble: str | None = None
+        self._is_away = False
         self._readers: dict[str, tuple[SegmentReader, RecordDecoder]] = {}
-        self._tails = TailReader(self.folder, self.note)
+        self._tails = TailReader(self.folder, self.note, self.meter)
 
     def note(self, problem: str) -> None:
         """Remember a problem, and log it the first time."""
@@ -177,7 +197,9 @@ class Outbox:
         finished: list[str] = []
         paths = segment_paths(self.folder)
         marks = self._sink.marks([path.name for path in paths]) if paths else {}
-        for path in paths:
+        for number, path in enumerate(paths):
+            if others and self.meter.tell is not None:
+                self.meter.tell(number, len(paths))
             with adopt(path, force=force) as is_dead:
                 if is_dead or others or _is_own(path):
                     mark = marks.get(path.name, Mark())
@@ -208,6 +230,7 @@ class Outbox:
         tables = decoder.take()
         after = Mark(max(reader.end, mark.position), int(reader.header.get("lost", 0)))
         if after != mark and not self._sink.accept(Carried(path.name, mark, after, tables)):
+            done.overtaken += 1
             return False
         for kind, rows in tables.items():
             done.rows[kind] = done.rows.get(kind, 0) + len(rows)
@@ -256,6 +279,28 @@ class Outbox:
         self.start()
         self._wake.set()
 
+    def arrive(self) -> None:
+        """Wait until the store has what was written so far, if it answers.
+
+        When it does not, that is counted in `unarrived` and logged; nobody waits again before it
+        has answered, and the records wait as ever. Threads that wait share a delivery.
+        """
+        self.start()
+        with self._turned:
+            if not self._is_away:
+                self._asked += 1
+                mine = self._asked
+                self._wake.set()
+                is_done = self._thread is not None and self._turned.wait_for(
+                    lambda: self._answered >= mine, ARRIVAL_S
+                )
+                if is_done and not self._trouble:
+                    return
+                reason = self._trouble or f"it gave no answer within {ARRIVAL_S:g} s"
+                self._is_away = True
+                _log.error("%s has not got what was recorded: %s", self._shown, reason)
+            self.unarrived += 1
+
     def settle(self, timeout_s: float | None = None) -> None:
         """Wait until the store has what this process recorded.
 
@@ -296,13 +341,17 @@ class Outbox:
         trouble = None
         if is_wanted or self._has_news():
             try:
-                self.deliver(others=False)
+                # What another process took may end before what someone waits for here.
+                for _ in range(_OVERTAKEN):
+                    if not self.deliver(others=False).overtaken:
+                        break
             except Exception as error:  # noqa: BLE001 - whatever it is, the thread must go on
                 trouble = str(error)
                 if self._trouble is None:
                     _log.warning("records wait in %s: %s", self.folder, trouble)
         with self._turned:
             self._trouble, self._answered = trouble, asked
+            self._is_away &= trouble is not None
             self._turned.notify_all()
             is_idle = self.journal.segment is None and self._asked == asked
             if self._is_stopping or (is_idle and (trouble or not self._has_own())):

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from lineage.core import DataOperation, LineageNode
     from lineage.stores.compaction import Compacted
     from lineage.stores.garbage import Collected
+    from lineage.stores.reading import Snapshot
     from lineage.stores.retention import Cleaned
     from lineage.stores.target import Sealed, Target
 
@@ -93,7 +94,16 @@ class LineageMetadataRepository:
         self._written_schemas: tuple[object, set[str]] = (None, set())
 
     def configure(self, settings: StoreSettings) -> None:
-        """Keep from now on what is recorded as the settings say."""
+        """Keep from now on what is recorded as the settings say.
+
+        Raises:
+            StoreError: They ask that a call waits for a store elsewhere.
+        """
+        if settings.durability == "remote":
+            raise StoreError(
+                "the durability 'remote' waits for a database, which a store of Parquet files is "
+                "not; choose 'power', on a disk that stays"
+            )
         self.journal.durability = settings.durability
         self.journal.max_bytes = settings.max_journal_bytes
         self.journal.on_full = self._sealer.on_full if settings.background_sealing else None
@@ -227,6 +237,10 @@ class LineageMetadataRepository:
         """Yield the matching rows, at least one table; `problems` tells what could not be read."""
         check_kind(kind)
         return self._reader.scan(kind, where)
+
+    def freeze(self) -> Snapshot | None:
+        """Give the files that hold the rows as of now, for whoever reads them by other means."""
+        return self._reader.freeze()
 
     def check(self) -> None:
         """Read every file of the store again, from its first byte to its last.

@@ -26,7 +26,7 @@ from lineage.stores.manifest import (
 from lineage.stores.tails import Meter, TailReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -36,6 +36,38 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lineage")
 _TRIES = 10
+
+
+class Snapshot:
+    """A store as of one moment: the files of each kind, and the rows that are in none of them.
+
+    Args:
+        reader: What verifies a file at its first use.
+        parts: The files.
+        tails: What of the journal is in no file.
+    """
+
+    def __init__(self, reader: StoreReader, parts: Sequence[Part], tails: Sequence[Tail]) -> None:
+        self._reader, self._parts, self._tails = reader, parts, tails
+
+    @property
+    def paths(self) -> list[Path]:
+        """The paths of all files, whole or not."""
+        return [self._reader.store / part.path for part in self._parts]
+
+    def files(self, kind: str) -> list[Path]:
+        """Give the files of a kind that are as they were written."""
+        mine = [part for part in self._parts if part.kind == kind]
+        return [self._reader.store / part.path for part in mine if self._reader.is_whole(part)]
+
+    def rest(self, kind: str) -> pa.Table:
+        """Give the rows of a kind that are in no file yet."""
+        import pyarrow as pa
+
+        from lineage.stores.tables import arrow_schema, empty_table
+
+        tables = [tail.table(kind).cast(arrow_schema(kind)) for tail in self._tails]
+        return pa.concat_tables([empty_table(kind), *tables])
 
 
 class StoreReader:
@@ -87,11 +119,25 @@ class StoreReader:
         for _ in range(_TRIES):
             before, manifest = self._read_manifest()
             tails = self._read_tails(manifest)
-            if tails is not None and self._read_manifest()[0] == before:
+            if tails is not None and self._version() == before:
                 return manifest, tails
         with locked(self.store):
             manifest = self._read_manifest()[1]
             return manifest, self._read_tails(manifest) or []
+
+    def freeze(self) -> Snapshot:
+        """Give the files that hold the rows, for whoever reads them by other means."""
+        manifest, tails = self.snapshot()
+        return Snapshot(self, manifest.parts, tails)
+
+    def is_whole(self, part: Part) -> bool:
+        """Say whether a part is as it was written; a damaged one is a problem."""
+        try:
+            self._verify(part)
+        except CorruptStoreError as error:
+            self.note(str(error))
+            return False
+        return True
 
     def note(self, problem: str) -> None:
         """Remember a problem, and log it the first time."""
@@ -134,7 +180,12 @@ class StoreReader:
             verify_part(self.store, part)
             self._verified[part.path] = seen
 
-    def _read_manifest(self) -> tuple[bytes | None, Manifest]:
+    def _version(self) -> object:
+        """Give what is equal while the manifest is the same."""
+        return read_bytes(manifest_path(self.store))
+
+    def _read_manifest(self) -> tuple[object, Manifest]:
+        """Read the manifest, and give what `_version` gave then."""
         path = manifest_path(self.store)
         data = read_bytes(path)
         known, manifest = self._manifest

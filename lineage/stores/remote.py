@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.stores.base import Filter
+    from lineage.stores.bucket import Found, Tag
     from lineage.stores.compaction import Compacted
     from lineage.stores.delivery import BucketTarget
     from lineage.stores.garbage import Collected
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from lineage.stores.retention import Cleaned
     from lineage.stores.tails import Tail
     from lineage.stores.target import Sealed
+
+    _Mended = tuple[dict[str, Found], Manifest, list[CorruptStoreError]]
 
 _CACHE_BYTES = 64 << 20
 
@@ -132,6 +135,9 @@ class RemoteRepository(LineageMetadataRepository):
         self._seal(only_due=True, now=now)
         return clean_bucket(self._target(None), cutoff)
 
+    def freeze(self) -> None:
+        """Give no files: they are in the bucket."""
+
     def _new_reader(self) -> StoreReader:
         return RemoteReader(self.base_path, self._bucket)
 
@@ -162,6 +168,8 @@ class RemoteReader(StoreReader):
         super().__init__(store)
         self._bucket = bucket
         self._cached: OrderedDict[str, bytes] = OrderedDict()
+        self._known: tuple[Tag | None, Manifest] = (None, Manifest())
+        self._mended: _Mended = ({}, Manifest(), [])
 
     def _part_tables(self, part: Part, where: Filter, *, coded: bool) -> Iterator[pa.Table]:
         from lineage.stores.parts import overlaps, scan_part
@@ -194,32 +202,42 @@ class RemoteReader(StoreReader):
             size -= len(self._cached.popitem(last=False)[1])
         return data
 
-    def _read_manifest(self) -> tuple[bytes | None, Manifest]:
+    def _version(self) -> Tag | None:
         from lineage.stores.delivery import MANIFEST_KEY
 
+        return self._bucket.find(MANIFEST_KEY)
+
+    def _read_manifest(self) -> tuple[object, Manifest]:
+        from lineage.stores.delivery import MANIFEST_KEY
+
+        tag, manifest = self._known
+        if tag is not None and self._version() == tag:
+            return self._known
         found = self._bucket.get(MANIFEST_KEY)
         if found is None:
             return None, self._remade("the manifest is missing")
-        data, _ = found
-        known, manifest = self._manifest
-        if data == known:
-            return known, manifest
+        data, tag = found
         try:
             manifest = decode_manifest(data, f"{self._bucket.url}/{MANIFEST_KEY}")
         except CorruptStoreError as error:
-            return data, self._remade(str(error))
-        self._manifest = (data, manifest)
-        return data, manifest
+            return tag, self._remade(str(error))
+        self._known = (tag, manifest)
+        return self._known
 
     def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
         names = [segment.name for segment in segment_paths(self.journal)]
         return super()._read_tails(completed(manifest, self._bucket, names))
 
     def _remade(self, reason: str) -> Manifest:
-        from lineage.stores.mending import rebuilt
+        from lineage.stores.mending import part_keys, rebuilt
 
-        manifest, damaged = rebuilt(self._bucket)
-        if manifest.parts or damaged:
+        objects = self._bucket.list_objects()
+        parts = {key: objects[key] for key in part_keys(objects)}
+        known, manifest, damaged = self._mended
+        if parts != known:  # else all of them would be read again
+            manifest, damaged = rebuilt(self._bucket, parts)
+            self._mended = (parts, manifest, damaged)
+        if parts:
             self.note(
                 f"{self._bucket.url}: {reason}; the parts say themselves what they hold, the next "
                 "seal mends it"

@@ -25,13 +25,14 @@ from lineage.stores.tails import waiting_segments
 from lineage.stores.waiting import waiting_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
     from sqlalchemy import Connection
 
     from lineage.stores.journal import Journal
+    from lineage.stores.merging import Merged
     from lineage.stores.records import Tables
     from lineage.stores.refused import Refused
     from lineage.stores.retention import Cleaned
@@ -89,9 +90,21 @@ class SqlStore:
         self.journal.max_bytes = settings.max_journal_bytes
 
     @property
+    def progress(self) -> Callable[[int, int], None] | None:
+        """Called with what is done and what there is: bytes when reading, segments when sealing.
+
+        How many bytes the database has of a kind is guessed by the first rows.
+        """
+        return self.outbox.meter.tell
+
+    @progress.setter
+    def progress(self, tell: Callable[[int, int], None] | None) -> None:
+        self.outbox.meter.tell = tell
+
+    @property
     def problems(self) -> list[str]:
         """What could not be read so far, and what the database refuses."""
-        return [*self.outbox.problems, *self._refusals()]
+        return [*self.outbox.problems, *self._refusals(), *self._unarrived()]
 
     def refused(self) -> list[Refused]:
         """List the rows that the database refused, each with its kind, the reason and its cells.
@@ -99,6 +112,10 @@ class SqlStore:
         `seal` tries them again.
         """
         return self._aside.rows()
+
+    def _unarrived(self) -> list[str]:
+        count = self.outbox.unarrived
+        return [f"{count} operations had not arrived when their calls returned"] if count else []
 
     def _refusals(self) -> list[str]:
         rows = self._aside.rows()
@@ -148,7 +165,7 @@ class SqlStore:
                     yield table
             if connection is not None:
                 names = None if self._is_current else columns_of(connection, kind)
-                yield from stored(connection, kind, where, names)
+                yield from stored(connection, kind, where, names, meter=self.outbox.meter)
 
     def seal(self, *, force: bool = False) -> Delivered:
         """Deliver all that waits on this host to the database, and what it refused before.
@@ -180,6 +197,25 @@ class SqlStore:
         self._make_current()
         with self._database.alone() as connection:
             return remove_dates(connection, cutoff)
+
+    def compact(self) -> Merged:
+        """Merge the rows of nodes and relationships that speak of the same thing and date.
+
+        Readers find the same before, meanwhile and after; others may write all the time.
+
+        Raises:
+            StoreError: The database cannot be reached or written.
+        """
+        from lineage.stores.merging import Merged, days_of, merge_day
+
+        done = Merged()
+        self._make_current()
+        with self._database.reading() as connection:
+            days = list(days_of(connection))
+        for kind, day in days:
+            with self._database.alone() as connection:
+                merge_day(connection, kind, day, done)
+        return done
 
     def get_storage_stats(self) -> dict[str, Any]:
         """Say which tables there are, with how many rows, and what waits for the database."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.stores.base import Filter
+    from lineage.stores.tails import Meter
+
+Key = TypeVar("Key")
 
 _MOST_KEYS = 500
 ROWS_PER_BATCH = 20_000
@@ -65,9 +68,22 @@ def missing_schemas(connection: Connection, rows: list[tuple[Any, ...]]) -> list
 
 
 def stored(
-    connection: Connection, kind: str, where: Filter, there: list[str] | None
+    connection: Connection,
+    kind: str,
+    where: Filter,
+    there: list[str] | None,
+    *,
+    meter: Meter,
 ) -> Iterator[pa.Table]:
-    """Yield the matching rows of a table; `there` are its columns if they are not today's."""
+    """Yield the matching rows of a table.
+
+    Args:
+        connection: An open transaction.
+        kind: Which table.
+        where: Which rows and columns.
+        there: The columns that the table has, if they are not today's.
+        meter: Hears how much is read.
+    """
     # Only here: who delivers needs no Arrow.
     from lineage.stores.tables import matching, table_from_tuples
 
@@ -78,12 +94,29 @@ def stored(
     for condition in _conditions(kind, where):
         query = query.where(condition)
     query = query.execution_options(stream_results=True, max_row_buffer=ROWS_PER_BATCH)
+    most = 0 if meter.tell is None else _most_rows(connection, kind)
+    expected = read = 0
     with connection.execute(query) as result:
         for rows in result.partitions(ROWS_PER_BATCH):
             found = from_cells(kind, names, rows)
-            table = matching(kind, table_from_tuples(kind, found, names=names[:-1]), where)
+            whole = table_from_tuples(kind, found, names=names[:-1])
+            if most and not expected:
+                expected = whole.nbytes * max(most, len(rows)) // len(rows)
+                meter.expect(expected)
+            size = min(whole.nbytes, expected - read)
+            meter.advance(size)
+            read += size
+            table = matching(kind, whole, where)
             if table.num_rows:
                 yield table
+    meter.advance(expected - read)
+
+
+def _most_rows(connection: Connection, kind: str) -> int:
+    """Say how many rows a table may have, without counting them."""
+    column = tables[kind].c.row_id
+    first, last = connection.execute(select(func.min(column), func.max(column))).one()
+    return 0 if first is None else int(last) - int(first) + 1
 
 
 def _conditions(kind: str, where: Filter) -> Iterator[Any]:
@@ -110,7 +143,7 @@ def count_rows(connection: Connection) -> dict[str, Any]:
     return stats | {"lost_operations": int(lost or 0)}
 
 
-def in_groups(keys: list[str]) -> Iterator[list[str]]:
+def in_groups(keys: list[Key]) -> Iterator[list[Key]]:
     """Divide keys into lists that a statement can name."""
     for start in range(0, len(keys), _MOST_KEYS):
         yield keys[start : start + _MOST_KEYS]

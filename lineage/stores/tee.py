@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import TABLES
@@ -95,6 +95,9 @@ class TeeStore:
             StoreError: None of them can promise what the settings ask for.
         """
         able = [store for store in self.stores if hasattr(store, "configure")]
+        if settings.durability == "remote":
+            self._configure_remote(settings)
+            return
         if settings.durability == "power" and not able:
             raise StoreError(
                 f"none of {', '.join(self.names)} can promise that records survive a power cut; "
@@ -102,6 +105,24 @@ class TeeStore:
             )
         for store in able:
             store.configure(settings)
+
+    def _configure_remote(self, settings: StoreSettings) -> None:
+        """Let a call wait for those that are elsewhere, and keep to `process` in the others."""
+        refusals = []
+        for store in self.stores:
+            try:
+                if not hasattr(store, "configure"):
+                    raise StoreError("it is on this host")
+                store.configure(settings)
+            except StoreError as error:
+                refusals.append(error)
+                if hasattr(store, "configure"):
+                    store.configure(replace(settings, durability="process"))
+        if len(refusals) == len(self.stores):
+            raise StoreError(
+                f"none of {', '.join(self.names)} can promise the durability 'remote': "
+                f"{refusals[0]}"
+            )
 
     @property
     def problems(self) -> list[str]:
