@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -268,7 +269,8 @@ class LineageTracker:
         """Count an operation that could not be recorded; the first is logged."""
         self.recorder.lose(problem)
         if self.recorder.lost == 1:
-            logger.warning("an operation could not be recorded: %s", self.recorder.last_error)
+            with suppress(Exception):  # the program's own handlers and filters, or its clock
+                logger.warning("an operation could not be recorded: %s", self.recorder.last_error)
 
     def open_run(self, run_id: str) -> None:
         """Say that a run is open: if it is the only one, threads without a context are in it."""

@@ -7,6 +7,7 @@ the plain call gives, or raises the very exception; and what could not be kept i
 import asyncio
 import gc
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -300,6 +301,22 @@ def test_a_failing_store_is_counted_and_nothing_else(kind, error, argument):
     assert tracker.lost == 2
     assert tracker.last_error
     assert len(tracker.operations) == 0
+    tracker.recorder.lost = 0
+
+
+def test_a_program_whose_logging_fails(kind):
+    def refuse(record):
+        raise ValueError("a filter of the program's own")
+
+    tracker = LineageTracker(FailingStore(StoreError("no room")))
+    set_global_tracker(tracker)
+    logging.getLogger("lineage").addFilter(refuse)
+    try:
+        made = object()
+        assert the_same(kind, lambda value: value, made) is made
+    finally:
+        logging.getLogger("lineage").removeFilter(refuse)
+    assert tracker.lost == 1
     tracker.recorder.lost = 0
 
 
