@@ -12,6 +12,7 @@ from lineage.cli.graph import register as register_graph
 from lineage.cli.history import register as register_history
 from lineage.cli.measures import register as register_measures
 from lineage.cli.settings import register as register_settings
+from lineage.cli.synth import register as register_synth
 from lineage.cli.upkeep import register as register_upkeep
 
 __all__ = ["app", "main"]
@@ -22,6 +23,7 @@ register_graph(app)
 register_measures(app)
 register_documents(app)
 register_upkeep(app)
+register_synth(app)
 
 
 def main() -> None:

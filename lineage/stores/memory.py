@@ -57,6 +57,18 @@ class MemoryStore:
         self.journal.drain()
         self._extend({kind: new})
 
+    def insert_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        """Keep the rows of tables, and drop the oldest when there are too many.
+
+        Raises:
+            ValueError: There is no such kind, or a table has not the columns of its kind.
+        """
+        from lineage.stores.tables import checked, rows_of
+
+        new = {kind: rows_of(table) for kind, table in checked(tables).items()}
+        self.journal.drain()
+        self._extend(new)
+
     def _extend(self, tables: Tables) -> None:
         with self.journal.lock:
             for kind, rows in tables.items():

@@ -233,6 +233,24 @@ class LineageMetadataRepository:
         for row in rows:
             self.journal.append_row(kind, row)
 
+    def insert_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        """Put tables straight into sealed parts, with what follows from their operations.
+
+        For very many rows at once: no record is made of each. When this returns they survive a
+        power cut, and other programs see them. All of them are there then, or none, unless a date
+        has more than a million rows, which go in by the million.
+
+        Args:
+            tables: Rows by kind, with the columns of `codec.TABLES`.
+
+        Raises:
+            ValueError: There is no such kind, or a table has not the columns of its kind.
+            StoreError: The store cannot be written, or its lock was not free in time.
+        """
+        from lineage.stores.sealing import insert_tables
+
+        self._told(insert_tables(self._target(None), tables))
+
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows, at least one table; `problems` tells what could not be read."""
         check_kind(kind)

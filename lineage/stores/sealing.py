@@ -11,6 +11,9 @@ The order of one seal, under the store's lock:
 A crash before 2 leaves nothing but staged files, which the next seal sweeps. A crash between 2
 and 4 is completed by the next seal, so that a part that has become visible stays. Up to 4 our
 readers take the records from the journal, from 4 on from the parts.
+
+Tables that are inserted take the same steps, as the content of a segment that holds no record: by
+it the parts of an insertion that was not completed are known when the manifest is lost, too.
 """
 
 from __future__ import annotations
@@ -34,13 +37,15 @@ from lineage.stores.derive import INVALID_DATE
 from lineage.stores.durable import make_folder, sync_folder
 from lineage.stores.facts import by_date, with_facts
 from lineage.stores.folder import Folder, is_empty
+from lineage.stores.journal import Journal
 from lineage.stores.manifest import JOURNAL, LOCK_WAIT_S, locked, unwritable
 from lineage.stores.parts import Seal, part_folder, write_part
+from lineage.stores.tables import checked
 from lineage.stores.tails import Meter
 from lineage.stores.target import STAGING, Sealed, no_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -53,6 +58,9 @@ MANY_PARTS = 64
 MANY_ROWS = 50_000
 _LEAST_ROW_BYTES = 40
 BATCH_BYTES = 32 << 20
+INSERTED_ROWS = 1_000_000
+"""Most rows of one part that are inserted at once: one has to fit into memory."""
+_ANCHOR_BYTES = 64 << 10
 
 _DAY_IS_OVER = timedelta(days=1, hours=1)
 
@@ -84,6 +92,64 @@ class _Pending:
 
     def dates(self) -> set[str]:
         return {day for _, day in self.tables}
+
+
+def insert_tables(
+    store: Path | Target,
+    tables: Mapping[str, pa.Table],
+    *,
+    rows: int = INSERTED_ROWS,
+    wait_s: float | None = None,
+    step: Callable[[str], None] = no_step,
+) -> Sealed:
+    """Put tables into parts, with what follows from their operations; no record is made of a row.
+
+    All of them are there afterwards, or none; where a date has more rows than one part takes, the
+    first of them, and so on.
+
+    Args:
+        store: The store's folder, or that of the journal and where its parts go.
+        tables: Rows by kind, of any dates.
+        rows: Most rows of one part.
+        wait_s: Most seconds to wait for the store's lock; half a minute when None.
+        step: Called with the name of each step that is about to be done; for fault tests.
+
+    Raises:
+        ValueError: There is no such kind, or a table has not the columns of its kind.
+        StoreError: The store cannot be written, or its lock was not free in time.
+    """
+    done = Sealed()
+    target = Folder(store) if isinstance(store, Path) else store
+    places = {
+        (kind, day): some
+        for kind, table in checked(tables).items()
+        for day, some in by_date(table).items()
+    }
+    longest = max((table.num_rows for table in places.values()), default=0)
+    for start in range(0, longest, rows):
+        some = {place: table.slice(start, rows) for place, table in places.items()}
+        some = {place: table for place, table in some.items() if table.num_rows}
+        try:
+            with locked(target.store, wait_s=LOCK_WAIT_S if wait_s is None else wait_s):
+                manifest = target.recover(done, step)
+                step("anchor")
+                path, end = _anchor(target.store)
+                pending = _Pending(path, 0, end, is_dead=True, damaged_bytes=0, lost=0, tables=some)
+                _seal_batch(target, [pending], manifest, done, step)
+        except OSError as error:
+            raise unwritable(target.store, error) from error
+    return done
+
+
+def _anchor(store: Path) -> tuple[Path, int]:
+    """Make a segment that holds no record and has no writer; say where it ends."""
+    journal = Journal(store / JOURNAL, segment_bytes=_ANCHOR_BYTES, durability="power")
+    path = journal.open().path
+    journal.sync()
+    journal.close()
+    reader = SegmentReader(path, BatchDecoder())
+    reader.read_on()
+    return path, reader.end
 
 
 def seal_store(

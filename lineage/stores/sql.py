@@ -137,13 +137,29 @@ class SqlStore:
         Raises:
             StoreError: The database cannot be reached or written.
         """
-        from lineage.stores.filling import fill_table
         from lineage.stores.tables import table_from_rows
 
         check_kind(kind)
+        self.insert_tables({kind: table_from_rows(kind, rows)})
+
+    def insert_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        """Put tables straight into the database, in one transaction.
+
+        Args:
+            tables: Rows by kind, with the columns of `codec.TABLES`.
+
+        Raises:
+            ValueError: There is no such kind, or a table has not the columns of its kind.
+            StoreError: The database cannot be reached or written.
+        """
+        from lineage.stores.filling import fill_table
+        from lineage.stores.tables import checked
+
+        sound = checked(tables)
         self._make_current()
         with uncollected(), self._database.writing() as connection:
-            fill_table(connection, kind, table_from_rows(kind, rows))
+            for kind, table in sound.items():
+                fill_table(connection, kind, table)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows, at least one table, those that still wait among them.

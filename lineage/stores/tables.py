@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from lineage.codec import REF, SCHEMA_VERSION, TABLES, as_tuples, to_micros
 from lineage.stores import columns
+from lineage.stores.base import check_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +73,31 @@ def repeated_texts(kind: str) -> tuple[str, ...]:
 def empty_table(kind: str) -> pa.Table:
     """Make a table of no rows."""
     return pa.Table.from_batches([], schema=arrow_schema(kind))
+
+
+def checked(tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """Give tables by kind with the columns of their kinds, in order.
+
+    Raises:
+        ValueError: There is no such kind, or a table has other columns, or one of another type;
+            texts that repeat may be coded by a dictionary.
+    """
+    return {kind: _checked(kind, table) for kind, table in tables.items()}
+
+
+def _checked(kind: str, table: pa.Table) -> pa.Table:
+    check_kind(kind)
+    schema, coded = arrow_schema(kind), coded_schema(kind)
+    if sorted(table.schema.names) != sorted(schema.names):
+        raise ValueError(
+            f"a table of {kind} has the columns {', '.join(schema.names)}; "
+            f"this one has {', '.join(table.schema.names) or 'none'}"
+        )
+    for name in schema.names:
+        found, wanted = table.schema.field(name).type, schema.field(name).type
+        if found not in (wanted, coded.field(name).type):
+            raise ValueError(f"{name} of {kind} is {wanted}, not {found}; cast it first")
+    return table.select(schema.names)
 
 
 def table_from_rows(kind: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:

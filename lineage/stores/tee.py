@@ -145,6 +145,26 @@ class TeeStore:
         with self.journal.lock:
             self.accept({kind: known})
 
+    def insert_tables(self, tables: Mapping[str, pa.Table]) -> None:
+        """Put tables into every store.
+
+        Args:
+            tables: Rows by kind, with the columns of `codec.TABLES`.
+
+        Raises:
+            ValueError: There is no such kind, or a table has not the columns of its kind.
+            StoreError: One takes no tables, and none got any; or one failed, and the others have
+                them.
+        """
+        from lineage.stores.tables import checked
+
+        for store, name in zip(self.stores, self.names, strict=True):
+            if not hasattr(store, "insert_tables"):
+                raise StoreError(
+                    f"{name} takes records one by one, no tables; put them into the others alone"
+                )
+        self._each("insert_tables", checked(tables))
+
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows of the first store."""
         return self.stores[0].scan(kind, where)
