@@ -62,6 +62,10 @@ class Adjacency:
         offsets, values = self.plain
         return list(values[offsets[key] : offsets[key + 1]])
 
+    def keys(self) -> NDArray[np.int64]:
+        """Give the key of each value, in the order of `values`."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
     def counts(self, keys: Integers) -> NDArray[np.int32]:
         """Count the values of each key."""
         return self.offsets[keys + 1] - self.offsets[keys]
@@ -125,12 +129,16 @@ class Adjacency:
         found: list[int] = fresh.tolist()
         return found
 
+    def distances(
+        self, start: int, *, max_depth: int | None = None, until: int | None = None
+    ) -> NDArray[np.int32]:
+        """Give how many steps each number is away from `start`; -1 if not reached; see `walk`."""
+        return self._steps(*self.walk(start, max_depth=max_depth, until=until))
+
     def way_back(self, end: int, reached: list[int], begins: list[int]) -> list[int]:
         """List a way from `end` to the start of a walk in the other direction, both included."""
         offsets, values = self.plain
-        steps = np.full(len(self.offsets) - 1, -1, np.int32)
-        steps[reached] = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
-        seen, way = steps.data, [end]
+        seen, way = self._steps(reached, begins).data, [end]
         for nearer in range(seen[end] - 1, -1, -1):
             for other in values[offsets[end] : offsets[end + 1]]:
                 if seen[other] == nearer:
@@ -138,3 +146,8 @@ class Adjacency:
                     break
             way.append(end)
         return way
+
+    def _steps(self, reached: list[int], begins: list[int]) -> NDArray[np.int32]:
+        steps = np.full(len(self.offsets) - 1, -1, np.int32)
+        steps[reached] = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+        return steps
