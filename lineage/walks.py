@@ -78,8 +78,12 @@ class Walks(Generic[N]):
 
     def edges(self) -> list[tuple[N, N]]:
         """List the distinct edges as (upstream, downstream), ordered by the nodes' numbers."""
-        ends = self.names(self._forward.keys()), self.names(self._forward.values)
-        return list(zip(*ends, strict=True))
+        sources, targets = self.edge_ends()
+        return list(zip(self.names(sources), self.names(targets), strict=True))
+
+    def edge_ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Give the numbers of the nodes that the edges leave, and of those they enter; sorted."""
+        return self._forward.keys(), self._forward.values.astype(np.int64)
 
     def parents(self, node: N) -> list[N]:
         """List the direct inputs of a node; the node itself if it has a self-loop."""

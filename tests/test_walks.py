@@ -22,7 +22,7 @@ NAMES = [f"t:{letter}" for letter in "abcdefgh"]
 node = st.sampled_from(NAMES)
 edges = st.lists(st.tuples(node, node), max_size=24)
 depths = st.none() | st.integers(0, 6)
-many = settings(max_examples=600)
+many = settings(max_examples=250)
 MOST = 100_000
 
 
