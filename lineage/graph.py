@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lineage.adjacency import Adjacency
+from lineage.adjacency import adjacencies
 from lineage.errors import node_not_found
 from lineage.walks import Walks
 
@@ -49,11 +49,7 @@ class LineageGraph(Walks[str]):
         size = len(self._ids)
         if len(self._numbers) != size:
             raise ValueError("node_ids must not name a node twice")
-        sources, targets = _distinct(sources, targets, size)
-        super().__init__(
-            Adjacency.from_sorted(sources, targets, size=size),
-            Adjacency.from_pairs(targets, sources, size=size),
-        )
+        super().__init__(*adjacencies(sources, targets, size=size))
 
     @classmethod
     def from_edges(
@@ -128,19 +124,3 @@ class LineageGraph(Walks[str]):
         from lineage.render.sketch import sketch
 
         return mimebundle(repr(self), sketch(self))
-
-
-def _distinct(sources: Integers, targets: Integers, size: int) -> tuple[Integers, Integers]:
-    """Drop repeated edges and sort them by source, then target."""
-    if len(sources) != len(targets):
-        raise ValueError(f"{len(sources)} sources do not pair with {len(targets)} targets")
-    if not len(sources):
-        return np.zeros(0, np.int32), np.zeros(0, np.int32)
-    ends = np.concatenate([sources, targets])
-    if ends.min() < 0 or ends.max() >= size:
-        raise ValueError(f"an edge names a node number outside 0 to {size - 1}")
-    # Sorted here: where numpy looks for distinct numbers by hashing them it takes several times as
-    # long.
-    keys = np.sort(sources.astype(np.int64) * size + targets)
-    keys = keys[np.r_[True, keys[1:] != keys[:-1]]]
-    return keys // size, keys % size

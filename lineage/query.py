@@ -11,6 +11,7 @@ from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import source_types
 from lineage.analysis.tracing import DataFlow, DataLineage, Direction, Transformation, around
+from lineage.analysis.versions import trace_version, versions_of
 from lineage.answers import shown
 from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lineage.analysis.nodes import NodeFacts
+    from lineage.analysis.versions import KnownVersion, VersionGraph, VersionTrace
     from lineage.graph import LineageGraph
     from lineage.render.drawing import Drawing
 
@@ -73,6 +75,14 @@ class LineageQueryEngine:
     def graph(self) -> LineageGraph:
         """What was made from what."""
         return self._current().merged.graph
+
+    @property
+    def versions(self) -> VersionGraph:
+        """What was made from what, version by version: which run's data went where.
+
+        Built of the operations when it is first asked for.
+        """
+        return self._current().versions
 
     @property
     def nodes(self) -> Mapping[str, LineageNode]:
@@ -253,6 +263,21 @@ class LineageQueryEngine:
             "common_ancestors": LazySequence(lambda: common, nodes.some),
         }
         return shown(answer, "ancestors", lambda: _picture(graph, ids[0], [ids[1], *common]))
+
+    def get_versions(self, node_id: str | LineageNode) -> Sequence[KnownVersion]:
+        """List the versions of a node, the newest last, each with the operation that made it.
+
+        Raises:
+            NodeNotFoundError: No operation met such a node.
+        """
+        return shown(versions_of(self.versions, _id(node_id)), "versions")
+
+    def trace_version(self, node_id: str | LineageNode, version: str | None = None) -> VersionTrace:
+        """Say what made a version of a node, of what, who read it, and what was made of it.
+
+        See `analysis.versions.trace_version`.
+        """
+        return shown(trace_version(self.versions, _id(node_id), version), "version")
 
     def find_cycles(self) -> list[structure.Cycle]:
         """List the groups of nodes that were made from one another, the largest first."""

@@ -25,6 +25,8 @@ ASKED = {
     "shortest paths": lambda engine: engine.find_shortest_paths(API.node_id, EQUITY.node_id),
     "no paths": lambda engine: engine.find_all_paths(EQUITY.node_id, API.node_id),
     "ancestors": lambda engine: engine.find_common_ancestors(EQUITY.node_id, OPTION.node_id),
+    "versions": lambda engine: engine.get_versions(EQUITY.node_id),
+    "version": lambda engine: engine.trace_version(EQUITY.node_id),
     "no cycles": lambda engine: engine.find_cycles(),
     "levels": lambda engine: engine.get_topological_levels(),
     "critical": lambda engine: engine.find_critical_path(EQUITY.node_id),

@@ -253,6 +253,19 @@ def test_how_the_graph_is_built(tmp_path):
     assert data("critical", "--store", store)["path_nodes"] == ["t:a", "t:b", "t:c", "t:d"]
 
 
+def test_versions_of_a_node_and_one_of_them(tmp_path):
+    store = str(diamond(tmp_path / "store"))
+    header, *rows = lines("versions", "t:d", "--store", store)
+    assert header[:3] == ["version", "time", "operation"]
+    assert [(row[0], row[2]) for row in rows] == [("op3", "op3"), ("op4", "op4")]
+    shown = run("versions", "t:c", "newest", "--store", store).stdout
+    assert shown.startswith("t:c op2\n")
+    assert "t:b\top0\tyes" in shown
+    assert "t:d\t1" in shown
+    assert data("versions", "t:c", "op1", "--store", store)["total_downstream_versions"] == 0
+    assert "newest is 'op2'" in run("versions", "t:c", "x", "--store", store, code=3).stderr
+
+
 def diamond(path: Path) -> Path:
     """Make a store with three ways from t:a to t:d."""
     repository = LineageMetadataRepository(path)

@@ -28,14 +28,15 @@ def pairs_of(reads: Integers, writes: Integers) -> Iterator[tuple[Integers, Inte
     >>> [(one.tolist(), other.tolist()) for one, other in pairs_of(*np.array([[0, 0], [0, 1]]))]
     [([0, 1], [0, 0])]
     """
-    first = np.searchsorted(writes, reads, "left")
-    counts = np.searchsorted(writes, reads, "right") - first
+    size = max(reads[-1:].tolist() + writes[-1:].tolist() + [0]) + 1
+    written = np.bincount(writes, minlength=size)
+    first, counts = (np.cumsum(written) - written)[reads], written[reads]
     ends, cut = np.cumsum(counts), 0
     while cut < len(reads):
         done = ends[cut] - counts[cut]
         end = max(cut + 1, int(np.searchsorted(ends, done + _MOST_PAIRS, "right")))
         repeated = counts[cut:end]
         starts = first[cut:end] - (ends[cut:end] - repeated - done)
-        written = np.repeat(starts, repeated) + np.arange(repeated.sum())
-        yield np.repeat(np.arange(cut, end), repeated), written
+        places = np.repeat(starts, repeated) + np.arange(repeated.sum())
+        yield np.repeat(np.arange(cut, end), repeated), places
         cut = end

@@ -43,6 +43,8 @@ _FUNCTION = (
     *("code_module", "code_name", "count", "failed", "avg_duration_ms", "p50_duration_ms"),
     *("p95_duration_ms", "p99_duration_ms", "total_duration_ms"),
 )
+_MAKER = ("operation_id", "operation_type", "function", "timestamp", "run_id")
+_COUNTS = ("total_inputs", "total_uses")
 _STEP = ("from_node", "to_node", "mean_duration_ms", "share")
 _FLOW = ("from_node", "to_node", "operation_count", "records_in", "records_out", "ratio")
 
@@ -249,6 +251,30 @@ def _event(event: Mapping[str, Any]) -> Row:
     return {name: ends[name] if name in ends else event[name] for name in _EVENT}
 
 
+def _known_version(known: Mapping[str, Any]) -> Row:
+    maker = known["made_by"] or dict.fromkeys(_MAKER)
+    return {"version": known["version"], **_chosen(_COUNTS)(known), **_chosen(_MAKER)(maker)}
+
+
+def _version(answer: Mapping[str, Any]) -> Row:
+    return {
+        **_figures(answer),
+        "made_by": answer["made_by"],
+        "made_from": answer["made_from"],
+        "used_by": answer["used_by"],
+        "downstream_by_node": [
+            {"node_id": name, "versions": count}
+            for name, count in answer["downstream_by_node"].items()
+        ],
+    }
+
+
+def _version_rows(answer: Mapping[str, Any]) -> Iterable[Row]:
+    for side in ("upstream", "downstream"):
+        for each in answer[f"{side}_versions"]:
+            yield {"direction": side, "node_id": each.node_id, "version": each.version}
+
+
 def _timeline(answer: Mapping[str, Any]) -> Row:
     return {
         **answer["time_range"],
@@ -355,6 +381,18 @@ SHAPES: dict[str, Shape] = {
         _timeline,
         _EVENT,
         lambda answer: _made(answer["events"], _event),
+    ),
+    "version": Shape(
+        lambda answer: f"Version {answer['version']} of {answer['node_id']}",
+        _version,
+        ("direction", "node_id", "version"),
+        _version_rows,
+    ),
+    "versions": Shape(
+        lambda answer: f"{len(answer):,} versions",
+        lambda answer: {"": _made(answer, _known_version)},
+        ("version", *_COUNTS, *_MAKER),
+        lambda answer: _made(answer, _known_version),
     ),
     "volume": Shape(
         lambda _: "Volume",

@@ -1,8 +1,9 @@
-"""How the graph is built: common, levels, cycles, critical."""
+"""How the graph is built: common, levels, cycles, critical, versions."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +12,13 @@ from lineage.cli.graph import Node  # noqa: TC001 - typer reads the annotations
 from lineage.cli.output import Table
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 
-_NUMBERS = frozenset({"level", "nodes", "mean ms", "share", "cycle"})
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NUMBERS = frozenset({"level", "nodes", "mean ms", "share", "cycle", "inputs", "uses", "versions"})
+
+
+_MAKER = ("time", "operation", "type", "function", "run")
 
 
 def register(app: typer.Typer) -> None:
@@ -20,6 +27,7 @@ def register(app: typer.Typer) -> None:
     command(app)(levels)
     command(app)(cycles)
     command(app)(critical)
+    command(app)(versions)
 
 
 def common(session: Session, a: Node, b: Node) -> None:
@@ -83,3 +91,54 @@ def critical(
     session.show(answer, *([total] if rows else []), steps)
     if not answer["path_found"]:
         raise typer.Exit(NOT_FOUND)
+
+
+def versions(
+    session: Session,
+    node: Node,
+    version: Annotated[
+        str | None,
+        typer.Argument(metavar="VERSION", help="One of them, or newest.", show_default=False),
+    ] = None,
+) -> None:
+    """List the versions of a node, the newest last; or what made one, of what, and who used it."""
+    if version is None:
+        found = session.ask(lambda engine: engine.get_versions(node))
+        rows = [
+            (each["version"], *_maker(each["made_by"]), each["total_inputs"], each["total_uses"])
+            for each in found
+        ]
+        columns = ("version", *_MAKER, "inputs", "uses")
+        session.show(found, Table(columns, rows, right=_NUMBERS))
+        return
+    wanted = None if version == "newest" else version
+    answer = session.ask(lambda engine: engine.trace_version(node, wanted))
+    sides = (("made by", answer["made_by"]), ("used by", answer["used_by"]))
+    operations = [(side, *_maker(each)) for side, some in sides for each in some]
+    inputs = [
+        (each["node_id"], each["version"], each["is_assumed"]) for each in answer["made_from"]
+    ]
+    session.show(
+        answer,
+        f"{answer['node_id']} {answer['version']}",
+        Table(("side", *_MAKER), operations, empty="no operation made or read it"),
+        Table(("made from", "version", "assumed"), inputs, empty="made of nothing that is known"),
+        Table(
+            ("went into", "versions"),
+            list(answer["downstream_by_node"].items()),
+            empty="nothing was made of it",
+            right=_NUMBERS,
+        ),
+    )
+
+
+def _maker(maker: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    if maker is None:
+        return (None,) * len(_MAKER)
+    return (
+        datetime.fromisoformat(maker["timestamp"]) if maker["timestamp"] else None,
+        maker["operation_id"],
+        maker["operation_type"],
+        maker["function"],
+        maker["run_id"],
+    )
