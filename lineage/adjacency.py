@@ -24,14 +24,21 @@ _NARROW = 256
 _LISTED = 4_000_000
 
 
+# From so many edges on scipy's counting is faster than sorting, and worth its import.
+_MANY = 200_000
+# A walk that has reached so many numbers goes on in scipy: it costs time for all numbers there are.
+_WIDE_WALK = 1_024
+
+
 class Adjacency:
     """Numbers that belong to numbers: for key k, `values[offsets[k]:offsets[k + 1]]`."""
 
-    __slots__ = ("_plain", "offsets", "values")
+    __slots__ = ("_matrix", "_plain", "offsets", "values")
 
     def __init__(self, offsets: NDArray[np.int32], values: NDArray[np.int32]) -> None:
         self.offsets = offsets
         self.values = values
+        self._matrix: Any = None
         self._plain: tuple[Sequence[int], Sequence[int]] | None = None
 
     @classmethod
@@ -61,6 +68,10 @@ class Adjacency:
         """List the values of one key."""
         offsets, values = self.plain
         return list(values[offsets[key] : offsets[key + 1]])
+
+    def keys(self) -> NDArray[np.int64]:
+        """Give the key of each value, in the order of `values`."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def counts(self, keys: Integers) -> NDArray[np.int32]:
         """Count the values of each key."""
@@ -125,12 +136,42 @@ class Adjacency:
         found: list[int] = fresh.tolist()
         return found
 
+    def closure(self, start: int) -> NDArray[np.int64]:
+        """Give all numbers that can be reached from one, in no order; not the one itself."""
+        offsets, values = self.plain
+        seen, reached = {start}, [start]
+        for number in reached:
+            for other in values[offsets[number] : offsets[number + 1]]:
+                if other not in seen:
+                    seen.add(other)
+                    reached.append(other)
+            if len(reached) > _WIDE_WALK:
+                return self._wide_closure(start)
+        return np.array(reached[1:], np.int64)
+
+    def _wide_closure(self, start: int) -> NDArray[np.int64]:
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import breadth_first_order
+
+        if self._matrix is None:
+            size = len(self.offsets) - 1
+            # In the type that scipy works with, so that it makes no copy for each walk.
+            ones = np.ones(len(self.values))
+            self._matrix = csr_array((ones, self.values, self.offsets), shape=(size, size))
+        reached = breadth_first_order(self._matrix, start, return_predecessors=False)
+        numbers: NDArray[np.int64] = reached[1:].astype(np.int64)
+        return numbers
+
+    def distances(
+        self, start: int, *, max_depth: int | None = None, until: int | None = None
+    ) -> NDArray[np.int32]:
+        """Give how many steps each number is away from `start`; -1 if not reached; see `walk`."""
+        return self._steps(*self.walk(start, max_depth=max_depth, until=until))
+
     def way_back(self, end: int, reached: list[int], begins: list[int]) -> list[int]:
         """List a way from `end` to the start of a walk in the other direction, both included."""
         offsets, values = self.plain
-        steps = np.full(len(self.offsets) - 1, -1, np.int32)
-        steps[reached] = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
-        seen, way = steps.data, [end]
+        seen, way = self._steps(reached, begins).data, [end]
         for nearer in range(seen[end] - 1, -1, -1):
             for other in values[offsets[end] : offsets[end + 1]]:
                 if seen[other] == nearer:
@@ -138,3 +179,58 @@ class Adjacency:
                     break
             way.append(end)
         return way
+
+    def _steps(self, reached: list[int], begins: list[int]) -> NDArray[np.int32]:
+        steps = np.full(len(self.offsets) - 1, -1, np.int32)
+        steps[reached] = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+        return steps
+
+
+def adjacencies(sources: Integers, targets: Integers, *, size: int) -> tuple[Adjacency, Adjacency]:
+    """Give the children of each number and its parents, each once and in ascending order.
+
+    Args:
+        sources: For each edge, the number it leaves.
+        targets: For each edge, the number it enters.
+        size: How many numbers there are.
+
+    Raises:
+        ValueError: An edge names a number that is not there, or there are too many edges.
+    """
+    if len(sources) != len(targets):
+        raise ValueError(f"{len(sources)} sources do not pair with {len(targets)} targets")
+    if len(sources) and not _are_within(sources, targets, size=size):
+        raise ValueError(f"an edge names a node number outside 0 to {size - 1}")
+    if len(sources) > np.iinfo(np.int32).max:
+        raise ValueError(f"{len(sources):,} edges are more than a graph holds; take fewer dates")
+    if len(sources) >= _MANY:
+        return _sorted_by_counting(sources, targets, size)
+    # Sorted here: where numpy looks for distinct numbers by hashing them it takes several times as
+    # long.
+    keys = np.sort(sources.astype(np.int64) * size + targets)
+    keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
+    sources, targets = np.divmod(keys, max(size, 1))
+    return (
+        Adjacency.from_sorted(sources, targets, size=size),
+        Adjacency.from_pairs(targets, sources, size=size),
+    )
+
+
+def _are_within(*ends: Integers, size: int) -> bool:
+    return all(int(np.min(each)) >= 0 and int(np.max(each)) < size for each in ends)
+
+
+def _sorted_by_counting(
+    sources: Integers, targets: Integers, size: int
+) -> tuple[Adjacency, Adjacency]:
+    from scipy.sparse import coo_array
+
+    ends = sources.astype(np.int32, copy=False), targets.astype(np.int32, copy=False)
+    forward = coo_array((np.ones(len(sources), np.bool_), ends), shape=(size, size)).tocsr()
+    forward.sum_duplicates()
+    reverse = forward.tocsc()
+    first, second = (
+        Adjacency(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32))
+        for matrix in (forward, reverse)
+    )
+    return first, second

@@ -6,15 +6,17 @@ from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from lineage.analysis import activity, freshness, performance, volume
+from lineage.analysis import activity, freshness, performance, structure, volume
 from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import source_types
 from lineage.analysis.tracing import DataFlow, DataLineage, Direction, Transformation, around
+from lineage.analysis.versions import trace_version, versions_of
 from lineage.answers import shown
 from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
 from lineage.view import View, store_of
+from lineage.walks import MAX_PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lineage.analysis.nodes import NodeFacts
+    from lineage.analysis.versions import KnownVersion, VersionGraph, VersionTrace
     from lineage.graph import LineageGraph
     from lineage.questions import Rows
     from lineage.render.drawing import Drawing
@@ -73,6 +76,14 @@ class LineageQueryEngine:
     def graph(self) -> LineageGraph:
         """What was made from what."""
         return self._current().merged.graph
+
+    @property
+    def versions(self) -> VersionGraph:
+        """What was made from what, version by version: which run's data went where.
+
+        Built of the operations when it is first asked for.
+        """
+        return self._current().versions
 
     @property
     def nodes(self) -> Mapping[str, LineageNode]:
@@ -193,6 +204,110 @@ class LineageQueryEngine:
             "total_transformations": len(carried),
         }
         return shown(answer, "flow", lambda: _picture(view.merged.graph, source, path))
+
+    def find_all_paths(
+        self,
+        source_node_id: str | LineageNode,
+        target_node_id: str | LineageNode,
+        *,
+        max_depth: int | None = None,
+        max_paths: int = MAX_PATHS,
+    ) -> structure.AllPaths:
+        """Find all ways that data took from one node to another, meeting no node twice.
+
+        Args:
+            source_node_id: Where the data came from.
+            target_node_id: Where they went.
+            max_depth: How many edges a path has at most.
+            max_paths: How many are listed at most; `is_complete` says whether these are all.
+
+        Raises:
+            NodeNotFoundError: One of them is not in the graph.
+            ValueError: `max_depth` is negative, or `max_paths` less than 1.
+        """
+        source, target = _id(source_node_id), _id(target_node_id)
+        graph = self.graph
+        found = graph.paths(source, target, max_depth=max_depth, max_paths=max_paths)
+        answer = structure.all_paths(found, source, target)
+        return shown(answer, "paths", lambda: _pictures(graph, source, answer["paths"]))
+
+    def find_shortest_paths(
+        self,
+        source_node_id: str | LineageNode,
+        target_node_id: str | LineageNode,
+        *,
+        max_paths: int = MAX_PATHS,
+    ) -> structure.AllPaths:
+        """Find all ways with the fewest steps from one node to another; see `find_all_paths`."""
+        source, target = _id(source_node_id), _id(target_node_id)
+        graph = self.graph
+        found = graph.shortest_paths(source, target, max_paths=max_paths)
+        answer = structure.all_paths(found, source, target)
+        return shown(answer, "paths", lambda: _pictures(graph, source, answer["paths"]))
+
+    def find_common_ancestors(
+        self, a: str | LineageNode, b: str | LineageNode
+    ) -> structure.CommonAncestors:
+        """Find what two nodes were both made from; see `LineageGraph.nearest_common_ancestors`.
+
+        Raises:
+            NodeNotFoundError: One of them is not in the graph.
+        """
+        merged, ids = self._current().merged, (_id(a), _id(b))
+        graph, nodes = merged.graph, merged.nodes
+        common = sorted(graph.common_ancestors(*ids))
+        nearest = sorted(graph.nearest_common_ancestors(*ids))
+        answer: structure.CommonAncestors = {
+            "node_ids": [*ids],
+            "total_common_ancestors": len(common),
+            "nearest_common_ancestors": LazySequence(lambda: nearest, nodes.some),
+            "common_ancestors": LazySequence(lambda: common, nodes.some),
+        }
+        return shown(answer, "ancestors", lambda: _picture(graph, ids[0], [ids[1], *common]))
+
+    def get_versions(self, node_id: str | LineageNode) -> Sequence[KnownVersion]:
+        """List the versions of a node, the newest last, each with the operation that made it.
+
+        Raises:
+            NodeNotFoundError: No operation met such a node.
+        """
+        return shown(versions_of(self.versions, _id(node_id)), "versions")
+
+    def trace_version(self, node_id: str | LineageNode, version: str | None = None) -> VersionTrace:
+        """Say what made a version of a node, of what, who read it, and what was made of it.
+
+        See `analysis.versions.trace_version`.
+        """
+        return shown(trace_version(self.versions, _id(node_id), version), "version")
+
+    def find_cycles(self) -> list[structure.Cycle]:
+        """List the groups of nodes that were made from one another, the largest first."""
+        return shown(structure.cycles(self.graph), "cycles")
+
+    def get_topological_levels(self) -> structure.Levels:
+        """Lay the nodes in layers: each stands behind all that it was made from."""
+        return shown(structure.levels(self.graph), "levels")
+
+    def find_critical_path(
+        self, node_id: str | LineageNode | None = None
+    ) -> structure.CriticalPath:
+        """Find the chain whose operations take longest in sum: what to make faster first.
+
+        Each edge counts with the mean duration of the operations that carried data along it. A
+        cycle counts as one node, and what happens within it as nothing.
+
+        Args:
+            node_id: Where the chain ends; anywhere when None.
+
+        Raises:
+            NodeNotFoundError: No such node.
+        """
+        view, node = self._current(), None if node_id is None else _id(node_id)
+        graph = view.merged.graph
+        answer = structure.critical_path(graph, view.operations.mean_durations(), node)
+        names = answer["path_nodes"]
+        draw = (lambda: _picture(graph, names[-1], names)) if names else None
+        return shown(answer, "critical", draw)
 
     def analyze_impact(self, node_id: str | LineageNode) -> Impact:
         """Find all that is affected when a node changes; see `analysis.impact.impact`."""
@@ -423,6 +538,10 @@ def _picture(graph: LineageGraph, root: str, around: Iterable[str]) -> Drawing:
     from lineage.render.sketch import sketch
 
     return sketch(graph.among({root, *around}), root=root, title="")
+
+
+def _pictures(graph: LineageGraph, root: str, paths: list[list[str]]) -> Drawing:
+    return _picture(graph, root, {name for path in paths for name in path})
 
 
 def _now() -> datetime:

@@ -6,9 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lineage.analysis import versions
 from lineage.analysis.nodes import Merged
 from lineage.analysis.operations import OperationTable
 from lineage.analysis.tables import since
+from lineage.analysis.versions import VersionGraph
 from lineage.codec import from_json
 from lineage.errors import ConfigError
 from lineage.questions import Questions
@@ -58,6 +60,11 @@ class View:
     def questions(self) -> Questions:
         """What answers queries in SQL."""
         return Questions(self)
+
+    @cached_property
+    def versions(self) -> VersionGraph:
+        """What was made from what, version by version."""
+        return VersionGraph(self.columns(versions.COLUMNS))
 
     def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
         """Make the operations of some rows."""

@@ -21,6 +21,16 @@ ASKED = {
     "lineage": lambda engine: engine.get_data_lineage(CLEAN.node_id),
     "flow": lambda engine: engine.trace_data_flow(API.node_id, EQUITY.node_id),
     "no flow": lambda engine: engine.trace_data_flow(EQUITY.node_id, API.node_id),
+    "paths": lambda engine: engine.find_all_paths(API.node_id, EQUITY.node_id),
+    "shortest paths": lambda engine: engine.find_shortest_paths(API.node_id, EQUITY.node_id),
+    "no paths": lambda engine: engine.find_all_paths(EQUITY.node_id, API.node_id),
+    "ancestors": lambda engine: engine.find_common_ancestors(EQUITY.node_id, OPTION.node_id),
+    "versions": lambda engine: engine.get_versions(EQUITY.node_id),
+    "version": lambda engine: engine.trace_version(EQUITY.node_id),
+    "no cycles": lambda engine: engine.find_cycles(),
+    "levels": lambda engine: engine.get_topological_levels(),
+    "critical": lambda engine: engine.find_critical_path(EQUITY.node_id),
+    "no critical": lambda engine: engine.find_critical_path(API.node_id),
     "impact": lambda engine: engine.analyze_impact(API.node_id),
     "freshness": lambda engine: engine.analyze_data_freshness(CLEAN.node_id, now=NOW),
     "stale": lambda engine: engine.find_stale_data(2, now=NOW, include_in_memory=True),
@@ -34,7 +44,10 @@ ASKED = {
     "operations": lambda engine: engine.operations,
     "some operations": lambda engine: engine.operations_between(),
 }
-PICTURES = {"lineage", "flow", "impact"}
+PICTURES = {
+    *("lineage", "flow", "impact", "paths", "shortest paths", "no paths"),
+    *("ancestors", "critical"),
+}
 
 
 def engine_of(*operations):

@@ -211,6 +211,80 @@ def test_no_path_is_not_found(store):
     assert result.stderr.startswith("error: no node 'nowhere'")
 
 
+def test_path_lists_all_ways_and_says_when_it_stopped(tmp_path):
+    store = str(diamond(tmp_path / "store"))
+    header, *rows = lines("path", "t:a", "t:d", "--all", "--store", store)
+    assert header == ["steps", "path"]
+    assert sorted(rows) == [
+        ["2", "t:a -> t:b -> t:d"],
+        ["2", "t:a -> t:c -> t:d"],
+        ["3", "t:a -> t:b -> t:c -> t:d"],
+    ]
+    assert len(lines("path", "t:a", "t:d", "--shortest", "--store", store)) == 3
+    assert len(lines("path", "t:a", "t:d", "--all", "--depth", "2", "--store", store)) == 3
+    cut = run("path", "t:a", "t:d", "--all", "-n", "2", "--store", store)
+    assert "the first 2 paths; there are more" in cut.stderr
+    assert not data("path", "t:a", "t:d", "--all", "-n", "2", "--store", store)["is_complete"]
+    nothing = run("path", "t:d", "t:a", "--all", "--store", store, code=3)
+    assert "No path found from t:d to t:a" in nothing.stderr
+    run("path", "t:a", "t:d", "--all", "--shortest", "--store", store, code=2)
+    run("path", "t:a", "t:d", "--depth", "2", "--store", store, code=2)
+
+
+def test_how_the_graph_is_built(tmp_path):
+    store = str(diamond(tmp_path / "store"))
+    assert lines("common", "t:c", "t:d", "--store", store)[1:] == [
+        ["t:b", "yes", ""],
+        ["t:a", "no", ""],
+    ]
+    assert lines("levels", "--store", store)[1:] == [
+        [str(at), f"t:{name}", ""] for at, name in enumerate("abcd")
+    ]
+    assert "no cycles" in run("cycles", "--store", store).stderr
+    total, _, header, *rows = lines("critical", "t:d", "--store", store)
+    assert total == ["9.0 ms in 3 steps"]
+    assert header == ["from", "to", "mean ms", "share"]
+    assert rows == [
+        ["t:a", "t:b", "1", "11%"],
+        ["t:b", "t:c", "3", "33%"],
+        ["t:c", "t:d", "5", "56%"],
+    ]
+    assert "t:a is made of nothing" in run("critical", "t:a", "--store", store, code=3).stderr
+    assert data("critical", "--store", store)["path_nodes"] == ["t:a", "t:b", "t:c", "t:d"]
+
+
+def test_versions_of_a_node_and_one_of_them(tmp_path):
+    store = str(diamond(tmp_path / "store"))
+    header, *rows = lines("versions", "t:d", "--store", store)
+    assert header[:3] == ["version", "time", "operation"]
+    assert [(row[0], row[2]) for row in rows] == [("op3", "op3"), ("op4", "op4")]
+    shown = run("versions", "t:c", "newest", "--store", store).stdout
+    assert shown.startswith("t:c op2\n")
+    assert "t:b\top0\tyes" in shown
+    assert "t:d\t1" in shown
+    assert data("versions", "t:c", "op1", "--store", store)["total_downstream_versions"] == 0
+    assert "newest is 'op2'" in run("versions", "t:c", "x", "--store", store, code=3).stderr
+
+
+def diamond(path: Path) -> Path:
+    """Make a store with three ways from t:a to t:d."""
+    repository = LineageMetadataRepository(path)
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    for at, (one, other) in enumerate(["ab", "ac", "bc", "bd", "cd"]):
+        repository.save_operation(
+            DataOperation(
+                f"op{at}",
+                "transform",
+                start + timedelta(hours=at),
+                [DataSource("t", one)],
+                [DataSource("t", other)],
+                duration_ms=at + 1.0,
+            )
+        )
+    repository.close()
+    return path
+
+
 def test_stale_is_a_finding_and_limits_come_from_the_configuration(store, monkeypatch):
     _, *rows = lines("stale", "--store", store, code=1)
     assert [row[0] for row in rows] == ["api:quotes"]

@@ -12,9 +12,11 @@ import numpy as np
 
 from lineage.adjacency import Adjacency
 from lineage.analysis.lazy import LazySequence
+from lineage.analysis.pairs import pairs_of
 from lineage.analysis.tables import (
     NEVER,
     flatten,
+    floats,
     index_in,
     integers,
     is_failed,
@@ -119,6 +121,35 @@ class OperationTable:
         places, rows = places[done], rows[done]
         order = np.lexsort((self._times[rows], places))
         return np.column_stack([rows, places])[order]
+
+    def mean_durations(self) -> NDArray[np.float64]:
+        """Give, per edge of the graph, the mean milliseconds of the operations that carried it.
+
+        In the order of `graph.edges()`; those that failed carried nothing. NaN where none was
+        timed.
+        """
+        size, (up, down) = len(self._graph), self._graph.edge_ends()
+        known = up * size + down
+        durations = floats(self.table["duration_ms"])
+        sums, counts = np.zeros((2, len(known)))
+        reads, writes = self._ends("inputs"), self._ends("outputs")
+        for read, written in pairs_of(reads[0], writes[0]):
+            edges = reads[1][read] * size + writes[1][written]
+            places = np.minimum(np.searchsorted(known, edges), max(len(known) - 1, 0))
+            took = durations[reads[0][read]]
+            counted = ~np.isnan(took) & (known[places] == edges if len(known) else False)
+            sums += np.bincount(places[counted], took[counted], len(known))
+            counts += np.bincount(places[counted], minlength=len(known))
+        sums[counts == 0] = np.nan
+        return sums / np.maximum(counts, 1)
+
+    def _ends(self, side: str) -> tuple[Rows, Rows]:
+        """Give the rows that did not fail and the nodes of one side, each pair once, by row."""
+        index = self._readers if side == "inputs" else self._writers
+        size = max(len(self._graph), 1)
+        rows, nodes = np.divmod(np.unique(index.values * np.int64(size) + index.keys()), size)
+        done = ~self._failed[rows]
+        return rows[done], nodes[done]
 
     def _by_time(self, rows: Rows) -> Rows:
         rows = np.unique(rows)

@@ -43,6 +43,9 @@ _FUNCTION = (
     *("code_module", "code_name", "count", "failed", "avg_duration_ms", "p50_duration_ms"),
     *("p95_duration_ms", "p99_duration_ms", "total_duration_ms"),
 )
+_MAKER = ("operation_id", "operation_type", "function", "timestamp", "run_id")
+_COUNTS = ("total_inputs", "total_uses")
+_STEP = ("from_node", "to_node", "mean_duration_ms", "share")
 _FLOW = ("from_node", "to_node", "operation_count", "records_in", "records_out", "ratio")
 
 
@@ -142,6 +145,40 @@ def _path(answer: Mapping[str, Any]) -> Row:
     return {**_figures(answer), "nodes": nodes, "operations": _steps(answer)}
 
 
+def _paths_title(answer: Mapping[str, Any]) -> str:
+    ends = f"{answer['source_node']} to {answer['target_node']}"
+    return f"{answer['total_paths']:,} ways from {ends}"
+
+
+def _path_rows(answer: Mapping[str, Any]) -> Sequence[Row]:
+    return _made(answer["paths"], lambda path: {"steps": len(path) - 1, "path": " -> ".join(path)})
+
+
+def _ancestor_rows(answer: Mapping[str, Any]) -> Iterable[Row]:
+    nearest = {node.node_id for node in answer["nearest_common_ancestors"]}
+    for node in answer["common_ancestors"]:
+        yield {"is_nearest": node.node_id in nearest, **_node(node)}
+
+
+def _cycle(cycle: Mapping[str, Any]) -> Row:
+    return {"total_nodes": cycle["total_nodes"], "nodes": _listed(cycle["node_ids"])}
+
+
+def _level_rows(answer: Mapping[str, Any]) -> Iterable[Row]:
+    for number, names in enumerate(answer["levels"]):
+        for name in names:
+            yield {"level": number, "node_id": name}
+
+
+def _levels(answer: Mapping[str, Any]) -> Row:
+    rows = [
+        {"level": number, "total_nodes": len(names), "nodes": _listed(names)}
+        for number, names in enumerate(answer["levels"])
+    ]
+    loops = [_cycle({"total_nodes": len(names), "node_ids": names}) for names in answer["cycles"]]
+    return {**_figures(answer), "levels": rows, "cycles": loops}
+
+
 def _impacted(answer: Mapping[str, Any]) -> Iterable[Row]:
     for kind, nodes in answer["impact_by_source_type"].items():
         for node in nodes:
@@ -200,14 +237,42 @@ def _recent(answer: Mapping[str, Any]) -> Row:
 
 
 def _names(sources: Sequence[Mapping[str, str]]) -> str:
-    names = ", ".join(source["node_id"] for source in sources[:_MOST_NAMES])
-    further = len(sources) - _MOST_NAMES
+    return _listed([source["node_id"] for source in sources])
+
+
+def _listed(ids: Sequence[str]) -> str:
+    names = ", ".join(ids[:_MOST_NAMES])
+    further = len(ids) - _MOST_NAMES
     return f"{names} and {further:,} more" if further > 0 else names
 
 
 def _event(event: Mapping[str, Any]) -> Row:
     ends = {"reads": _names(event["input_sources"]), "writes": _names(event["output_sources"])}
     return {name: ends[name] if name in ends else event[name] for name in _EVENT}
+
+
+def _known_version(known: Mapping[str, Any]) -> Row:
+    maker = known["made_by"] or dict.fromkeys(_MAKER)
+    return {"version": known["version"], **_chosen(_COUNTS)(known), **_chosen(_MAKER)(maker)}
+
+
+def _version(answer: Mapping[str, Any]) -> Row:
+    return {
+        **_figures(answer),
+        "made_by": answer["made_by"],
+        "made_from": answer["made_from"],
+        "used_by": answer["used_by"],
+        "downstream_by_node": [
+            {"node_id": name, "versions": count}
+            for name, count in answer["downstream_by_node"].items()
+        ],
+    }
+
+
+def _version_rows(answer: Mapping[str, Any]) -> Iterable[Row]:
+    for side in ("upstream", "downstream"):
+        for each in answer[f"{side}_versions"]:
+            yield {"direction": side, "node_id": each.node_id, "version": each.version}
 
 
 def _timeline(answer: Mapping[str, Any]) -> Row:
@@ -225,6 +290,28 @@ SHAPES: dict[str, Shape] = {
         ("type", "count"),
         lambda answer: _counted(answer["operation_types"], "type"),
     ),
+    "ancestors": Shape(
+        lambda answer: f"Common ancestors of {' and '.join(answer['node_ids'])}",
+        lambda answer: {
+            **_figures(answer),
+            "nearest": _made(answer["nearest_common_ancestors"], _node),
+            "all": _made(answer["common_ancestors"], _node),
+        },
+        ("is_nearest", *_NODE),
+        _ancestor_rows,
+    ),
+    "critical": Shape(
+        lambda answer: answer.get("message", "Critical path"),
+        lambda answer: {**_figures(answer, "message"), "steps": answer["steps"]},
+        _STEP,
+        lambda answer: answer["steps"],
+    ),
+    "cycles": Shape(
+        lambda answer: f"{len(answer):,} cycles",
+        lambda answer: {"": _made(answer, _cycle)},
+        ("total_nodes", "nodes"),
+        lambda answer: _made(answer, _cycle),
+    ),
     "flow": Shape(_path_title, _path, ("from_node", "to_node", *_OPERATION), _steps),
     "freshness": Shape(
         lambda answer: f"Freshness of {answer['node_id']}",
@@ -237,6 +324,12 @@ SHAPES: dict[str, Shape] = {
         _impact,
         _IMPACTED,
         _impacted,
+    ),
+    "levels": Shape(
+        lambda answer: f"{answer['total_levels']:,} levels",
+        _levels,
+        ("level", "node_id"),
+        _level_rows,
     ),
     "lineage": Shape(
         lambda answer: f"Lineage of {answer['root_node'].node_id}",
@@ -255,6 +348,12 @@ SHAPES: dict[str, Shape] = {
         lambda answer: {"": _made(answer, _operation)},
         _OPERATION,
         lambda answer: _made(answer, _operation),
+    ),
+    "paths": Shape(
+        _paths_title,
+        lambda answer: {**_figures(answer, "source_node", "target_node"), "": _path_rows(answer)},
+        ("steps", "path"),
+        _path_rows,
     ),
     "performance": Shape(
         lambda answer: answer.get("message", "Performance"),
@@ -282,6 +381,18 @@ SHAPES: dict[str, Shape] = {
         _timeline,
         _EVENT,
         lambda answer: _made(answer["events"], _event),
+    ),
+    "version": Shape(
+        lambda answer: f"Version {answer['version']} of {answer['node_id']}",
+        _version,
+        ("direction", "node_id", "version"),
+        _version_rows,
+    ),
+    "versions": Shape(
+        lambda answer: f"{len(answer):,} versions",
+        lambda answer: {"": _made(answer, _known_version)},
+        ("version", *_COUNTS, *_MAKER),
+        lambda answer: _made(answer, _known_version),
     ),
     "volume": Shape(
         lambda _: "Volume",

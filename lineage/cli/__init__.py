@@ -12,6 +12,7 @@ from lineage.cli.graph import register as register_graph
 from lineage.cli.history import register as register_history
 from lineage.cli.measures import register as register_measures
 from lineage.cli.settings import register as register_settings
+from lineage.cli.structure import register as register_structure
 from lineage.cli.synth import register as register_synth
 from lineage.cli.upkeep import register as register_upkeep
 
@@ -20,6 +21,7 @@ __all__ = ["app", "main"]
 register_settings(app)
 register_history(app)
 register_graph(app)
+register_structure(app)
 register_measures(app)
 register_documents(app)
 register_upkeep(app)

@@ -10,13 +10,14 @@ import typer
 
 from lineage.cli.command import NOT_FOUND, command
 from lineage.cli.files import deliver, format_for
-from lineage.cli.output import Table, printable
+from lineage.cli.output import Table, note, printable
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
+    from lineage.analysis.structure import AllPaths
     from lineage.query import LineageQueryEngine
 
-_NUMBERS = frozenset({"reads", "writes", "upstream", "downstream", "distance"})
+_NUMBERS = frozenset({"reads", "writes", "upstream", "downstream", "distance", "steps"})
 
 
 class Drawing(StrEnum):
@@ -141,11 +142,28 @@ def path(
     session: Session,
     source: Annotated[str, typer.Argument(metavar="A", help="Where the data came from.")],
     target: Annotated[str, typer.Argument(metavar="B", help="Where the data went.")],
+    *,
+    all_paths: Annotated[bool, typer.Option("--all", help="List all ways, not only one.")] = False,
+    shortest: Annotated[bool, typer.Option("--shortest", help="List all shortest ways.")] = False,
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", min=0, help="Steps of a way; with --all.", show_default=False),
+    ] = None,
+    number: Annotated[
+        int, typer.Option("-n", "--number", min=1, help="How many ways are listed at most.")
+    ] = 1000,
 ) -> None:
-    """Find a shortest way of data from A to B.
+    """Find a shortest way of data from A to B, with the operations along it; or all ways.
 
     The exit code is 3 when there is none.
     """
+    if all_paths and shortest:
+        raise typer.BadParameter("give --all or --shortest, not both")
+    if depth is not None and not all_paths:
+        raise typer.BadParameter("--depth goes with --all")
+    if all_paths or shortest:
+        _list_paths(session, (source, target), shortest=shortest, depth=depth, number=number)
+        return
     answer = session.ask(lambda engine: engine.trace_data_flow(source, target))
     steps = [
         (
@@ -165,3 +183,21 @@ def path(
     session.show(answer, *shown, Table(columns, steps, empty=nothing or "no operation is known"))
     if not answer["path_found"]:
         raise typer.Exit(NOT_FOUND)
+
+
+def _list_paths(
+    session: Session, ends: tuple[str, str], *, shortest: bool, depth: int | None, number: int
+) -> None:
+    def ask(engine: LineageQueryEngine) -> AllPaths:
+        if shortest:
+            return engine.find_shortest_paths(*ends, max_paths=number)
+        return engine.find_all_paths(*ends, max_depth=depth, max_paths=number)
+
+    answer = session.ask(ask)
+    rows = [(len(path) - 1, " -> ".join(path)) for path in answer["paths"]]
+    nothing = answer.get("message", "")
+    session.show(answer, Table(("steps", "path"), rows, empty=nothing, right=_NUMBERS))
+    if not answer["path_found"]:
+        raise typer.Exit(NOT_FOUND)
+    if not answer["is_complete"] and not session.as_json:
+        note(f"{nothing}: more by --number{'' if shortest else ', short ones by --depth'}")
