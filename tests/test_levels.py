@@ -221,6 +221,18 @@ def test_a_segment_at_power_grows_with_no_record(tmp_path, monkeypatch):
     assert len(names(tmp_path)) == 51
 
 
+@pytest.mark.usefixtures("_unmapped")
+def test_elsewhere_a_segment_at_power_grows(disk, tmp_path):
+    journal = Journal(tmp_path, durability="power")
+    append(journal, "a")
+    assert journal.segment.path.stat().st_size < 10_000
+    before = disk.files
+    journal.sync()  # a call has waited for it
+    assert disk.files - before <= 1
+    journal.close()
+    assert names(tmp_path) == ["a"]
+
+
 def test_a_disk_without_room_for_a_whole_segment_takes_what_fits(tmp_path, monkeypatch):
     def refuse(fd, start, size):
         os.ftruncate(fd, size // 2)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 from lineage.errors import LineageError
@@ -44,6 +45,7 @@ TOGETHER = 5
 """Cuts of one store, before it is looked at."""
 
 
+@cache
 def reason_for_none() -> str:
     """Say why there can be no file system in user space here; empty when there can be one."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
