@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -293,12 +293,21 @@ def histories(draw):
     return there, holds, rows
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories())
 def test_of_compactions_that_hold_the_same_one_counts(history):
     there, holds, rows = history
     found = [(part_of(path), Seal(path, 1, 1, {}, tuple(holds.get(path, ())))) for path in there]
     kept = there - parts._replaced(found)
     assert sorted(row for path in kept for row in rows[path]) == list(range(6))
+
+
+def test_if_all_counted_rows_would_be_doubled():
+    holds = {"c": (), "half done": ("a", "b"), "done": ("b", "c")}
+    there = {"a", "half done", "done"}
+    found = [(part_of(path), Seal(path, 1, 1, {}, holds.get(path, ()))) for path in sorted(there)]
+    assert there - parts._replaced(found) == {"a", "done"}
+    assert there.difference(*holds.values()) == {"half done", "done"}  # which both hold b
 
 
 # --- garbage -------------------------------------------------------------------------------------
