@@ -90,6 +90,12 @@ STORES = {
     "memory": lambda url, folder: MemoryStore(),
     "parquet": lambda url, folder: LineageMetadataRepository(folder / "store"),
     "sqlite": lambda url, folder: open_store(f"sqlite:///{folder}/lineage.db"),
+    **{
+        name: lambda url, folder, name=name: open_store(
+            f"{url(name).new_database()}?outbox={folder}/outbox"
+        )
+        for name in ("postgres", "mariadb")
+    },
     "bucket": lambda url, folder: RemoteRepository(f"{url('bucket')}?outbox={folder}/outbox"),
     "tee": lambda url, folder: TeeStore(
         [LineageMetadataRepository(folder / "store"), MemoryStore()]

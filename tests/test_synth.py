@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -24,6 +30,7 @@ from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.tables import checked, rows_of
 from lineage.synth import synthesize
 
+ROOT = Path(__file__).parents[1]
 END = date(2026, 5, 31)
 OPERATIONS = tuple(TABLES["operations"])
 
@@ -395,6 +402,28 @@ def test_the_command_fills_a_new_store(tmp_path, monkeypatch):
     assert told[-1] == ("writing operations", "operations", 200, 200)
     expected = made(200, seed=3, days=2)["operations"]
     assert of(LineageMetadataRepository(tmp_path / "new"), "operations") == expected
+
+
+def test_a_kill_leaves_whole_days(tmp_path):
+    arguments = ["-n", "4000", "--days", "40", "--seed", "1", "--end", str(END)]
+    command = [sys.executable, "-m", "lineage", "synth", *arguments, "--store", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        while len(list(tmp_path.glob("lineage_operations/date=*"))) < 3 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    store = LineageMetadataRepository(tmp_path)
+    before = {row[0] for row in of(store, "operations")}
+    store.seal()  # which completes a day that was about to be put in place
+    found = of(store, "operations")
+    assert before <= {row[0] for row in found}
+    assert 0 < len(found) < 4000
+    whole = {row[0] for row in made(4000, days=40)["operations"] if row[2] <= found[-1][2]}
+    assert {row[0] for row in found} == whole
+    store.check()
+    _, derived = derive(found)
+    assert sorted(merge_relationships(of(store, "relationships"))) == sorted(derived)
 
 
 def test_a_store_with_operations_is_refused_unless_told(tmp_path):
