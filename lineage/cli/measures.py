@@ -22,9 +22,9 @@ _NUMBERS = frozenset(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app)(stale)
-    command(app)(stats)
-    command(app)(volume)
+    command(app, is_question=True)(stale)
+    command(app, is_question=True)(stats)
+    command(app, is_question=True)(volume)
 
 
 def stale(
