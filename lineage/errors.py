@@ -58,8 +58,14 @@ class MissingDependencyError(LineageError, ImportError):
     """An optional package or program is needed and not there."""
 
 
-def node_not_found(node_id: str, known: Iterable[str]) -> NodeNotFoundError:
-    """Build the error for an unknown node, with the known ids most like it."""
+def node_not_found(node_id: str, known: Iterable[str], scope: str = "") -> NodeNotFoundError:
+    """Build the error for an unknown node, with the known ids most like it.
+
+    Args:
+        node_id: The node asked for.
+        known: The ids of the graph.
+        scope: Of which time the graph is, where it is not of now.
+    """
     names, wanted = list(known), str(node_id)
     parts = [wanted[at : at + 4] for at in range(0, len(wanted), 4)]
     # Comparing all of 100,000 names takes seconds; most share no part with the wanted one.
@@ -70,4 +76,4 @@ def node_not_found(node_id: str, known: Iterable[str]) -> NodeNotFoundError:
     hint = (
         f"did you mean {', '.join(map(repr, near))}?" if near else "the graph has no similar node"
     )
-    return NodeNotFoundError(f"no node {node_id!r} among {len(names)} nodes; {hint}")
+    return NodeNotFoundError(f"no node {node_id!r} among {len(names)} nodes{scope}; {hint}")

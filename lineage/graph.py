@@ -14,7 +14,7 @@ from lineage.errors import node_not_found
 from lineage.walks import Walks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,7 @@ class LineageGraph(Walks[str]):
         node_ids: The id of each node, in the order of its number; no id twice.
         sources: For each edge, the number of the node it leaves (upstream).
         targets: For each edge, the number of the node it enters (downstream).
+        scope: Says of which time the graph is, for who asks for a node that is not there.
 
     Raises:
         ValueError: An id stands twice, or an edge names a number that no node has.
@@ -41,9 +42,17 @@ class LineageGraph(Walks[str]):
         ['file:raw', 'table:clean', 'file:out']
     """
 
-    __slots__ = ("_ids", "_numbers")
+    __slots__ = ("_ids", "_numbers", "_scope")
 
-    def __init__(self, node_ids: Iterable[str], sources: Integers, targets: Integers) -> None:
+    def __init__(
+        self,
+        node_ids: Iterable[str],
+        sources: Integers,
+        targets: Integers,
+        *,
+        scope: Callable[[], str] = str,
+    ) -> None:
+        self._scope = scope
         self._ids = tuple(node_ids)
         self._numbers = {node_id: number for number, node_id in enumerate(self._ids)}
         size = len(self._ids)
@@ -83,7 +92,7 @@ class LineageGraph(Walks[str]):
         try:
             return self._numbers[node_id]
         except KeyError:
-            raise node_not_found(node_id, self._ids) from None
+            raise node_not_found(node_id, self._ids, self._scope()) from None
 
     def numbers(self, node_ids: Iterable[str]) -> NDArray[np.int64]:
         """Give the numbers of several nodes; see `number`."""
@@ -116,7 +125,8 @@ class LineageGraph(Walks[str]):
         sources = renumbered[np.repeat(chosen, self._forward.counts(chosen))]
         targets = renumbered[self._forward.gather(chosen)]
         inside = targets >= 0
-        return LineageGraph(self.names(chosen), sources[inside], targets[inside])
+        names = self.names(chosen)
+        return LineageGraph(names, sources[inside], targets[inside], scope=self._scope)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show the graph as a picture in a notebook, cut to what can be read there."""

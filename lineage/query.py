@@ -15,6 +15,7 @@ from lineage.analysis.versions import trace_version, versions_of
 from lineage.answers import shown
 from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
+from lineage.stores.past import PastStore
 from lineage.view import View, store_of
 from lineage.walks import MAX_PATHS
 
@@ -47,6 +48,10 @@ class LineageQueryEngine:
     Args:
         source: A tracker (anything with `store`), a store (anything with `scan`), or the path or
             URL of a store.
+        as_of: Answer as of this time: of the operations that began until then. A naive time is
+            taken as UTC.
+        known_at: Answer by what was known at this time: of the operations that were recorded
+            until then.
 
     Raises:
         StoreError: The store cannot be opened.
@@ -63,14 +68,37 @@ class LineageQueryEngine:
         {'file:report'}
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(
+        self, source: Any, *, as_of: datetime | None = None, known_at: datetime | None = None
+    ) -> None:
         self._source = source
         self._store = store_of(source)
-        self._view = View(self._store, self._revision())
+        self._past: PastStore | None = None
+        if as_of is not None or known_at is not None:
+            self._past = PastStore(self._store, as_of=as_of, known_at=known_at)
+        self.refresh()
 
     def refresh(self) -> None:
         """Forget what was read; the next question reads the store again."""
-        self._view = View(self._store, self._revision())
+        self._view = View(self._past or self._store, self._revision(), self._scope)
+
+    def as_of(
+        self, time: datetime | None = None, *, known_at: datetime | None = None
+    ) -> LineageQueryEngine:
+        """Give an engine that answers of the same source as of a time.
+
+        Args:
+            time: Of the operations that began until then; of all when None.
+            known_at: Of those that were recorded until then; of all when None.
+        """
+        return LineageQueryEngine(self._source, as_of=time, known_at=known_at)
+
+    @property
+    def notice(self) -> str:
+        """What to know of all answers: that nothing had begun as of the time; mostly empty."""
+        if self._past is None or len(self.graph) or len(self.operations):
+            return ""
+        return f"nothing is recorded{self._scope()}"
 
     @property
     def graph(self) -> LineageGraph:
@@ -338,7 +366,7 @@ class LineageQueryEngine:
             merged.graph,
             _id(node_id),
             nodes=merged.nodes,
-            now=now or _now(),
+            now=now or self._now(),
             hours_threshold=hours_threshold,
             limits=limits,
         )
@@ -358,7 +386,7 @@ class LineageQueryEngine:
         """
         found = freshness.find_stale(
             self._current().merged.nodes,
-            now=now or _now(),
+            now=now or self._now(),
             hours_threshold=hours_threshold,
             limits=limits,
             include_in_memory=include_in_memory,
@@ -372,7 +400,7 @@ class LineageQueryEngine:
 
         See `analysis.volume.volume`.
         """
-        view, now = self._current(), now or _now()
+        view, now = self._current(), now or self._now()
         table = view.columns((), start=volume.window_start(now, time_window_hours))
         answer = volume.volume(
             table, now=now, time_window_hours=time_window_hours, schemas=view.schemas
@@ -392,13 +420,15 @@ class LineageQueryEngine:
     def build_lineage_summary(self, *, now: datetime | None = None) -> activity.Summary:
         """Sum up the whole: totals, the graph's shape, the best connected nodes, the last day."""
         view = self._current()
-        statistics: dict[str, Any] = getattr(self._source, "get_statistics", dict)()
+        # What is under way now was not under way then.
+        none: dict[str, Any] = {}
+        known = none if self._past else getattr(self._source, "get_statistics", dict)()
         answer = activity.summary(
             view.merged.graph,
             operations=view.columns(activity.COLUMNS),
             nodes=view.merged.nodes,
-            now=now or _now(),
-            active_operations=statistics.get("active_operations", 0),
+            now=now or self._now(),
+            active_operations=known.get("active_operations", 0),
         )
         return shown(answer, "summary")
 
@@ -406,7 +436,7 @@ class LineageQueryEngine:
         self, hours: float = 24.0, *, now: datetime | None = None
     ) -> activity.RecentActivity:
         """Count the operations that began and the nodes that were read within some hours."""
-        view, now = self._current(), now or _now()
+        view, now = self._current(), now or self._now()
         table = view.columns(activity.COLUMNS, start=volume.window_start(now, hours))
         answer = activity.recent_activity(table, nodes=view.merged.nodes, now=now, hours=hours)
         return shown(answer, "activity")
@@ -415,7 +445,7 @@ class LineageQueryEngine:
         self, hours_back: float = 24.0, *, now: datetime | None = None
     ) -> activity.Timeline:
         """List the operations that began within some hours, the oldest first."""
-        view, now = self._current(), now or _now()
+        view, now = self._current(), now or self._now()
         start = volume.window_start(now, hours_back)
         table = view.columns(activity.TIMELINE_COLUMNS, start=start)
         return shown(activity.timeline(table, now=now, hours_back=hours_back), "timeline")
@@ -502,7 +532,8 @@ class LineageQueryEngine:
 
     def __repr__(self) -> str:
         graph = self.graph
-        return f"LineageQueryEngine({len(graph)} nodes, {graph.edge_count} relationships)"
+        known = f"{len(graph)} nodes, {graph.edge_count} relationships"
+        return f"LineageQueryEngine({known}{self._past.described() if self._past else ''})"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Show a small table and the graph in a notebook, cut to what can be read there."""
@@ -519,6 +550,20 @@ class LineageQueryEngine:
             **{f"{kind} nodes": count for kind, count in source_types(graph.node_ids).items()},
         }
         return mimebundle(repr(self), sketch(graph), above=section_to_html("Lineage", figures))
+
+    def _scope(self) -> str:
+        """Say of which time the answers are, and when all began if that was later."""
+        if self._past is None:
+            return ""
+        first, end = self._past.first(), self._past.end
+        if first is None or end is None or first <= end:
+            return self._past.described()
+        return f"{self._past.described()} (the first operation began {first.isoformat()})"
+
+    def _now(self) -> datetime:
+        now = datetime.now(UTC)
+        end = self._past and self._past.end
+        return min(now, end) if end else now
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))
@@ -542,10 +587,6 @@ def _picture(graph: LineageGraph, root: str, around: Iterable[str]) -> Drawing:
 
 def _pictures(graph: LineageGraph, root: str, paths: list[list[str]]) -> Drawing:
     return _picture(graph, root, {name for path in paths for name in path})
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _attributes(facts: NodeFacts) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from lineage.errors import ConfigError
 from lineage.questions import Questions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     import numpy as np
@@ -33,16 +34,19 @@ class View:
     Args:
         store: What is read.
         revision: That of the store when the view was made; kept for who compares.
+        scope: Says of which time the store is, when it is not of now.
     """
 
-    def __init__(self, store: Store, revision: Any) -> None:
+    def __init__(self, store: Store, revision: Any, scope: Callable[[], str] = str) -> None:
+        self._scope = scope
         self._store = store
         self.revision = revision
 
     @cached_property
     def merged(self) -> Merged:
         """The nodes, and what was made from what."""
-        return Merged(self.read("nodes"), self.read("relationships"), lambda: self.schemas)
+        tables = self.read("nodes"), self.read("relationships")
+        return Merged(*tables, lambda: self.schemas, scope=self._scope)
 
     @cached_property
     def schemas(self) -> dict[str, Any]:
@@ -64,7 +68,7 @@ class View:
     @cached_property
     def versions(self) -> VersionGraph:
         """What was made from what, version by version."""
-        return VersionGraph(self.columns(versions.COLUMNS))
+        return VersionGraph(self.columns(versions.COLUMNS), scope=self._scope)
 
     def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
         """Make the operations of some rows."""

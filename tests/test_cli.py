@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 import lineage
 from lineage.cli import app, main, output
-from lineage.cli.history import moment
+from lineage.cli.moments import moment
 from lineage.cli.progress import Bar, working
 from lineage.cli.session import Session
 from lineage.core import DataOperation, DataSource
@@ -264,6 +264,23 @@ def test_versions_of_a_node_and_one_of_them(tmp_path):
     assert "t:d\t1" in shown
     assert data("versions", "t:c", "op1", "--store", store)["total_downstream_versions"] == 0
     assert "newest is 'op2'" in run("versions", "t:c", "x", "--store", store, code=3).stderr
+
+
+def test_the_graph_as_it_was(tmp_path):
+    store = str(diamond(tmp_path / "store"))
+    assert "d (t)" not in run("graph", "--as-of", "2026-03-01T02:30", "--store", store).stdout
+    assert "d (t)" in run("graph", "--store", store).stdout
+    assert len(lines("log", "--as-of", "2026-03-01T02:30", "--store", store)) == 1 + 3
+    impact = data("impact", "t:a", "--as-of", "2026-03-01T02:30", "--store", store)
+    assert impact["total_downstream_nodes"] == 2
+    early = run("graph", "--as-of", "2020-03-01", "--store", store)
+    assert "nothing is recorded as of 2020-03-01" in early.stderr
+    assert "the first operation began 2026-03-01" in early.stderr
+    gone = run("impact", "t:a", "--as-of", "2020-03-01", "--store", store, code=3)
+    assert "among 0 nodes as of 2020-03-01" in gone.stderr
+    assert "nothing is recorded" in run("log", "--known-at", "2020-01-01", "--store", store).stderr
+    run("graph", "--as-of", "sometime", "--store", store, code=2)
+    run("seal", "--as-of", "2020-03-01", "--store", store, code=2)
 
 
 def diamond(path: Path) -> Path:

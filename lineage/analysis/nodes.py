@@ -183,6 +183,7 @@ class Merged:
         nodes: Rows of `nodes`.
         relationships: Rows of `relationships`.
         schemas: Gives the known schemas by their id; called when the first node is made.
+        scope: Says of which time they are.
 
     Attributes:
         graph: What was made from what.
@@ -193,6 +194,8 @@ class Merged:
         nodes: pa.Table,
         relationships: pa.Table,
         schemas: Callable[[], Mapping[str, Any]] = dict,
+        *,
+        scope: Callable[[], str] = str,
     ) -> None:
         ends = (relationships["from_node_id"], relationships["to_node_id"])
         names, numbers = encode(nodes["node_id"], *ends)
@@ -200,7 +203,7 @@ class Merged:
         self._of_nodes, *self._ends = np.split(numbers, cuts)
         self._rows = (nodes, relationships)
         self._schemas = schemas
-        self.graph = LineageGraph(names, *self._ends)
+        self.graph = LineageGraph(names, *self._ends, scope=scope)
 
     @cached_property
     def nodes(self) -> NodeTable:

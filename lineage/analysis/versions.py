@@ -30,7 +30,7 @@ from lineage.errors import NodeNotFoundError, node_not_found
 from lineage.walks import Walks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -72,6 +72,7 @@ class VersionGraph(Walks[Version]):
 
     Args:
         operations: Rows of `operations` with at least `COLUMNS`, in any order.
+        scope: Says of which time they are.
 
     Attributes:
         operations: The same, times as microseconds since 1970.
@@ -80,7 +81,8 @@ class VersionGraph(Walks[Version]):
 
     __slots__ = ("__dict__",)
 
-    def __init__(self, operations: pa.Table) -> None:
+    def __init__(self, operations: pa.Table, *, scope: Callable[[], str] = str) -> None:
+        self._scope = scope
         self.operations = times_as_integers(operations)
         (reads, writes), self._node_ids, self._texts = _references(self.operations)
         resolved = _resolved(reads, writes, self.operations)
@@ -174,7 +176,7 @@ class VersionGraph(Walks[Version]):
     def _numbers_of(self, node_id: str) -> NDArray[np.int32]:
         code = self._codes.get(node_id)
         if code is None:
-            raise node_not_found(node_id, self._node_ids)
+            raise node_not_found(node_id, self._node_ids, self._scope())
         return self._by_node.gather(np.array([code]))
 
     @cached_property

@@ -7,12 +7,14 @@ import logging
 import os
 import sys
 from contextlib import contextmanager
+from datetime import datetime
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from lineage import __version__
+from lineage.cli.moments import moment
 from lineage.cli.output import Warnings, note
 from lineage.cli.session import Session
 from lineage.errors import (
@@ -50,9 +52,31 @@ StoreOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Write one JSON document.", show_default=False)
 ]
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        parser=moment,
+        metavar="TIME",
+        help="Only what had begun by then: a date (its first moment, UTC), a time, or 2h, 3d ago.",
+        show_default=False,
+    ),
+]
+KnownAtOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--known-at",
+        parser=moment,
+        metavar="TIME",
+        help="Only what was recorded by then.",
+        show_default=False,
+    ),
+]
 VersionOption = Annotated[
     bool, typer.Option("--version", help="Write the version and exit.", is_eager=True)
 ]
+
+_PAST: dict[str, Any] = {"as_of": AsOfOption, "known_at": KnownAtOption}
 
 app = typer.Typer(
     name="lineage",
@@ -79,19 +103,25 @@ def options(
         raise typer.Exit
 
 
-def command(group: typer.Typer, name: str | None = None) -> Callable[[Any], Any]:
-    """Make a command of a function `(session, ...)`, with `--store` and `--json` added."""
+def command(
+    group: typer.Typer, name: str | None = None, *, is_question: bool = False
+) -> Callable[[Any], Any]:
+    """Make a command of a function `(session, ...)`, with the shared options added.
+
+    These are `--store` and `--json`, and for a question `--as-of` and `--known-at`.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        group.command(name)(_with_session(function))
+        group.command(name)(_with_session(function, is_question=is_question))
         return function
 
     return register
 
 
-def _with_session(function: Callable[..., None]) -> Callable[..., None]:
+def _with_session(function: Callable[..., None], *, is_question: bool) -> Callable[..., None]:
     @wraps(function)
     def run(*, context: typer.Context, store: str | None, as_json: bool, **arguments: Any) -> None:
+        past = {name: arguments.pop(name, None) for name in _PAST}
         before: Session = context.obj
         path = context.command_path.split(maxsplit=1)
         with ended_well():
@@ -100,6 +130,7 @@ def _with_session(function: Callable[..., None]) -> Callable[..., None]:
                     command=path[-1] if len(path) > 1 else "",
                     store=store or before.store,
                     as_json=as_json or before.as_json,
+                    **past,
                 ),
                 **arguments,
             )
@@ -113,6 +144,11 @@ def _with_session(function: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False),
     ]
     types = {"context": typer.Context, "store": StoreOption, "as_json": JsonOption}
+    if is_question:
+        types |= _PAST
+        parameters += [
+            inspect.Parameter(each, inspect.Parameter.KEYWORD_ONLY, default=None) for each in _PAST
+        ]
     types |= {each.name: hints[each.name] for each in own}
     signature = inspect.Signature(
         [each.replace(annotation=types[each.name]) for each in parameters]

@@ -43,8 +43,8 @@ class Export(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app)(report)
-    command(app)(export)
+    command(app, is_question=True)(report)
+    command(app, is_question=True)(export)
 
 
 def report(

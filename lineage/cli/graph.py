@@ -35,10 +35,10 @@ class Drawing(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app)(sources)
-    command(app)(graph)
-    command(app)(impact)
-    command(app)(path)
+    command(app, is_question=True)(sources)
+    command(app, is_question=True)(graph)
+    command(app, is_question=True)(impact)
+    command(app, is_question=True)(path)
 
 
 Node = Annotated[str, typer.Argument(metavar="NODE", help="A node's id, such as file:orders.")]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lineage.cli.command import command
+from lineage.cli.moments import moment
 from lineage.cli.output import Table
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 from lineage.errors import NodeNotFoundError, OperationError, node_not_found
@@ -20,34 +20,14 @@ if TYPE_CHECKING:
     from lineage.core import DataOperation, LineageNode
     from lineage.query import LineageQueryEngine
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(m|h|d|w)")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _NUMBERS = frozenset({"in", "out", "ms"})
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app)(log)
-    command(app)(show)
-    command(app)(timeline)
-
-
-def moment(text: str, now: datetime | None = None) -> datetime:
-    """Read a time: `30m`, `2h`, `3d`, `1w` ago, or an ISO 8601 date or time (UTC unless it says).
-
-    >>> moment("2h", datetime(2026, 5, 1, 12, tzinfo=UTC)).hour
-    10
-    """
-    ago = _AGO.fullmatch(text.strip())
-    try:
-        if ago:
-            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[ago[2]]: float(ago[1])})
-        at = datetime.fromisoformat(text.strip())
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{text!r} is no time; use 30m, 2h, 3d or 1w, or a date such as 2026-05-01T12:00"
-        ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    command(app, is_question=True)(log)
+    command(app, is_question=True)(show)
+    command(app, is_question=True)(timeline)
 
 
 Number = Annotated[int, typer.Option("-n", "--number", min=1, help="How many at most.")]

@@ -22,10 +22,10 @@ _NUMBERS = frozenset(
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app)(stale)
-    command(app)(stats)
-    command(app)(volume)
-    command(app)(sql)
+    command(app, is_question=True)(stale)
+    command(app, is_question=True)(stats)
+    command(app, is_question=True)(volume)
+    command(app, is_question=True)(sql)
 
 
 def stale(

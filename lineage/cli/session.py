@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lineage.cli.output import Table, write_document, write_part
+from lineage.cli.output import Table, note, write_document, write_part
 from lineage.cli.progress import working
 from lineage.errors import NodeNotFoundError, StoreError
 from lineage.redact import redact_text
@@ -15,6 +15,7 @@ from lineage.redact import redact_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from pathlib import Path
 
     from lineage.cli.progress import Bar
@@ -34,11 +35,15 @@ class Session:
         command: The command's name, such as `graph` or `config show`.
         store: The value of `--store`.
         as_json: Whether to answer with a JSON document.
+        as_of: Of which time the answer is: what had begun by then.
+        known_at: The same by what was recorded by then.
     """
 
     command: str
     store: str | None
     as_json: bool
+    as_of: datetime | None = None
+    known_at: datetime | None = None
 
     @property
     def config(self) -> LineageConfig:
@@ -103,7 +108,7 @@ class Session:
         with self.working("asking the store") as bar:
             show_progress(store, bar.counting("reading the store", "bytes"))
             with self._readable():
-                engine = LineageQueryEngine(store)
+                engine = LineageQueryEngine(store, as_of=self.as_of, known_at=self.known_at)
                 try:
                     answer = question(engine, bar)
                 except NodeNotFoundError:
@@ -112,6 +117,8 @@ class Session:
                 finally:
                     self.warn_of(store)
                 self._check_for_rest(store, engine)
+                if engine.notice:
+                    note(engine.notice)
         return answer
 
     @contextmanager
@@ -128,6 +135,8 @@ class Session:
     def _check_for_rest(self, store: Store, engine: LineageQueryEngine) -> None:
         """Answer nothing out of a store with damage and nothing else."""
         damaged = getattr(store, "problems", ())
+        if self.as_of or self.known_at:
+            return
         if damaged and not len(engine.graph) and not len(engine.operations):
             raise StoreError(
                 f"nothing of the store at {redact_text(self.url)} can be read; restore it from a "

@@ -23,11 +23,11 @@ _MAKER = ("time", "operation", "type", "function", "run")
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    command(app)(common)
-    command(app)(levels)
-    command(app)(cycles)
-    command(app)(critical)
-    command(app)(versions)
+    command(app, is_question=True)(common)
+    command(app, is_question=True)(levels)
+    command(app, is_question=True)(cycles)
+    command(app, is_question=True)(critical)
+    command(app, is_question=True)(versions)
 
 
 def common(session: Session, a: Node, b: Node) -> None:
