@@ -238,3 +238,11 @@ def test_a_bucket_is_asked_too(bucket):
     record(tracker, 2)
     assert len(LineageQueryEngine(store).sql("SELECT * FROM operations")) == 6
     tracker.close()
+
+
+def test_a_query_as_of_a_time_sees_what_had_begun_by_then(engine):
+    times = engine.sql("SELECT timestamp AS began FROM operations ORDER BY began")
+    past = engine.as_of(times[3]["began"])
+    assert past.sql("SELECT count(*) AS n FROM operations")[0] == {"n": 4}
+    assert past.sql("SELECT accessed_count AS n FROM nodes WHERE node_id = 'file:in'")[0]["n"] == 4
+    assert len(past.sql("SELECT * FROM runs")) == 0

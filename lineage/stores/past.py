@@ -54,6 +54,11 @@ class PastStore:
         """The time after which nothing in it lies; None when there is none."""
         return min((at for at in (self.as_of, self.known_at) if at is not None), default=None)
 
+    @property
+    def problems(self) -> list[str]:
+        """What of the store could not be read so far."""
+        return list(getattr(self.store, "problems", ()))
+
     def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Refuse: what was is not changed."""
         raise NotImplementedError("a store as of a time takes no rows; give them to the store")
