@@ -26,7 +26,8 @@ _LISTED = 4_000_000
 
 # From so many edges on scipy's counting is faster than sorting, and worth its import.
 _MANY = 200_000
-# A walk that has reached so many numbers goes on in scipy: it costs time for all numbers there are.
+# A closure that has reached so many numbers is found anew by a way that costs time for all numbers
+# there are, and less for each that is reached.
 _WIDE_WALK = 1_024
 
 
@@ -146,8 +147,12 @@ class Adjacency:
                     seen.add(other)
                     reached.append(other)
             if len(reached) > _WIDE_WALK:
-                return self._wide_closure(start)
-        return np.array(reached[1:], np.int64)
+                break
+        else:
+            return np.array(reached[1:], np.int64)
+        if len(self.values) < _MANY:
+            return np.array(self.walk(start)[0][1:], np.int64)
+        return self._wide_closure(start)
 
     def _wide_closure(self, start: int) -> NDArray[np.int64]:
         from scipy.sparse import csr_array

@@ -104,11 +104,11 @@ class Walks(Generic[N]):
             NodeNotFoundError: The graph has no such node.
             ValueError: `max_depth` is negative.
         """
-        return set(self.names(self._walk(self._reverse, node, max_depth)[0][1:]))
+        return self._closure(self._reverse, node, max_depth)
 
     def downstream(self, node: N, max_depth: int | None = None) -> set[N]:
         """Give all nodes made from a node, directly or not; see `upstream`."""
-        return set(self.names(self._walk(self._forward, node, max_depth)[0][1:]))
+        return self._closure(self._forward, node, max_depth)
 
     def upstream_levels(self, node: N, max_depth: int | None = None) -> list[list[N]]:
         """List the nodes a node was made from by distance, the nearest first, each sorted by id."""
@@ -233,6 +233,11 @@ class Walks(Generic[N]):
         """Count, per node in the order of `node_ids`, the other nodes made from it."""
         return np.diff(self._forward.offsets).astype(np.int64) - self._loops()
 
+    def _closure(self, adjacency: Adjacency, node: N, max_depth: int | None) -> set[N]:
+        if max_depth is None:
+            return set(self.names(adjacency.closure(self.number(node))))
+        return set(self.names(self._walk(adjacency, node, max_depth)[0][1:]))
+
     def _walk(
         self, adjacency: Adjacency, node: N, max_depth: int | None
     ) -> tuple[list[int], list[int]]:
@@ -251,9 +256,7 @@ class Walks(Generic[N]):
         ]
 
     def _common(self, a: N, b: N) -> NDArray[np.int64]:
-        one, other = (
-            np.array(self._walk(self._reverse, node, None)[0][1:], np.int64) for node in (a, b)
-        )
+        one, other = (self._reverse.closure(self.number(node)) for node in (a, b))
         return np.intersect1d(one, other, assume_unique=True)
 
     def _folded(self) -> Condensed:

@@ -38,6 +38,7 @@ def step(request, monkeypatch):
     if request.param == "wide":
         monkeypatch.setattr(lineage.adjacency, "_NARROW", 1)
         monkeypatch.setattr(lineage.adjacency, "_LISTED", 0)
+        monkeypatch.setattr(lineage.adjacency, "_WIDE_WALK", 1)
 
 
 def within(graph, start, depth):
@@ -88,7 +89,7 @@ class TestWalks:
         monkeypatch.setattr(Adjacency, "walk", one_step_only)
         with pytest.raises(AssertionError):
             TestWalks.test_closures_are_those_of_networkx.hypothesis.inner_test(
-                self, pairs, NAMES[0], None
+                self, pairs, NAMES[0], 5
             )
 
 

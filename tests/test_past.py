@@ -75,7 +75,7 @@ def content(engine):
 
 
 class TestProperty:
-    @settings(max_examples=150)
+    @settings(max_examples=100)
     @given(rows=made, at=moments, known=moments)
     def test_it_is_what_an_engine_over_only_those_says(self, rows, at, known):
         operations, as_of, known_at = operations_of(rows), then(at), then(known)

@@ -155,7 +155,7 @@ class TestAdjacency:
     def test_both_ways_of_building_and_of_walking_agree(self, pairs, start):
         ends = np.array(pairs, np.int64).reshape(-1, 2)
         found = {}
-        for name, many, wide in (("sorted", 10**9, 10**9), ("counted", 0, 0)):
+        for name, many, wide in (("sorted", 10**9, 10**9), ("walked", 10**9, 0), ("counted", 0, 0)):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(lineage.adjacency, "_MANY", many)
                 patch.setattr(lineage.adjacency, "_WIDE_WALK", wide)
@@ -164,7 +164,7 @@ class TestAdjacency:
                     (each.offsets.tolist(), each.values.tolist(), set(each.closure(start).tolist()))
                     for each in both
                 ]
-        assert found["sorted"] == found["counted"]
+        assert found["sorted"] == found["walked"] == found["counted"]
         graph = nx.DiGraph(pairs)
         graph.add_nodes_from(range(31))
         assert found["sorted"][0][2] == nx.descendants(graph, start)

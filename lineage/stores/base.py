@@ -62,7 +62,8 @@ class Store(Protocol):
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows as Arrow tables with the columns of `codec.TABLES`.
 
-        `nodes` and `relationships` that follow from operations are among the rows.
+        `nodes` and `relationships` that follow from operations are among the rows, each of what
+        happened on one UTC date at most.
         """
 
     def close(self, timeout_s: float | None = None) -> None:

@@ -1,0 +1,125 @@
+"""Print how the graph of versions compares with networkx: `… bench_versions [OPERATIONS …]`.
+
+CPU time, best of several runs in one process; both do the same and their answers are compared. No
+figure is asserted.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+
+import networkx as nx
+import numpy as np
+import pyarrow as pa
+
+from lineage.adjacency import adjacencies
+from lineage.analysis.versions import VersionGraph
+from lineage.stores.tables import arrow_schema
+from tests.benchmarks.bench_graph import whole
+from tests.benchmarks.tables import machine, print_table
+
+SIZES = (100_000,)
+PER_NODE = 25
+SAMPLES = 40
+
+
+def best(call, *, runs=3):
+    """Give the least CPU time of several runs in seconds, and what the last one gave."""
+    times = []
+    for _ in range(runs):
+        gc.collect()
+        start = time.process_time()
+        answer = call()
+        times.append(time.process_time() - start)
+    return min(times), answer
+
+
+def operations(count, seed=1):
+    """Make a table of operations that each read one to three data sets and write one anew."""
+    random = np.random.default_rng(seed)
+    nodes = count // PER_NODE
+    written = random.integers(0, nodes, count)
+    reads = random.integers(1, 4, count)
+    ends = np.r_[0, np.cumsum(reads)]
+    read = np.maximum(np.repeat(written, reads) - random.integers(1, 300, ends[-1]), 0)
+    newest, versions = np.full(nodes, -1), np.empty(ends[-1], np.int64)
+    for number in range(count):
+        some = slice(ends[number], ends[number + 1])
+        versions[some] = newest[read[some]]
+        newest[written[number]] = number
+    names = pa.array([f"table:n{number}" for number in range(nodes)])
+    ids = pa.array([f"d76e58fc342fdd7f-{number}" for number in range(count)])
+    told = ids.take(pa.array(versions, mask=versions < 0))
+    times = pa.array(np.arange(count) * 1_000_000).cast(pa.timestamp("us", tz="UTC"))
+    return whole(
+        "operations",
+        {
+            "operation_id": ids,
+            "timestamp": times,
+            "status": ["success"] * count,
+            "inputs": references(names.take(pa.array(read)), told, ends),
+            "outputs": references(names.take(pa.array(written)), ids, np.arange(count + 1)),
+        },
+    )
+
+
+def references(names, versions, ends):
+    """Make lists of references of the names and the versions, cut at some places."""
+    kind = arrow_schema("operations").field("inputs").type
+    known = {"node_id": names, "version": versions}
+    fields = list(kind.value_type)
+    arrays = [known.get(field.name, pa.nulls(len(names), field.type)) for field in fields]
+    structs = pa.StructArray.from_arrays(arrays, fields=fields)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), structs, type=kind)
+
+
+def figures(count):
+    """Measure one size; yield rows of a table."""
+    table = operations(count)
+    whole_s, graph = best(lambda: VersionGraph(table))
+    size, (sources, targets) = len(graph), graph.edge_ends()
+    shuffled = np.random.default_rng(2).permutation(len(sources))
+    sources, targets = sources[shuffled], targets[shuffled]
+    built_s, (forward, _) = best(lambda: adjacencies(sources, targets, size=size))
+    pairs = list(zip(sources.tolist(), targets.tolist(), strict=True))
+
+    def build():
+        graph = nx.DiGraph()
+        graph.add_nodes_from(range(size))
+        graph.add_edges_from(pairs)
+        return graph
+
+    theirs_s, theirs = best(build, runs=1)
+    name = f"{count:,} operations, {size:,} versions, {len(pairs):,} edges"
+    yield [f"{name}: build", *compared(built_s, theirs_s)]
+    yield ["the same, from the table of operations", *compared(whole_s, theirs_s)]
+    samples = np.linspace(0, size - 1, SAMPLES).astype(int).tolist()
+    reached = {number: len(forward.closure(number)) for number in samples}
+    hub = max(samples, key=reached.__getitem__)
+    own_s, own = best(lambda: forward.closure(hub), runs=7)
+    theirs_s, expected = best(lambda: nx.descendants(theirs, hub), runs=2)
+    assert set(own.tolist()) == expected
+    yield [f"closure of a hub ({len(expected):,} versions)", *compared(own_s, theirs_s)]
+    small = sorted(samples, key=lambda number: abs(reached[number] - 30))[0]
+    own_s = best(lambda: [forward.closure(small) for _ in range(1000)])[0] / 1000
+    theirs_s = best(lambda: [nx.descendants(theirs, small) for _ in range(1000)])[0] / 1000
+    yield [f"closure of a small one ({reached[small]:,})", *compared(own_s, theirs_s)]
+
+
+def compared(own, theirs):
+    """Write two times in milliseconds, and how many times the first goes into the second."""
+    return [f"{own * 1000:,.3f}", f"{theirs * 1000:,.3f}", f"{theirs / own:,.0f}"]
+
+
+def main():
+    """Print the table."""
+    sizes = [int(each) for each in sys.argv[1:]] or SIZES
+    rows = [row for size in sizes for row in figures(size)]
+    title = f"The graph of versions, CPU ms ({machine()})"
+    print_table(title, ["", "ms", "networkx ms", "× ours"], rows)
+
+
+if __name__ == "__main__":
+    main()
