@@ -43,6 +43,10 @@ _FUNCTION = (
     *("code_module", "code_name", "count", "failed", "avg_duration_ms", "p50_duration_ms"),
     *("p95_duration_ms", "p99_duration_ms", "total_duration_ms"),
 )
+_FINDING = (
+    *("metric", "kind", "subject", "message", "since", "value", "expected", "usual_low"),
+    *("usual_high", "score", "limit", "days", "function", "cause"),
+)
 _FLOW = ("from_node", "to_node", "operation_count", "records_in", "records_out", "ratio")
 
 
@@ -210,6 +214,24 @@ def _event(event: Mapping[str, Any]) -> Row:
     return {name: ends[name] if name in ends else event[name] for name in _EVENT}
 
 
+def _finding(finding: Mapping[str, Any]) -> Row:
+    cause = finding["likely_cause"]
+    told = "" if cause is None else f"{cause['function'] or cause['subject']}: {cause['message']}"
+    return {name: told if name == "cause" else finding[name] for name in _FINDING}
+
+
+def _anomalies(answer: Mapping[str, Any]) -> Row:
+    reasons = [
+        {"reason": reason, "count": count}
+        for reason, count in answer["not_judged_by_reason"].items()
+    ]
+    return {
+        **_figures(answer),
+        "findings": _made(answer["findings"], _finding),
+        "not judged": reasons,
+    }
+
+
 def _timeline(answer: Mapping[str, Any]) -> Row:
     return {
         **answer["time_range"],
@@ -224,6 +246,12 @@ SHAPES: dict[str, Shape] = {
         _recent,
         ("type", "count"),
         lambda answer: _counted(answer["operation_types"], "type"),
+    ),
+    "anomalies": Shape(
+        lambda answer: f"{len(answer['findings']):,} anomalies",
+        _anomalies,
+        _FINDING,
+        lambda answer: _made(answer["findings"], _finding),
     ),
     "flow": Shape(_path_title, _path, ("from_node", "to_node", *_OPERATION), _steps),
     "freshness": Shape(
