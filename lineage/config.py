@@ -48,8 +48,10 @@ from lineage.layers import (
     one_url,
     variables,
 )
+from lineage.limits import LimitTable
 from lineage.redact import redact_text
 from lineage.settings import Durability  # noqa: TC001 - pydantic reads it
+from lineage.webhook import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -76,9 +78,21 @@ def _not_blank(name: str) -> str:
     return name
 
 
+def _usable_webhook(url: str | None) -> str | None:
+    if url is not None:
+        Webhook(url)
+    return url
+
+
+def _usable_limits(limits: dict[str, Any]) -> dict[str, Any]:
+    LimitTable(limits)
+    return limits
+
+
 _Flag = Annotated[bool, _Allowed("true or false (also yes/no, on/off, 1/0)")]
 _Count = Annotated[int, Field(ge=1), _Allowed("a whole number of at least 1")]
 _Hours = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _TypeName = Annotated[str, AfterValidator(_not_blank)]
 
 
@@ -180,6 +194,33 @@ class LineageConfig(BaseSettings):
         Field(ge=0, allow_inf_nan=False, description="Longest wait for the store at exit."),
         _Allowed("a number of seconds of at least 0"),
     ] = 5.0
+    webhook_url: Annotated[
+        str | None,
+        AfterValidator(_usable_webhook),
+        Field(
+            description="Where lineage check posts what it finds; it may hold a secret.",
+            repr=False,
+            examples=["https://hooks.example.org/lineage"],
+        ),
+        _Allowed("an address such as https://host/path, without a user"),
+    ] = None
+    webhook_allow_private: Annotated[
+        _Flag,
+        Field(description="Whether the webhook may be in a private network or on this host."),
+    ] = False
+    anomaly_limits: Annotated[
+        dict[str, _Limit | dict[str, _Limit]],
+        AfterValidator(_usable_limits),
+        Field(
+            description="Usual deviations from which a figure is an anomaly, by metric, or by "
+            "pattern of a node id or function.",
+            examples=[{"duration": 6.0, "file:daily_*": {"records_out": 3.5}}],
+        ),
+        _Allowed(
+            "a table of metric = number above 0 or pattern = such a table, such as "
+            "{'duration': 6, 'file:*': {'records_out': 3.5}}"
+        ),
+    ] = {}
     freshness_hours: Annotated[
         dict[str, _Hours],
         Field(
@@ -408,5 +449,7 @@ def _problem(detail: Mapping[str, Any], layers: list[Layer]) -> str:
         hint = near(key, LineageConfig.model_fields) or "no setting has a similar name"
         return f"unknown setting {layer.name(key)}; {hint}{layer.hint}"
     value = redact_text(repr(layer.values.get(key, detail["input"])))
+    if not known.repr:
+        value = "that is not shown"
     allowed = next(item.text for item in known.metadata if isinstance(item, _Allowed))
     return f"{layer.name(key)} has the value {value}; allowed is {allowed}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from lineage.analysis import activity, freshness, performance, structure, volume
+from lineage.analysis import activity, anomalies, freshness, performance, structure, volume
 from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import source_types
@@ -15,6 +15,7 @@ from lineage.analysis.versions import trace_version, versions_of
 from lineage.answers import shown
 from lineage.core import DataOperation, LineageNode, OperationType
 from lineage.errors import ConfigError
+from lineage.limits import METRICS
 from lineage.stores.past import PastStore
 from lineage.view import View, store_of
 from lineage.walks import MAX_PATHS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lineage.analysis.nodes import NodeFacts
     from lineage.analysis.versions import KnownVersion, VersionGraph, VersionTrace
     from lineage.graph import LineageGraph
+    from lineage.limits import Limits
     from lineage.questions import Rows
     from lineage.render.drawing import Drawing
 
@@ -416,6 +418,33 @@ class LineageQueryEngine:
         """
         table = self._current().columns(performance.COLUMNS)
         return shown(performance.performance(table, operation_type=operation_type), "performance")
+
+    def find_anomalies(
+        self,
+        *,
+        hours: float = 24.0,
+        metrics: Iterable[str] = METRICS,
+        limits: Limits | None = None,
+        detector: anomalies.Detector = "robust",
+        now: datetime | None = None,
+    ) -> anomalies.Anomalies:
+        """Find what was not in the last hours as it usually is, and what departed first.
+
+        See `analysis.anomalies.find_anomalies`.
+        """
+        view, now = self._current(), now or self._now()
+        start = now - timedelta(days=anomalies.HISTORY_DAYS)
+        answer = anomalies.find_anomalies(
+            view.columns(anomalies.COLUMNS, start=start),
+            graph=view.merged.graph,
+            now=now,
+            hours=hours,
+            metrics=metrics,
+            limits=limits,
+            detector=detector,
+            schemas=view.schemas,
+        )
+        return shown(answer, "anomalies")
 
     def build_lineage_summary(self, *, now: datetime | None = None) -> activity.Summary:
         """Sum up the whole: totals, the graph's shape, the best connected nodes, the last day."""

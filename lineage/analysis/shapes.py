@@ -46,6 +46,10 @@ _FUNCTION = (
 _MAKER = ("operation_id", "operation_type", "function", "timestamp", "run_id")
 _COUNTS = ("total_inputs", "total_uses")
 _STEP = ("from_node", "to_node", "mean_duration_ms", "share")
+_FINDING = (
+    *("metric", "kind", "subject", "message", "since", "value", "expected", "usual_low"),
+    *("usual_high", "score", "limit", "days", "function", "cause"),
+)
 _FLOW = ("from_node", "to_node", "operation_count", "records_in", "records_out", "ratio")
 
 
@@ -275,6 +279,24 @@ def _version_rows(answer: Mapping[str, Any]) -> Iterable[Row]:
             yield {"direction": side, "node_id": each.node_id, "version": each.version}
 
 
+def _finding(finding: Mapping[str, Any]) -> Row:
+    cause = finding["likely_cause"]
+    told = "" if cause is None else f"{cause['function'] or cause['subject']}: {cause['message']}"
+    return {name: told if name == "cause" else finding[name] for name in _FINDING}
+
+
+def _anomalies(answer: Mapping[str, Any]) -> Row:
+    reasons = [
+        {"reason": reason, "count": count}
+        for reason, count in answer["not_judged_by_reason"].items()
+    ]
+    return {
+        **_figures(answer),
+        "findings": _made(answer["findings"], _finding),
+        "not judged": reasons,
+    }
+
+
 def _timeline(answer: Mapping[str, Any]) -> Row:
     return {
         **answer["time_range"],
@@ -311,6 +333,12 @@ SHAPES: dict[str, Shape] = {
         lambda answer: {"": _made(answer, _cycle)},
         ("total_nodes", "nodes"),
         lambda answer: _made(answer, _cycle),
+    ),
+    "anomalies": Shape(
+        lambda answer: f"{len(answer['findings']):,} anomalies",
+        _anomalies,
+        _FINDING,
+        lambda answer: _made(answer["findings"], _finding),
     ),
     "flow": Shape(_path_title, _path, ("from_node", "to_node", *_OPERATION), _steps),
     "freshness": Shape(

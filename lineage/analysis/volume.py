@@ -151,7 +151,7 @@ def _into_repositories(
     rows, refs = flatten(table, "outputs")
     is_repository = is_among(refs.field("source_type"), _REPOSITORY)
     whole = np.where(np.isnan(records_out), records_in, records_out)
-    counts = _of_refs(refs, whole[rows])
+    counts = of_refs(refs, whole[rows])
     chosen = np.flatnonzero(is_repository & moved[rows] & ~np.isnan(counts))
     names, numbers = encode(take(refs.field("source_id"), chosen))
     sums = np.bincount(numbers, counts[chosen], len(names)).astype(np.int64)
@@ -163,12 +163,12 @@ def _flows(
 ) -> Sequence[Flow]:
     from_rows, from_refs = flatten(table, "inputs")
     to_rows, to_refs = flatten(table, "outputs")
-    left, right = _pairs(from_rows, to_rows, len(table))
+    left, right = pairs(from_rows, to_rows, len(table))
     names, numbers = encode(from_refs.field("node_id"), to_refs.field("node_id"))
     sources, targets = numbers[: len(from_rows)][left], numbers[len(from_rows) :][right]
     kept = moved[from_rows[left]] & (sources != targets)
-    amount_in = _of_refs(from_refs, records_in[from_rows])[left][kept]
-    amount_out = _of_refs(to_refs, records_out[to_rows])[right][kept]
+    amount_in = of_refs(from_refs, records_in[from_rows])[left][kept]
+    amount_out = of_refs(to_refs, records_out[to_rows])[right][kept]
     size = max(len(names), 1)
     keys, edges = np.unique(sources[kept] * size + targets[kept], return_inverse=True)
     paired = np.where(np.isnan(amount_in) | np.isnan(amount_out), np.nan, 1.0)
@@ -196,7 +196,7 @@ def _flow(names: list[str], source: float, target: float, count: float, *sums: f
     }
 
 
-def _pairs(
+def pairs(
     from_rows: NDArray[np.int64], to_rows: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pair each reference on the left with each on the right that is of the same row."""
@@ -208,7 +208,7 @@ def _pairs(
     return left, np.repeat(first[from_rows], repeats) + within
 
 
-def _of_refs(refs: pa.StructArray, whole: Counts) -> Counts:
+def of_refs(refs: pa.StructArray, whole: Counts) -> Counts:
     """Give each reference's own record count, or else that of its whole operation."""
     own = floats(refs.field("record_count"))
     return np.where(np.isnan(own), whole, own)

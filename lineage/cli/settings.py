@@ -12,6 +12,7 @@ from lineage.cli.command import FINDING, command
 from lineage.cli.output import Table, note
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 from lineage.redact import redact_text
+from lineage.webhook import Webhook
 
 
 def register(app: typer.Typer) -> None:
@@ -74,6 +75,8 @@ def show(session: Session) -> None:
         name: redact_text(value) if isinstance(value, str) else value
         for name, value in config.to_dict().items()
     }
+    if config.webhook_url:
+        settings["webhook_url"] = str(Webhook(config.webhook_url))
     rows = [
         (name, json.dumps(value), json.dumps(defaults[name])) for name, value in settings.items()
     ]

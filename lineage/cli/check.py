@@ -1,0 +1,176 @@
+"""Whether anything is out of the ordinary: check."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lineage.cli.command import FINDING, command
+from lineage.cli.output import Table, note
+from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
+from lineage.errors import ConfigError
+from lineage.limits import METRICS
+from lineage.redact import redact_row, redact_text
+
+if TYPE_CHECKING:
+    from lineage.config import LineageConfig
+    from lineage.webhook import Webhook
+
+_MOST_TOLD = 100
+_RIGHT = frozenset({"score", "limit", "count"})
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app)(check)
+
+
+def check(
+    session: Session,
+    *,
+    hours: Annotated[
+        float, typer.Option("--hours", help="How far back findings count; 168 at most.")
+    ] = 24.0,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help=f"Judge only this, of {', '.join(METRICS)}; repeatable."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="METRIC=N",
+            help="Usual deviations from which a figure counts; METRIC@PATTERN=N for some "
+            "sources or functions; repeatable. Else anomaly_limits says.",
+        ),
+    ] = None,
+    detector: Annotated[
+        str, typer.Option("--detector", help="robust, or learned (needs scikit-learn).")
+    ] = "robust",
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            "--webhook",
+            metavar="URL",
+            help="Where findings are posted as JSON. Others can read options of a running "
+            "program: a URL with a secret belongs into LINEAGE_WEBHOOK_URL.",
+        ),
+    ] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Post to private addresses too.")
+    ] = False,
+) -> None:
+    """Find records, durations, failures, schemas and delays that are not as usual.
+
+    The exit code is 1 when there is any.
+    """
+    config = session.config
+    hook = _webhook(config, webhook, allow_private=allow_private)
+    given = _limits(limit or ())
+    limits = given | {key: each for key, each in config.anomaly_limits.items() if key not in given}
+    answer: Any = session.ask(
+        lambda engine: engine.find_anomalies(
+            hours=hours,
+            metrics=metric or METRICS,
+            limits=limits,
+            detector=detector,  # type: ignore[arg-type]  # the engine says which there are
+        )
+    )
+    findings = redact_row(answer["findings"])
+    session.show({**answer, "findings": findings}, *_tables(answer, findings))
+    if findings:
+        if hook is not None:
+            _tell(hook, _document(session, answer, findings))
+        raise typer.Exit(FINDING)
+
+
+def _limits(texts: Any) -> dict[str, Any]:
+    """Read `METRIC=N` and `METRIC@PATTERN=N`."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        metric, _, pattern = name.partition("@")
+        try:
+            value = float(number)
+        except ValueError:
+            value = 0.0
+        if metric not in METRICS or not value > 0:
+            raise ConfigError(
+                f"--limit {text!r} cannot be used; give METRIC=N or METRIC@PATTERN=N, with N "
+                f"above 0 and a metric of {', '.join(METRICS)}"
+            )
+        if pattern:
+            found.setdefault(pattern, {})[metric] = value
+        else:
+            found[metric] = value
+    return found
+
+
+def _webhook(config: LineageConfig, url: str | None, *, allow_private: bool) -> Webhook | None:
+    url = url or config.webhook_url
+    if not url:
+        return None
+    from lineage.webhook import Webhook
+
+    return Webhook(url, allow_private=allow_private or config.webhook_allow_private)
+
+
+def _tell(hook: Webhook, document: dict[str, Any]) -> None:
+    """Post the findings; say so when that fails, and keep the exit code of a finding."""
+    from lineage.webhook import WebhookError
+
+    try:
+        hook.send(document)
+    except WebhookError as error:
+        note(f"error: the webhook was not told: {error}")
+
+
+def _document(session: Session, answer: Any, findings: list[Any]) -> dict[str, Any]:
+    """Make what is posted: plain JSON, times as ISO 8601, bounded in size."""
+    return {
+        "schema_version": 1,
+        "event": "lineage.anomalies",
+        "text": f"{len(findings)} anomalies in {redact_text(session.url)}",
+        "start": answer["start"].isoformat(),
+        "end": answer["end"].isoformat(),
+        "checked": answer["checked"],
+        "is_whole": answer["is_whole"],
+        "not_judged_by_reason": answer["not_judged_by_reason"],
+        "total_findings": len(findings),
+        "findings": [_plain(each) for each in findings[:_MOST_TOLD]],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _tables(answer: Any, findings: list[Any]) -> list[Table]:
+    rows = [
+        (
+            each["since"],
+            each["kind"],
+            each["subject"],
+            each["message"],
+            each["score"],
+            _because(each["likely_cause"]),
+        )
+        for each in findings
+    ]
+    empty = f"nothing is out of the ordinary: {answer['checked']:,} checks"
+    columns = ("since", "what", "name", "finding", "score", "likely cause")
+    tables = [Table(columns, rows, empty=empty, right=_RIGHT)]
+    reasons = list(answer["not_judged_by_reason"].items())
+    if reasons:
+        head = ("not judged, because", "count")
+        tables.append(Table(head, reasons, right=_RIGHT))
+    return tables
+
+
+def _because(cause: Any) -> str:
+    if cause is None:
+        return ""
+    return f"{cause['function'] or cause['subject']}: {cause['message']}"
