@@ -164,9 +164,9 @@ class Webhook:
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", target, body=body, headers=headers)
             answer = connection.getresponse()
+            answer.close()  # its status and headers are all that counts
             if connection.was_cut:  # which looks like the end of the headers
                 raise TimeoutError
-            answer.close()
             wait_s = _seconds(answer.headers.get("Retry-After"))
             return answer.status, answer.headers.get("Location"), wait_s
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -18,6 +18,7 @@ from tests.test_query import API, CLEAN, EQUITY, NOW, OPERATIONS, OPTION, RAW, L
 
 HOSTILE = DataSource("file", "<script>alert(1)</script>\x00\n\"'", "javascript:&<b>")
 ASKED = {
+    "no anomalies": lambda engine: engine.find_anomalies(),
     "lineage": lambda engine: engine.get_data_lineage(CLEAN.node_id),
     "flow": lambda engine: engine.trace_data_flow(API.node_id, EQUITY.node_id),
     "no flow": lambda engine: engine.trace_data_flow(EQUITY.node_id, API.node_id),

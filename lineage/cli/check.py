@@ -21,6 +21,37 @@ _MOST_TOLD = 100
 _RIGHT = frozenset({"score", "limit", "count"})
 
 
+Back = Annotated[float, typer.Option("--hours", help="How far back findings count; 168 at most.")]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help=f"Judge only this, of {', '.join(METRICS)}; repeatable."),
+]
+LimitTexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="METRIC=N",
+        help="Usual deviations from which a figure counts; METRIC@PATTERN=N for some sources or "
+        "functions; repeatable. Else anomaly_limits says.",
+    ),
+]
+DetectorName = Annotated[
+    str, typer.Option("--detector", help="robust, or learned (needs scikit-learn).")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--webhook",
+        metavar="URL",
+        help="Where findings are posted as JSON. Others can read the options of a running "
+        "program: a URL with a secret belongs into LINEAGE_WEBHOOK_URL.",
+    ),
+]
+AllowPrivate = Annotated[
+    bool, typer.Option("--allow-private", help="Post to private addresses too.")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app)(check)
@@ -29,37 +60,12 @@ def register(app: typer.Typer) -> None:
 def check(
     session: Session,
     *,
-    hours: Annotated[
-        float, typer.Option("--hours", help="How far back findings count; 168 at most.")
-    ] = 24.0,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option("--metric", help=f"Judge only this, of {', '.join(METRICS)}; repeatable."),
-    ] = None,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--limit",
-            metavar="METRIC=N",
-            help="Usual deviations from which a figure counts; METRIC@PATTERN=N for some "
-            "sources or functions; repeatable. Else anomaly_limits says.",
-        ),
-    ] = None,
-    detector: Annotated[
-        str, typer.Option("--detector", help="robust, or learned (needs scikit-learn).")
-    ] = "robust",
-    webhook: Annotated[
-        str | None,
-        typer.Option(
-            "--webhook",
-            metavar="URL",
-            help="Where findings are posted as JSON. Others can read options of a running "
-            "program: a URL with a secret belongs into LINEAGE_WEBHOOK_URL.",
-        ),
-    ] = None,
-    allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Post to private addresses too.")
-    ] = False,
+    hours: Back = 24.0,
+    metric: Metrics = None,
+    limit: LimitTexts = None,
+    detector: DetectorName = "robust",
+    webhook: Address = None,
+    allow_private: AllowPrivate = False,
 ) -> None:
     """Find records, durations, failures, schemas and delays that are not as usual.
 
