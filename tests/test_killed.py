@@ -43,7 +43,8 @@ class Model:
         return host(url, folder / "here"), host(url, folder / "there")
 
     def copy(self, number):
-        url, folder = f"{self.url}/{number}", self.folder.with_name(str(number))
+        # Beside the model, not in it, else each copy would hold the ones before.
+        url, folder = f"{self.url.rpartition('/')[0]}/{number}", self.folder.with_name(str(number))
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("lock"))
         source, target = Bucket(self.url), Bucket(url)
         for key in source.list_keys():
