@@ -54,7 +54,7 @@ AllowPrivate = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app)(check)
+    command(app, is_question=True)(check)
 
 
 def check(
