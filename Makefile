@@ -54,7 +54,7 @@ peers: $(STAMPS)/peers ## print what recording a call costs here and with other 
 faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full; some need FUSE, root
 	FAULTS=full $(BIN)/python -m tests.faults
 	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder or killed" \
-		tests/faults/test_readers.py tests/faults/test_surroundings.py \
+		tests/faults/test_readers.py tests/faults/test_surroundings.py tests/faults/test_clocks.py \
 		tests/test_background.py tests/test_compaction.py tests/test_killed.py
 
 docs: $(STAMPS)/docs ## build the documentation into site/

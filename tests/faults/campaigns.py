@@ -293,15 +293,28 @@ def _read_naive(data: bytes) -> list[bytes]:
 
 
 def flips(
-    folder: Path, count: int, *, seed: int = 5, choose: Callable[[Path], bool] | None = None
+    folder: Path,
+    count: int,
+    *,
+    seed: int = 5,
+    choose: Callable[[Path], bool] | None = None,
+    told: tuple[type[Exception], ...] = (LineageError, ValueError, OSError),
 ) -> Figures:
-    """Flip one bit of one file of a store, and look for an answer that is silently different."""
+    """Flip one bit of one file of a store, and look for an answer that is silently different.
+
+    Args:
+        folder: For the store.
+        count: Flips.
+        seed: Of chance.
+        choose: Whether a file is one of those that are flipped; all are when None.
+        told: What may be raised instead of an answer.
+    """
     figures, chance = Figures(), random.Random(seed)
     model_store(folder)
     compact_store(folder)
     files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
     files = [path for path in files if "_removed" not in path.parts and (choose or bool)(path)]
-    truth = _answers(folder)
+    truth = _answers(folder, ())
     assert truth is not None
     weights = [path.stat().st_size for path in files] if choose is None else None
     for _ in range(count):
@@ -310,7 +323,7 @@ def flips(
         broken = bytearray(whole)
         broken[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
         path.write_bytes(broken)
-        answer = _answers(folder)
+        answer = _answers(folder, told)
         path.write_bytes(whole)
         figures.trials += 1
         figures.records += answer is None  # told
@@ -319,14 +332,14 @@ def flips(
     return figures
 
 
-def _answers(store: Path) -> list[str] | None:
+def _answers(store: Path, told: tuple[type[Exception], ...]) -> list[str] | None:
     """Give all rows of all kinds; None when a problem was told."""
     reader = LineageMetadataRepository(store)
     try:
         rows = [
             str(row) for kind in KINDS for table in reader.scan(kind) for row in table.to_pylist()
         ]
-    except (LineageError, ValueError, OSError):
+    except told:
         return None
     return None if reader.problems else sorted(rows)
 
@@ -343,4 +356,5 @@ class _Alike:
 def unverified_flips(folder: Path, count: int) -> Figures:
     """Do the same to the journal with a reader that takes every digest for right."""
     with patch.object(frames_module, "digest", lambda payload: _Alike()):
-        return flips(folder, count, choose=lambda path: path.suffix == ".seg")
+        journal: dict[str, Any] = {"choose": lambda path: path.suffix == ".seg"}
+        return flips(folder, count, told=(Exception,), **journal)

@@ -15,7 +15,7 @@ def _quiet(caplog):
 
 
 def test_kills(tmp_path):
-    figures = campaigns.kills(tmp_path, 1000 if campaigns.FULL else 60)
+    figures = campaigns.kills(tmp_path, 1000 if campaigns.FULL else 40)
     print("\nkill -9:", figures.trials, "kills,", figures.records, "acknowledged,", figures)
     assert not figures.wrong
     assert figures.records > 500
@@ -40,7 +40,7 @@ def test_crash_points(tmp_path, job, every):
 
 @pytest.mark.parametrize(
     ("job", "first"),
-    [("seal", 20), ("adoption", 20), ("compaction", 12), ("cleanup", 4), ("garbage", 8)],
+    [("seal", 20), ("adoption", 20), ("compaction", 12), ("cleanup", 10), ("garbage", 8)],
 )
 def test_a_broken_job_is_caught(tmp_path, job, first):
     assert campaigns.crash_points(tmp_path, job, broken=True, first=first, until_wrong=True).wrong
@@ -54,7 +54,7 @@ def test_journal_ends(tmp_path):
 
 
 def test_flips(tmp_path):
-    figures = campaigns.flips(tmp_path, 5000 if campaigns.FULL else 100)
+    figures = campaigns.flips(tmp_path, 5000 if campaigns.FULL else 60)
     print(f"\nbit flips: {figures.trials}, told {figures.records}, {figures}")
     assert not figures.wrong
 
