@@ -89,15 +89,25 @@ def close(where: Where, began: Began, result: Any) -> None:
     site, tracker, origin, number, inputs = where
     outside, parameters, start_ns, duration = began
     try:
-        output = give(result, where)
+        operation_id = f"{origin.prefix}{number}"
+        output = give(result, where, operation_id)
         if output is None and not _is_scalar(type(result)):
             end(site, resume(where, began), result)
             return
         outputs, count_out = ((), None) if output is None else ((output,), output[3])
         count_in = inputs[0][3] if len(inputs) == 1 else sum_rows(inputs)
         parent = None if outside is None else outside[1].operation_id(outside[0])
-        ids = f"{origin.prefix}{number}", parent, get_ident()
-        outcome = *ids, start_ns, duration, None, parameters, count_in, count_out
+        outcome = (
+            operation_id,
+            parent,
+            get_ident(),
+            start_ns,
+            duration,
+            None,
+            parameters,
+            count_in,
+            count_out,
+        )
         tracker.recorder.record(site.plain, origin, inputs, outputs, outcome)
     except _UNENCODED:
         end(site, resume(where, began), result)

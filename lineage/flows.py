@@ -59,8 +59,10 @@ def take(value: Any, place: int, where: Where) -> Any:
     except Exception:  # noqa: BLE001 - subclasses of frames may raise anything
         found = fingerprint.UNKNOWN
     if tracker.settings.track_dataframes:
-        came = f"{origin.prefix}{number}", number
-        made = links.find(value) or _enter(site, site.names[place], value, came)
+        made = links.find(value)
+        if made is None:
+            came = f"{origin.prefix}{number}", number
+            made = _enter(site, site.names[place], value, came)
         inputs.append((made[0], made[1], links.schema(found[2]), found[0]))
     return encoded_form(kind, found)
 
@@ -96,9 +98,9 @@ def _enter(site: Site, name: str, value: Any, origin: tuple[str | None, int]) ->
     return made
 
 
-def give(result: Any, where: Where) -> Ref | None:
+def give(result: Any, where: Where, operation_id: str) -> Ref | None:
     """Refer to a frame that a call returned, and link it; None if it is none, or not to be."""
-    site, tracker, origin, number, _ = where
+    site, tracker, _, number, _ = where
     describe = fingerprint.describer(type(result))
     if describe is None or not tracker.settings.track_dataframes:
         return None
@@ -109,7 +111,7 @@ def give(result: Any, where: Where) -> Ref | None:
     made = links.find(result)
     if made is None or made[2] <= number:  # or else an inner call has made it
         source = site.made.get(_ALONE) or _name_made(site, tracker.captor, _ALONE)
-        links.link(result, made := (source, f"{origin.prefix}{number}", number))
+        links.link(result, made := (source, operation_id, number))
     return made[0], made[1], links.schema(found[2]), found[0]
 
 

@@ -417,3 +417,13 @@ def test_an_absurd_count_keeps_no_other_row_from_being_read(tmp_path):
         counts = [each.record_count_out for each in repository.load_operations()]
         assert counts == [5, 2**63 - 1]
         tracker.close()
+
+
+def test_what_begins_a_segment_does_not_slow_the_calls_behind_it():
+    records = [*DEFINITIONS, operation(1), *(call(number) for number in range(2, 400))]
+    payloads = [encode(record) for record in records]
+    decoder = BatchDecoder()
+    assert decoder.decode(payloads) == []
+    assert [len(piece.site) for piece in decoder._pieces] == [1, 398]
+    check_same(payloads)
+    check_same([*payloads, encode(operation(401)), encode(call(402))])

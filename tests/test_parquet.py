@@ -454,7 +454,7 @@ def test_plain_readers_count_exactly_what_is_sealed(tmp_path):
     glob = str(operations / "*" / "*.parquet")
     readers = {
         "pyarrow": lambda: ds.dataset(operations, partitioning="hive").count_rows(),
-        "duckdb": lambda: duckdb.execute(
+        "duckdb": lambda: duckdb.connect().execute(
             f"select count(*), count(distinct date) from read_parquet('{glob}')"
         ).fetchone()[0],
         "polars": lambda: (

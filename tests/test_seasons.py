@@ -204,3 +204,21 @@ class TestRates:
         failed = np.zeros(120)
         failed[40] = failed[-1] = 50
         assert self.scores(failed, np.full(120, 50.0))[0, -1] > DEFAULT_LIMIT
+
+
+class TestLearned:
+    def test_without_a_history_it_answers_like_the_robust_one(self):
+        learned = pytest.importorskip("lineage.analysis.learned")
+        pytest.importorskip("sklearn")
+        values = np.log1p(np.full((2, 7), 5.0))
+        found = learned.fit(values, calendar(7), floor=FLOOR)
+        assert np.isnan(found.scores).all()
+
+    def test_it_learns_from_some_of_very_many_days_and_finds_a_spike(self, monkeypatch):
+        learned = pytest.importorskip("lineage.analysis.learned")
+        pytest.importorskip("sklearn")
+        monkeypatch.setattr(learned, "_MOST_DAYS", 500)
+        values = np.stack([series(seed, 200) for seed in range(8)])
+        values[3, -1] *= 5
+        found = learned.fit(np.log1p(values), calendar(200), floor=FLOOR)
+        assert found.scores[0, 3, -1] > DEFAULT_LIMIT

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-RARE = 1 / 2000
+RARE = 1 / 8000
 """The share of the days learned from that would score above the default limit."""
 
 _MOST_DAYS = 20_000

@@ -21,7 +21,9 @@ from lineage.core import FAILED, SUCCESS
 from lineage.stores import columns
 from lineage.stores.batch import UNUSUAL, Batch, Calls, Constants, Sources
 from lineage.stores.records import (
+    CALL,
     HEADER,
+    OPERATION,
     RecordDecoder,
     parameters_json,
 )
@@ -36,6 +38,8 @@ _to_lines = msgspec.json.Encoder().encode_lines
 
 _MANY = 200
 """From so many rows on a type of its own is made for the parameters of a function."""
+_FEW = 8
+"""Where all operations that are no plain calls stand in the first eighth, they go by themselves."""
 _TIME = pa.timestamp("us", tz="UTC")
 _MOST_NS = 1 << 62
 
@@ -72,8 +76,12 @@ class BatchDecoder:
             tags = bytes(map(_tag, payloads))
         except IndexError:
             return self._rows.decode(payloads)
-        cut = tags.rfind(HEADER)
-        if cut > 0:  # what came before it has the header before
+        cut = tags.rfind(HEADER)  # what came before it has the header before
+        if cut <= 0 and CALL in tags:
+            # The first call in a segment is no plain one: it has its definitions to write.
+            last = tags.rfind(OPERATION) + 1
+            cut = last if last < len(tags) // _FEW else 0
+        if cut > 0:
             damaged = self.decode(payloads[:cut])
             return damaged + [cut + place for place in self.decode(payloads[cut:])]
         batch = Batch(payloads, tags)
