@@ -454,9 +454,11 @@ def test_plain_readers_count_exactly_what_is_sealed(tmp_path):
     glob = str(operations / "*" / "*.parquet")
     readers = {
         "pyarrow": lambda: ds.dataset(operations, partitioning="hive").count_rows(),
-        "duckdb": lambda: duckdb.connect().execute(
-            f"select count(*), count(distinct date) from read_parquet('{glob}')"
-        ).fetchone()[0],
+        "duckdb": lambda: (
+            duckdb.connect()
+            .execute(f"select count(*), count(distinct date) from read_parquet('{glob}')")
+            .fetchone()[0]
+        ),
         "polars": lambda: (
             pl.scan_parquet(operations, hive_partitioning=True).select(pl.len()).collect().item()
         ),
