@@ -275,6 +275,20 @@ def test_the_segment_of_one_that_is_being_begun_is_none(tmp_path):
     assert garbage.collect_garbage(tmp_path / "none").files == []
 
 
+def test_what_a_writer_takes_away_meanwhile_is_none(tmp_path):
+    filled(tmp_path, 1)
+    # As one that got its name after the folder was listed: there, and not to be found.
+    (tmp_path / "_journal" / ".renamed").symlink_to(tmp_path / "gone")
+    assert garbage.collect_garbage(tmp_path).files == []
+
+
+def test_what_a_writer_takes_away_last_is_none(tmp_path, monkeypatch):
+    filled(tmp_path, 1)
+    (tmp_path / "_journal" / ".renamed").symlink_to(tmp_path / "gone")
+    monkeypatch.setattr(garbage, "_is_young", lambda path: False)
+    assert garbage.collect_garbage(tmp_path).files == []
+
+
 # --- every order ---------------------------------------------------------------------------------
 
 

@@ -34,6 +34,7 @@ from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.archive import completed, shortened
 from lineage.stores.decoding import segment_paths
 from lineage.stores.durable import rename_durably, sync_folder, write_durably
+from lineage.stores.folder import gone_segments
 from lineage.stores.manifest import (
     FOLDER,
     JOURNAL,
@@ -290,8 +291,7 @@ class BucketTarget:
             return set()
         known = self._known()
         self._note_known(known | set(redo.sealed))
-        existing = {segment.name for segment in segment_paths(self.store / JOURNAL)}
-        return known - existing - set(redo.sealed)
+        return gone_segments(self.store, known) - set(redo.sealed)
 
     def _forget(self, gone: set[str]) -> None:
         if gone:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptStoreError
 from lineage.stores.decoding import segment_paths
-from lineage.stores.durable import make_folder, rename_durably, write_durably
+from lineage.stores.durable import make_folder, rename_durably, sync_folder, write_durably
 from lineage.stores.manifest import (
     ASIDE,
     JOURNAL,
@@ -89,8 +89,7 @@ def recover(store: Path, done: Sealed, step: Callable[[str], None] = no_step) ->
             publish(store, new, step)
             manifest = waiting
         else:
-            for part in new:
-                (store / part.path).unlink(missing_ok=True)
+            delete_files(store, [part.path for part in new])
     next_path(store).unlink(missing_ok=True)
     if (store / STAGING).is_dir():
         for file in (store / STAGING).iterdir():
@@ -120,12 +119,23 @@ def _delete_old(folder: Path) -> None:
 
 
 def delete_files(store: Path, paths: Iterable[str]) -> None:
-    """Delete files that are no parts any more, and the date folders they leave empty."""
-    for path in paths:
-        file = store / path
-        file.unlink(missing_ok=True)
-        with suppress(OSError):  # the folder holds other files, or is gone already
-            file.parent.rmdir()
+    """Delete files that are no parts any more, and the date folders they leave empty.
+
+    When this returns they stay away, also after a power cut: plain readers would count them.
+    """
+    for folder in {(store / path).parent for path in paths if _delete(store / path)}:
+        with suppress(OSError):  # the folder holds other files
+            folder.rmdir()
+        sync_folder(folder if folder.exists() else folder.parent)
+
+
+def _delete(file: Path) -> bool:
+    """Delete a file; says whether it was there."""
+    try:
+        file.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _current(store: Path, done: Sealed) -> Manifest:
@@ -170,9 +180,22 @@ def publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None
 def _next_generation(
     store: Path, manifest: Manifest, parts: list[Part], sealed: dict[str, int], lost: dict[str, int]
 ) -> Manifest:
-    existing = {path.name for path in segment_paths(store / JOURNAL)}
-    ranges = {name: end for name, end in manifest.sealed.items() if name in existing} | sealed
-    return manifest.advance(parts=(*manifest.parts, *parts), sealed=ranges, removed=(), lost=lost)
+    gone = gone_segments(store, manifest.sealed)
+    kept = {name: end for name, end in manifest.sealed.items() if name not in gone}
+    return manifest.advance(
+        parts=(*manifest.parts, *parts), sealed=kept | sealed, removed=(), lost=lost
+    )
+
+
+def gone_segments(store: Path, known: Iterable[str]) -> set[str]:
+    """Name those of some segments that are gone for good, so that a manifest may forget them.
+
+    One that came back after a power cut would be sealed a second time.
+    """
+    gone = set(known) - {path.name for path in segment_paths(store / JOURNAL)}
+    if gone:
+        sync_folder(store / JOURNAL)
+    return gone
 
 
 def _staged(store: Path, part: Part) -> Path:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.adoption import adopt
 from lineage.stores.decoding import read_segment, segment_paths
-from lineage.stores.durable import sync_folder
 from lineage.stores.folder import is_empty, recover, set_aside
 from lineage.stores.manifest import ASIDE, FOLDER, JOURNAL, locked, unwritable
 from lineage.stores.parts import part_files, read_seal
@@ -76,7 +75,6 @@ def sweep_folder(store: Path, recover: Callable[[], Manifest], done: Collected) 
     for path in (*_temporary(store), *_sealed_segments(store, manifest)):
         before[path] = path.stat().st_size
         path.unlink()
-    sync_folder(store / FOLDER)
     for path, size in before.items():
         if not path.exists():
             done.files.append(str(path.relative_to(store)))
@@ -98,11 +96,17 @@ def _temporary(store: Path) -> list[Path]:
 
 
 def _is_young(path: Path) -> bool:
-    return time.time() - path.stat().st_mtime < _YOUNG_S
+    try:
+        return time.time() - path.stat().st_mtime < _YOUNG_S
+    except FileNotFoundError:  # its writer has given it its name meanwhile
+        return True
 
 
 def _is_free(path: Path) -> bool:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # as above
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

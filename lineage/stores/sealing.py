@@ -34,7 +34,7 @@ from lineage.stores.batches import BatchDecoder
 from lineage.stores.collector import uncollected
 from lineage.stores.decoding import SegmentReader, segment_paths
 from lineage.stores.derive import INVALID_DATE
-from lineage.stores.durable import make_folder, sync_folder
+from lineage.stores.durable import make_folder
 from lineage.stores.facts import by_date, with_facts
 from lineage.stores.folder import Folder, is_empty
 from lineage.stores.journal import Journal
@@ -359,9 +359,6 @@ def _seal_batch(
         if segment.is_dead:
             step("delete segment")
             _retire(segment, done)
-    if any(segment.is_dead for segment in pending):
-        # A later manifest forgets the range of a segment that is gone: gone it must stay.
-        sync_folder(store / JOURNAL)
     return manifest
 
 

@@ -5,9 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
+from lineage.core import DataOperation
+from lineage.settings import StoreSettings
+from lineage.stores import folder
 from lineage.stores.durable import make_folder, write_durably
 from lineage.stores.parquet import LineageMetadataRepository
 from tests.faults.campaigns import FULL, ROOT
@@ -21,6 +26,8 @@ for number in range(500):
     print(step(number), flush=True)
 assert tracker.lost == 0
 """
+
+POWER = StoreSettings(durability="power", background_sealing=False)
 
 pytestmark = pytest.mark.skipif(bool(reason_for_none()), reason=reason_for_none() or "there is one")
 
@@ -99,6 +106,48 @@ def test_a_call_waits_for_a_file_system_that_hangs_and_is_recorded(tmp_path):
         os.kill(disk, signal_of_cut)
     found = LineageMetadataRepository(tmp_path / "image" / "store").load_operations()
     assert sorted(each.parameters["number"] for each in found) == list(range(500))
+
+
+def collect_and_forget(store):
+    """Collect a sealed segment as garbage, and let the next manifest forget how far it was."""
+    first, second = (LineageMetadataRepository(store, settings=POWER) for _ in range(2))
+    first.save_operation(DataOperation.create("read", operation_id="first"))
+    first.seal()
+    first.journal.close()
+    second.save_operation(DataOperation.create("read", operation_id="second"))
+    assert len(second.collect_garbage().files) == 1
+    second.seal()
+    second.journal.close()
+
+
+def test_a_segment_that_a_manifest_forgot_does_not_come_back(cut, monkeypatch):
+    def found(name):
+        image = cut(lambda disk: collect_and_forget(disk / name))
+        store = LineageMetadataRepository(image / name)
+        store.seal()
+        return Counter(each.operation_id for each in store.load_operations())
+
+    assert found("store") == {"first": 1, "second": 1}
+    monkeypatch.setattr(folder, "sync_folder", lambda path: None)  # the control
+    assert found("control") == {"first": 2, "second": 1}
+
+
+def test_what_was_cleaned_up_does_not_come_back(cut, monkeypatch):
+    def found(name):
+        def clean(disk):
+            store = LineageMetadataRepository(disk / name, settings=POWER)
+            for number in range(2):
+                at = datetime(2026, 5, 1 + number, tzinfo=UTC)
+                store.save_operation(DataOperation.create("read", timestamp=at))
+            store.close()
+            store.cleanup(24, now=datetime(2026, 5, 3, 12, tzinfo=UTC))
+
+        image = cut(clean)
+        return sorted(path.name for path in (image / name / "lineage_operations").iterdir())
+
+    assert found("store") == ["date=2026-05-02"]
+    monkeypatch.setattr(folder, "sync_folder", lambda path: None)  # the control
+    assert found("control") == ["date=2026-05-01", "date=2026-05-02"]
 
 
 def test_power_cuts(tmp_path):

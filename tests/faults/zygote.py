@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import time
+import traceback
 from datetime import timedelta
 from pathlib import Path
 
@@ -152,6 +153,8 @@ def _start(order: dict) -> tuple[list[int], dict[int, bytes]]:
             try:
                 _prepare(order)
                 write(store, name, writer, order)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         os.close(writer)
@@ -164,6 +167,8 @@ def _start(order: dict) -> tuple[list[int], dict[int, bytes]]:
                 _prepare(order)
                 random.seed(order["seconds"])
                 keep(store)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         children.append(child)
