@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lineage.calendars import FreshnessLimit
     from lineage.config import LineageConfig, get_config
     from lineage.core import DataOperation, DataSource, LineageNode, OperationType
     from lineage.decorators import track_lineage, track_repository_operation
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "calendars": ("FreshnessLimit",),
     "config": ("LineageConfig", "get_config"),
     "core": ("DataOperation", "DataSource", "LineageNode", "OperationType"),
     "decorators": ("track_lineage", "track_repository_operation"),
@@ -93,6 +95,7 @@ __all__ = [
     "LineageQueryEngine",
     "LineageGraph",
     "LineageVisualizer",
+    "FreshnessLimit",
     "LineageConfig",
     "get_config",
     "ConfigError",

@@ -32,6 +32,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from lineage.calendars import LIMIT_SCHEMA, FreshnessLimit, usable_limits
 from lineage.checks import near, path_issues, url_issues, variable_issues
 from lineage.core import OperationType
 from lineage.documents import toml_text, write_document, write_text
@@ -222,12 +223,28 @@ class LineageConfig(BaseSettings):
         ),
     ] = {}
     freshness_hours: Annotated[
-        dict[str, _Hours],
+        dict[str, Any],
+        AfterValidator(usable_limits),
+        WithJsonSchema({"type": "object", "additionalProperties": LIMIT_SCHEMA}),
         Field(
-            description="Hours after which a source is stale, by pattern of its node id.",
-            examples=[{"file:daily_*": 26.0}],
+            description="Hours after which a source is stale, by pattern of its node id; with "
+            "weekdays, holidays and timezone only those of days that count.",
+            examples=[
+                {
+                    "file:daily_*": 26.0,
+                    "table:books_*": {
+                        "hours": 24.0,
+                        "weekdays": "mon-fri",
+                        "holidays": ["2026-12-25", "2027-01-01"],
+                        "timezone": "Europe/Berlin",
+                    },
+                }
+            ],
         ),
-        _Allowed("a table of pattern = hours above 0, such as {'file:*': 24}"),
+        _Allowed(
+            "a table of pattern = hours above 0, or = a table such as "
+            "{'hours': 24, 'weekdays': 'mon-fri', 'holidays': ['DE'], 'timezone': 'Europe/Berlin'}"
+        ),
     ] = {}
     repository_settings: Annotated[
         dict[str, dict[str, Any]],
@@ -333,10 +350,11 @@ class LineageConfig(BaseSettings):
         """List what can only be seen at run time; an empty list when nothing is wrong.
 
         It looks at the store, at operation types that are none of the seven (any text is allowed,
-        so it may be a slip or meant), and at unknown `LINEAGE_…` variables. A store in a folder is
-        not opened and nothing is created.
+        so it may be a slip or meant), at time zones and holidays, and at unknown `LINEAGE_…`
+        variables. A store in a folder is not opened and nothing is created.
         """
-        return [*self._store_issues(), *self._type_issues(), *self._variable_issues()]
+        issues = (self._store_issues, self._type_issues, self._day_issues, self._variable_issues)
+        return [issue for look in issues for issue in look()]
 
     def _store_issues(self) -> Iterator[str]:
         url = self.store_url
@@ -359,6 +377,11 @@ class LineageConfig(BaseSettings):
                     f"enabled_operation_types: {name!r} is not one of the seven types; {hint} "
                     "(any text is allowed, if it is meant)"
                 )
+
+    def _day_issues(self) -> Iterator[str]:
+        for name, value in self.freshness_hours.items():
+            for issue in FreshnessLimit.of(value, name).issues():
+                yield f"freshness_hours: {name!r}: {issue}"
 
     def _variable_issues(self) -> Iterator[str]:
         known = {*variables(type(self).model_fields), CONFIG_VARIABLE}
@@ -452,4 +475,6 @@ def _problem(detail: Mapping[str, Any], layers: list[Layer]) -> str:
     if not known.repr:
         value = "that is not shown"
     allowed = next(item.text for item in known.metadata if isinstance(item, _Allowed))
-    return f"{layer.name(key)} has the value {value}; allowed is {allowed}"
+    error = detail.get("ctx", {}).get("error")
+    reason = f"; {redact_text(str(error))}" if known.repr and isinstance(error, ConfigError) else ""
+    return f"{layer.name(key)} has the value {value}; allowed is {allowed}{reason}"

@@ -1,16 +1,19 @@
-"""How unusual a figure must be to be reported: by metric, and by source."""
+"""Settings by source or pattern; how unusual a figure must be to be reported, by metric too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from fnmatch import translate
 from re import compile as pattern_of
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from lineage.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+T = TypeVar("T")
+
 METRICS = ("records_in", "records_out", "duration", "failures", "schema", "freshness")
 """What is looked at: see `analysis.anomalies.find_anomalies`."""
 
@@ -18,6 +21,32 @@ DEFAULT_LIMIT = 4.0
 """Usual deviations; measured by `tests/benchmarks/bench_anomalies.py`."""
 
 Limits: TypeAlias = "Mapping[str, float | Mapping[str, float]]"
+
+
+class ByName(Generic[T]):
+    """Settings by the name of what they hold for, or by a shell-style pattern of it.
+
+    The exact name counts before a pattern, the first pattern that fits before later ones.
+
+    >>> hours = ByName({"file:*": 24, "table:*": 48, "file:prices": 1})
+    >>> [next(hours.fitting(name), None) for name in ("file:prices", "file:x", "api:x")]
+    [1, 24, None]
+    """
+
+    def __init__(self, settings: Mapping[str, T]) -> None:
+        self._exact = dict(settings)
+        self._patterns = [(pattern_of(translate(key)).match, own) for key, own in settings.items()]
+
+    def __bool__(self) -> bool:
+        return bool(self._exact)
+
+    def fitting(self, name: str) -> Iterator[T]:
+        """Yield the settings that hold for a name, the one that counts first."""
+        if name in self._exact:
+            yield self._exact[name]
+        for fits, own in self._patterns:
+            if fits(name):
+                yield own
 
 
 class LimitTable:
@@ -38,29 +67,23 @@ class LimitTable:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._by_metric = dict.fromkeys(METRICS, DEFAULT_LIMIT)
-        self._exact: dict[str, dict[str, float]] = {}
-        self._patterns: list[tuple[Callable[[str], object], dict[str, float]]] = []
+        own: dict[str, dict[str, float]] = {}
         for key, value in (limits or {}).items():
             if key in METRICS:
                 self._by_metric[key] = _number(key, value)
-                continue
-            own = _by_metric(key, value)
-            self._exact[key] = own
-            if any(sign in key for sign in "*?["):
-                self._patterns.append((pattern_of(translate(key)).match, own))
+            else:
+                own[key] = _by_metric(key, value)
+        self._own = ByName(own)
 
     def of(self, metric: str, names: Sequence[str | tuple[str, str]]) -> list[float]:
         """Give the limit of a metric for each subject."""
         usual = self._by_metric[metric]
-        if not self._exact:
+        if not self._own:
             return [usual] * len(names)
-        return [self._own(metric, shown(name), usual) for name in names]
-
-    def _own(self, metric: str, name: str, usual: float) -> float:
-        if metric in self._exact.get(name, ()):
-            return self._exact[name][metric]
-        fitting = (own for fits, own in self._patterns if metric in own and fits(name))
-        return next(fitting, {metric: usual})[metric]
+        return [
+            next((own[metric] for own in self._own.fitting(shown(name)) if metric in own), usual)
+            for name in names
+        ]
 
 
 def shown(name: str | tuple[str, str]) -> str:

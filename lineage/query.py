@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lineage.analysis.nodes import NodeFacts
+    from lineage.analysis.rests import HoursOrLimit
     from lineage.analysis.versions import KnownVersion, VersionGraph, VersionTrace
     from lineage.graph import LineageGraph
     from lineage.limits import Limits
@@ -355,8 +356,8 @@ class LineageQueryEngine:
         self,
         node_id: str | LineageNode,
         *,
-        hours_threshold: float = freshness.DEFAULT_LIMIT_HOURS,
-        limits: Mapping[str, float] | None = None,
+        hours_threshold: HoursOrLimit = freshness.DEFAULT_LIMIT_HOURS,
+        limits: Mapping[str, HoursOrLimit] | None = None,
         now: datetime | None = None,
     ) -> freshness.Freshness:
         """Say when a node and its near sources were last read and written.
@@ -376,24 +377,46 @@ class LineageQueryEngine:
 
     def find_stale_data(
         self,
-        hours_threshold: float = freshness.DEFAULT_LIMIT_HOURS,
+        hours_threshold: HoursOrLimit = freshness.DEFAULT_LIMIT_HOURS,
         *,
-        limits: Mapping[str, float] | None = None,
+        limits: Mapping[str, HoursOrLimit] | None = None,
         include_in_memory: bool = False,
         now: datetime | None = None,
     ) -> Sequence[freshness.StaleNode]:
         """List the nodes neither read nor written for too long, the longest rest first.
 
-        See `analysis.freshness.find_stale`.
+        Each says which stale nodes upstream explain it; see `analysis.freshness.find_stale`.
         """
+        merged = self._current().merged
         found = freshness.find_stale(
-            self._current().merged.nodes,
+            merged.nodes,
+            graph=merged.graph,
             now=now or self._now(),
             hours_threshold=hours_threshold,
             limits=limits,
             include_in_memory=include_in_memory,
         )
         return shown(found, "stale")
+
+    def group_stale_data(
+        self,
+        hours_threshold: HoursOrLimit = freshness.DEFAULT_LIMIT_HOURS,
+        *,
+        limits: Mapping[str, HoursOrLimit] | None = None,
+        include_in_memory: bool = False,
+        now: datetime | None = None,
+    ) -> Sequence[freshness.StaleGroup]:
+        """List what is stale by its root cause; see `analysis.freshness.group_stale`."""
+        merged = self._current().merged
+        found = freshness.group_stale(
+            merged.nodes,
+            graph=merged.graph,
+            now=now or self._now(),
+            hours_threshold=hours_threshold,
+            limits=limits,
+            include_in_memory=include_in_memory,
+        )
+        return shown(found, "stale groups")
 
     def analyze_data_volume_flow(
         self, time_window_hours: float | None = 24.0, *, now: datetime | None = None

@@ -13,6 +13,7 @@ from lineage import codec
 from lineage.analysis import activity, freshness, nodes, performance, tables, volume
 from lineage.analysis.impact import impact
 from lineage.analysis.operations import OperationTable
+from lineage.calendars import FreshnessLimit
 from lineage.core import FAILED, DataOperation, DataSource, LineageNode
 from lineage.graph import LineageGraph
 from lineage.stores.tables import table_from_rows
@@ -128,10 +129,72 @@ class TestFreshness:
 
     @pytest.mark.parametrize("bad", [-1, float("nan")])
     def test_a_limit_that_cannot_be_is_refused(self, bad):
-        with pytest.raises(ValueError, match=r"the limit 'table:\*' is"):
+        with pytest.raises(ValueError, match=r"the limit 'table:\*' cannot be used: hours is"):
             self.stale(limits={"table:*": bad})
         with pytest.raises(ValueError, match="hours_threshold"):
             self.stale(hours_threshold=bad)
+
+    def test_the_clock_stands_still_on_days_that_do_not_count(self):
+        # NOW is a Wednesday; 90 hours before it was Saturday, 50 hours before Sunday 22:00.
+        limit = {"hours": 48, "weekdays": "mon-fri", "holidays": ["2026-03-10"]}
+        found = freshness.find_stale(KNOWN, now=NOW, limits={"table:both": limit})
+        assert "table:both" not in [each["node_id"] for each in found]
+        limit = FreshnessLimit(20, "mon-fri", ["2026-03-10"])
+        found = freshness.find_stale(KNOWN, now=NOW, limits={"table:*": limit})
+        (both,) = [each for each in found if each["node_id"] == "table:both"]
+        assert both["hours_counted"] == 24
+        assert both["reason"] == (
+            "Last written 50.0 hours ago, 24.0 of them on days that count, the limit is 20 hours"
+        )
+        graph = LineageGraph.from_edges([], KNOWN)
+        answer = freshness.freshness(
+            graph, "table:both", nodes=KNOWN, now=NOW, limits={"table:*": limit}
+        )
+        assert (answer["hours_counted"], answer["is_stale"]) == (24, True)
+        usual = freshness.find_stale(KNOWN, now=NOW, hours_threshold=FreshnessLimit(49, "mon-fri"))
+        assert [each["node_id"] for each in usual] == ["file:never"]  # of 50 hours 2 are Sunday's
+
+    CHAIN = LineageGraph.from_edges(
+        [
+            ("table:both", "dataframe:df"),
+            ("dataframe:df", "file:read"),
+            ("file:read", "table:made"),
+            ("table:made", "table:written"),
+            ("table:written", "file:never"),
+        ]
+    )
+
+    def test_what_is_late_because_its_upstream_is_says_so(self):
+        found = freshness.find_stale(KNOWN, now=NOW, graph=self.CHAIN)
+        told = {each["node_id"]: (each["late_because"], each["root_causes"]) for each in found}
+        assert told == {
+            "file:never": ([], []),  # what feeds it is fresh
+            "table:both": ([], []),
+            "file:read": (["table:both"], ["table:both"]),  # by way of a value in memory
+            "table:made": (["file:read"], ["table:both"]),
+        }
+        reasons = {each["node_id"]: each["reason"] for each in found}
+        assert reasons["file:read"].endswith("; upstream is late: table:both")
+        assert reasons["table:made"].endswith(
+            "; upstream is late: file:read; root cause: table:both"
+        )
+
+    def test_a_value_in_memory_that_is_judged_explains_too(self):
+        found = freshness.find_stale(KNOWN, now=NOW, graph=self.CHAIN, include_in_memory=True)
+        told = {each["node_id"]: each["late_because"] for each in found}
+        assert told["file:read"] == ["dataframe:df"]
+        assert told["dataframe:df"] == ["table:both"]
+
+    def test_groups_have_each_stale_node_once(self):
+        groups = freshness.group_stale(KNOWN, now=NOW, graph=self.CHAIN)
+        assert [
+            (
+                each["root_cause"]["node_id"],
+                each["total_explained"],
+                [other["node_id"] for other in each["explained"]],
+            )
+            for each in groups
+        ] == [("file:never", 0, []), ("table:both", 2, ["table:made", "file:read"])]
 
     def test_a_node_with_its_sources_two_steps_up(self):
         chain = ["file:never", "file:read", "table:written", "table:both"]

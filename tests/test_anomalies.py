@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.analysis.anomalies import Finding
+from lineage.analysis.incidents import grouped
 from lineage.analysis.rhythm import lateness, new_schemas
 from lineage.analysis.series import DAY
 from lineage.core import DataOperation, DataSource
@@ -117,6 +118,54 @@ class TestFindings:
         assert report["direction"] == "late"
         assert report["likely_cause"]["function"] == "jobs.load"
         assert "not written for 2.4 days" in report["message"]
+
+    def test_one_late_job_and_all_below_it_are_one_group(self):
+        def late(step, age, operation):
+            return None if age < (3 if step == "load" else 2) else operation
+
+        answer = changed(late)
+        (group,) = answer["groups"]
+        assert group["job"] == group["root_cause"]["function"] == "jobs.load"
+        assert group["total_findings"] == len(answer["findings"]) == 6
+        own, *others = [each["subject"] for each in group["findings"]]
+        assert own == "jobs.load"
+        assert others[0] == "table:raw"
+        assert sorted([own, *others]) == sorted(each["subject"] for each in answer["findings"])
+
+    def test_jobs_that_departed_by_themselves_are_groups_of_their_own(self):
+        def slower(step, age, operation):
+            if age == 0 and step == "clean":
+                operation.duration_ms *= 3
+            if age == 1 and step == "report":
+                operation.duration_ms *= 20
+            return operation
+
+        groups = changed(slower, hours=48)["groups"]
+        assert [each["job"] for each in groups] == ["jobs.report", "jobs.clean"]
+        assert [each["total_findings"] for each in groups] == [1, 1]
+
+    def test_a_cause_before_the_time_judged_heads_its_group_without_being_in_it(self):
+        def worse(step, age, operation):
+            if age == 3 and step == "load":
+                operation.duration_ms *= 20
+            if age == 0 and step == "report":
+                operation.duration_ms *= 20
+            return operation
+
+        (group,) = changed(worse)["groups"]
+        assert group["job"] == "jobs.load"
+        assert group["root_cause"]["message"].startswith("duration higher than usual")
+        assert [each["subject"] for each in group["findings"]] == ["jobs.report"]
+
+    def test_grouping_by_subject_would_be_seen(self):
+        """The control: without the cause each finding of a late job stands alone."""
+
+        def late(step, age, operation):
+            return None if age < 2 else operation
+
+        findings = changed(late)["findings"]
+        alone = grouped({**each, "function": None, "likely_cause": None} for each in findings)
+        assert len(alone) == len(findings) > len(grouped(findings)) >= 1
 
     def test_a_new_schema_is_found_with_what_is_new_in_it(self):
         def renamed(step, age, operation):

@@ -34,6 +34,7 @@ ASKED = {
     "no critical": lambda engine: engine.find_critical_path(API.node_id),
     "impact": lambda engine: engine.analyze_impact(API.node_id),
     "freshness": lambda engine: engine.analyze_data_freshness(CLEAN.node_id, now=NOW),
+    "stale groups": lambda engine: engine.group_stale_data(2, now=NOW, include_in_memory=True),
     "stale": lambda engine: engine.find_stale_data(2, now=NOW, include_in_memory=True),
     "volume": lambda engine: engine.analyze_data_volume_flow(now=NOW),
     "performance": lambda engine: engine.get_operation_performance_stats(),

@@ -75,10 +75,13 @@ def test_nothing_found_is_zero(clean):
 def test_findings_are_one_and_name_the_cause(broken):
     result = check("--store", broken, *LOSS, code=1)
     head, *rows = [line.split("\t") for line in result.stdout.splitlines()]
-    assert head == ["since", "what", "name", "finding", "score", "likely cause"]
-    report = next(row for row in rows if row[2] == "file:report")
-    assert "records out lower than usual" in report[3]
-    assert report[5].startswith("jobs.load: records out lower")
+    assert head == ["group", "since", "what", "name", "finding", "score", "likely cause"]
+    report = next(row for row in rows if row[3] == "file:report")
+    assert "records out lower than usual" in report[4]
+    assert report[6].startswith("jobs.load: records out lower")
+    assert rows[0][0] == report[0] == "1"
+    assert rows[0][2:4] == ["function", "jobs.load"]
+    assert rows[0][6] == ""
 
 
 def test_json_holds_the_whole_answer(broken):
@@ -88,6 +91,9 @@ def test_json_holds_the_whole_answer(broken):
     assert data["checked"] > 0
     assert {each["metric"] for each in data["findings"]} == {"records_out"}
     assert data["findings"][-1]["likely_cause"]["function"] == "jobs.load"
+    group = data["groups"][0]
+    assert group["job"] == group["findings"][0]["subject"] == "jobs.load"
+    assert sum(each["total_findings"] for each in data["groups"]) == len(data["findings"])
 
 
 def test_limits_come_from_options_before_settings(broken, monkeypatch):
@@ -127,6 +133,8 @@ class TestWebhook:
         told = json.loads(body)
         assert told["event"] == "lineage.anomalies"
         assert told["total_findings"] == len(told["findings"]) > 0
+        assert told["total_groups"] == 1
+        assert " anomalies of jobs.load in " in told["text"]
         assert told["findings"][-1]["likely_cause"]["function"] == "jobs.load"
 
     def test_the_settings_name_it_too_and_it_is_tried_again(self, broken, monkeypatch):

@@ -311,6 +311,44 @@ def test_stale_is_a_finding_and_limits_come_from_the_configuration(store, monkey
     assert [each["node_id"] for each in found] == ["repository:equity"]
 
 
+def test_stale_by_root_cause_and_by_days_that_count(store):
+    head, *rows = lines("stale", "--by-cause", "--hours", "1", "--store", store, code=1)
+    assert head[:2] == ["node", "late because of"]
+    assert rows[0][:2] == ["api:quotes", ""]
+    assert ["repository:equity", "api:quotes"] in [row[:2] for row in rows]
+    (group,) = data("stale", "--by-cause", "--hours", "1", "--store", store, code=1)
+    assert group["root_cause"]["node_id"] == "api:quotes"
+    assert group["total_explained"] == len(group["explained"]) == len(rows) - 1
+    today = datetime.now(UTC).date()
+    every = ",".join(str(today - timedelta(days=day)) for day in range(9))
+    quiet = run("stale", "--hours", "1", "--holidays", every, "--store", store)
+    assert quiet.stderr == "nothing is stale\n"
+    limit = f"api:*=1;weekdays=mon-sun;holidays={every};timezone=Asia/Tokyo"
+    found = data("stale", "--hours", "99", "--limit", limit, "--store", store)
+    assert found == []
+    found = data("stale", "--hours", "99", "--limit", "api:*=1", "--store", store, code=1)
+    assert [each["node_id"] for each in found] == ["api:quotes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--limit", "file:*"], "--limit 'file:*' cannot be used; give PATTERN=HOURS"),
+        (["--limit", "file:*=0"], "with hours above 0"),
+        (["--limit", "file:*=1.2.3"], "cannot be used"),
+        (["--limit", "file:*=1;days=mon"], "the limit 'file:*' has the unknown key 'days'"),
+        (["--limit", "file:*=1;weekdays=mony"], "weekdays has 'mony'"),
+        (["--weekdays", "always"], "weekdays has 'always'"),
+        (["--holidays", "soon"], "holidays has 'soon'"),
+        (["--weekdays", "mon", "--timezone", "Mars/Base"], "time zone 'Mars/Base' is not known"),
+    ],
+)
+def test_a_calendar_that_cannot_be_used_is_two(store, arguments, said):
+    result = run("stale", *arguments, "--store", store, code=2)
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_stats_and_volume(store):
     found = data("stats", "--store", store)
     assert found["summary"]["basic_stats"]["total_operations"] == 5

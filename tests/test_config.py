@@ -486,7 +486,8 @@ def test_sample_toml_holds_when_its_comments_are_taken_away(tmp_path):
     config = LineageConfig.from_file(tmp_path / "a.toml")
     assert config.store == "memory://"
     assert config.enabled_operation_types == ["read", "write", "transform"]
-    assert config.freshness_hours == {"file:daily_*": 26}
+    assert config.freshness_hours["file:daily_*"] == 26
+    assert config.freshness_hours["table:books_*"]["timezone"] == "Europe/Berlin"
     assert config.get_repository_setting("equity_bars", "track_all_operations") is True
 
 
@@ -533,6 +534,72 @@ def test_importing_lineage_does_not_import_the_configuration():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# Calendars of sources
+
+CALENDAR = """
+[freshness_hours]
+"api:*" = 1
+
+[freshness_hours."file:daily_*"]
+hours = 24
+weekdays = "mon-fri"
+holidays = [2026-12-25, "DE-BY"]
+timezone = "Europe/Berlin"
+"""
+WRITTEN = {
+    "api:*": 1.0,
+    "file:daily_*": {
+        "hours": 24.0,
+        "weekdays": ["mon", "tue", "wed", "thu", "fri"],
+        "holidays": ["2026-12-25", "DE-BY"],
+        "timezone": "Europe/Berlin",
+    },
+}
+
+
+def test_a_source_has_weekdays_holidays_and_a_zone_in_every_format(tmp_path):
+    (tmp_path / "a.toml").write_text(CALENDAR)
+    config = LineageConfig.from_file(tmp_path / "a.toml")
+    assert config.freshness_hours == WRITTEN
+    for suffix in ("json", "yaml", "toml"):
+        config.save_to_file(tmp_path / f"b.{suffix}")
+        assert LineageConfig.from_file(tmp_path / f"b.{suffix}") == config
+    jsonschema.validate(config.to_dict(), LineageConfig.json_schema())
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ({"hours": 24, "weekdays": "mon-fry"}, "weekdays has 'mon-fry'"),
+        ({"hours": 24, "holiday": "DE"}, "unknown key 'holiday'"),
+        ({"weekdays": "mon"}, "has no hours"),
+        ({"hours": 0}, "has 0 hours; give more than 0"),
+        ({"hours": 1, "holidays": "christmas"}, "holidays has 'christmas'"),
+    ],
+)
+def test_what_is_wrong_in_a_calendar_is_named(tmp_path, table, said):
+    with pytest.raises(ConfigError, match=r"freshness_hours has the value") as caught:
+        LineageConfig(freshness_hours={"file:*": table})
+    assert said in str(caught.value)
+    assert "the limit 'file:*'" in str(caught.value)
+    assert "allowed is a table of pattern = hours" in str(caught.value)
+
+
+def test_the_schema_refuses_them_too():
+    for table in ({"hours": 0}, {"weekdays": "mon"}, {"hours": 1, "holiday": "DE"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"freshness_hours": {"file:*": table}}, LineageConfig.json_schema())
+
+
+def test_validate_looks_for_zones_and_holidays():
+    known = {"hours": 1, "weekdays": "mon", "holidays": "DE", "timezone": "Europe/Berlin"}
+    assert LineageConfig(freshness_hours={"file:*": known}).validate() == []
+    odd = {"hours": 1, "holidays": "ZZ", "timezone": "Europe/Berlyn"}
+    zone, days = LineageConfig(freshness_hours={"file:*": odd}).validate()
+    assert zone.startswith("freshness_hours: 'file:*': the time zone 'Europe/Berlyn' is not known")
+    assert "no holidays of 'ZZ' are known" in days
 
 
 # Any table that is saved reads back the same

@@ -16,6 +16,7 @@ import numpy as np
 from lineage.analysis import arrivals, departures, seasons
 from lineage.analysis.causes import Causes
 from lineage.analysis.departures import Departure, Found
+from lineage.analysis.incidents import grouped
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.messages import message_of
 from lineage.analysis.series import DAY, Operations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lineage.analysis.departures import Fit
+    from lineage.analysis.incidents import Group
     from lineage.analysis.series import Observed
     from lineage.graph import LineageGraph
     from lineage.limits import Limits
@@ -102,10 +104,12 @@ class Anomalies(TypedDict):
     """What was found, and how much of it was looked at.
 
     `is_whole` says that everything with a figure in the time asked for was judged; what was not
-    is in `not_judged`, and counted by reason in `not_judged_by_reason`.
+    is in `not_judged`, and counted by reason in `not_judged_by_reason`. `groups` holds the same
+    findings, each under the job that departed first.
     """
 
     findings: list[Finding]
+    groups: list[Group]
     checked: int
     is_whole: bool
     not_judged: Sequence[NotJudged]
@@ -166,6 +170,7 @@ def find_anomalies(
     reasons = _reasons(found, known)
     return {
         "findings": findings,
+        "groups": grouped(findings),
         "checked": found.checked,
         "is_whole": not reasons,
         "not_judged": _not_judged(found),

@@ -1,20 +1,29 @@
-"""How long ago each node was read or written, and which have rested for too long."""
+"""How long ago each node was read or written; which rested for too long, and because of what."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from fnmatch import translate
-from re import compile as pattern_of
+from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+import numpy as np
+
+from lineage.analysis.delays import Delays
 from lineage.analysis.lazy import LazySequence
-from lineage.analysis.nodes import NodeFacts, facts_of
+from lineage.analysis.nodes import NodeFacts, facts_of, last_touched, split_id
+from lineage.analysis.rests import Limits
+from lineage.codec import to_micros
+from lineage.graph import LineageGraph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
+    from numpy.typing import NDArray
+
+    from lineage.analysis.rests import HoursOrLimit, Rests
+    from lineage.calendars import FreshnessLimit
     from lineage.core import LineageNode
-    from lineage.graph import LineageGraph
 
 IN_MEMORY_TYPES = frozenset({"dataframe", "parameter", "result"})
 """Source types of values that live as long as their process: they do not go stale."""
@@ -22,11 +31,12 @@ IN_MEMORY_TYPES = frozenset({"dataframe", "parameter", "result"})
 DEFAULT_LIMIT_HOURS = 24.0
 UPSTREAM_DEPTH = 2
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
 
 class NodeFreshness(TypedDict):
-    """When a node was last used; hours are there where the time is known."""
+    """When a node was last used; hours are there where the time is known.
+
+    `hours_counted` are those of its rest that fall on days that count; None when never used.
+    """
 
     node_id: str
     source_type: str
@@ -36,6 +46,7 @@ class NodeFreshness(TypedDict):
     access_count: int
     limit_hours: float
     is_stale: bool
+    hours_counted: float | None
     hours_since_last_access: NotRequired[float]
     hours_since_last_write: NotRequired[float]
     hours_since_creation: NotRequired[float]
@@ -48,7 +59,11 @@ class Freshness(NodeFreshness):
 
 
 class StaleNode(TypedDict):
-    """A node that rested for longer than its limit."""
+    """A node that rested for longer than its limit.
+
+    `late_because` are the stale nodes next above it, `root_causes` the stale nodes above that
+    nothing explains, both with the longest rest first; empty for a node that is a root cause.
+    """
 
     node: LineageNode
     node_id: str
@@ -59,6 +74,17 @@ class StaleNode(TypedDict):
     source_type: str
     location: str
     limit_hours: float
+    hours_counted: float | None
+    late_because: list[str]
+    root_causes: list[str]
+
+
+class StaleGroup(TypedDict):
+    """A root cause, and the stale nodes that are late because of it."""
+
+    root_cause: StaleNode
+    total_explained: int
+    explained: Sequence[StaleNode]
 
 
 def freshness(
@@ -67,8 +93,8 @@ def freshness(
     *,
     nodes: Mapping[str, LineageNode],
     now: datetime,
-    hours_threshold: float = DEFAULT_LIMIT_HOURS,
-    limits: Mapping[str, float] | None = None,
+    hours_threshold: HoursOrLimit = DEFAULT_LIMIT_HOURS,
+    limits: Mapping[str, HoursOrLimit] | None = None,
 ) -> Freshness:
     """Say when a node and its sources, up to two steps upstream, were last read and written.
 
@@ -78,15 +104,19 @@ def freshness(
         nodes: The nodes by id.
         now: The time to count from, aware.
         hours_threshold: After how many hours without a read or a write a node is stale.
-        limits: Other thresholds in hours, see `find_stale`.
+        limits: Other limits, see `find_stale`.
 
     Raises:
         NodeNotFoundError: The graph has no such node.
+        ConfigError: A limit cannot be used.
     """
-    limit_of = _limits(hours_threshold, limits)
+    table = Limits(hours_threshold, limits)
     levels = graph.upstream_levels(node_id, UPSTREAM_DEPTH)
     names = [node_id, *(name for level in levels for name in level)]
-    own, *upstream = (_describe(facts, now, limit_of) for facts in facts_of(nodes, names))
+    rests = table.rests(names, last_touched(nodes, names), to_micros(now) or 0)
+    own, *upstream = (
+        _describe(facts, now, rests, at) for at, facts in enumerate(facts_of(nodes, names))
+    )
     return {**own, "upstream_freshness": upstream}
 
 
@@ -94,9 +124,10 @@ def find_stale(
     nodes: Mapping[str, LineageNode],
     *,
     now: datetime,
-    hours_threshold: float = DEFAULT_LIMIT_HOURS,
-    limits: Mapping[str, float] | None = None,
+    hours_threshold: HoursOrLimit = DEFAULT_LIMIT_HOURS,
+    limits: Mapping[str, HoursOrLimit] | None = None,
     include_in_memory: bool = False,
+    graph: LineageGraph | None = None,
 ) -> Sequence[StaleNode]:
     """List the nodes neither read nor written for too long, the longest rest first.
 
@@ -105,59 +136,140 @@ def find_stale(
     Args:
         nodes: The nodes by id.
         now: The time to count from, aware.
-        hours_threshold: The limit for nodes that `limits` says nothing of.
-        limits: Hours by node id or by pattern (`table:*`, shell style). The exact id counts
-            before a pattern, the first pattern that fits before later ones.
+        hours_threshold: The limit for nodes that `limits` says nothing of: hours, or a
+            `FreshnessLimit`, whose clock stands still on days that do not count.
+        limits: The same by node id or by pattern (`table:*`, shell style), or a table with the
+            keys of a `FreshnessLimit`. The exact id counts before a pattern, the first pattern
+            that fits before later ones.
         include_in_memory: Also report dataframes, parameters and results, which otherwise are
             only reported where `limits` names them.
+        graph: What was made from what, to say which stale nodes explain others.
 
     Raises:
-        ValueError: A limit is negative or not a number.
+        ConfigError: A limit is negative or no number, or a calendar cannot be used.
+        MissingDependencyError: The holidays of a code need a package that is not installed.
     """
-    limit_of = _limits(hours_threshold, limits)
-    found: list[tuple[NodeFacts, float]] = []
-    for facts in facts_of(nodes):
-        limit, is_named = limit_of(facts.node_id)
-        lasting = include_in_memory or is_named or facts.source_type not in IN_MEMORY_TYPES
-        if lasting and _is_stale(facts, now, limit):
-            found.append((facts, limit))
-    found.sort(key=lambda entry: (last_touched(entry[0]) or _LONG_AGO, entry[0].node_id))
-    return LazySequence(
-        lambda: found, lambda keys: [_stale(nodes, now, facts, limit) for facts, limit in keys]
-    )
+    table = Limits(hours_threshold, limits)
+    found = _Stale(nodes, graph, table, now=now, include_in_memory=include_in_memory)
+    return LazySequence(lambda: found.ranks, found.describe)
 
 
-def last_touched(facts: NodeFacts) -> datetime | None:
-    """Give the last time a node was read, written or made; None when never."""
-    times = (facts.last_accessed, facts.last_written, facts.created_at)
-    return max((at for at in times if at is not None), default=None)
+def group_stale(
+    nodes: Mapping[str, LineageNode],
+    *,
+    graph: LineageGraph,
+    now: datetime,
+    hours_threshold: HoursOrLimit = DEFAULT_LIMIT_HOURS,
+    limits: Mapping[str, HoursOrLimit] | None = None,
+    include_in_memory: bool = False,
+) -> Sequence[StaleGroup]:
+    """List the root causes of what is stale, each with the nodes that are late because of it.
+
+    Each stale node is in one group: of several root causes, that of the longest rest. The groups
+    and their nodes have the order of `find_stale`, which says what the arguments are.
+    """
+    table = Limits(hours_threshold, limits)
+    found = _Stale(nodes, graph, table, now=now, include_in_memory=include_in_memory)
+    return LazySequence(found.roots, found.groups)
 
 
-def _limits(
-    hours_threshold: float, limits: Mapping[str, float] | None
-) -> Callable[[str], tuple[float, bool]]:
-    """Give the function from a node id to its limit and whether the limits name it."""
-    named = dict(limits or {})
-    for name, hours in {"hours_threshold": hours_threshold, **named}.items():
-        if not hours >= 0:
-            raise ValueError(f"the limit {name!r} is {hours!r}; it must be 0 hours or more")
-    patterns = [(pattern_of(translate(text)), hours) for text, hours in named.items()]
+class _Stale:
+    """The stale nodes by their rank: 0 has rested longest."""
 
-    def limit_of(node_id: str) -> tuple[float, bool]:
-        if node_id in named:
-            return named[node_id], True
-        for pattern, hours in patterns:
-            if pattern.match(node_id):
-                return hours, True
-        return hours_threshold, False
+    def __init__(
+        self,
+        nodes: Mapping[str, LineageNode],
+        graph: LineageGraph | None,
+        limits: Limits,
+        *,
+        now: datetime,
+        include_in_memory: bool,
+    ) -> None:
+        self._nodes, self._graph, self._now = nodes, graph, now
+        self._names = list(nodes)
+        touched = last_touched(nodes)
+        self._rests = rests = limits.rests(self._names, touched, to_micros(now) or 0)
+        self._always = always = (rests.is_named | include_in_memory).tolist()
+        late = np.flatnonzero(rests.is_late).tolist()
+        kept = [at for at in late if always[at] or not _is_in_memory(self._names[at])]
+        kept.sort(key=lambda at: (touched[at], self._names[at]))
+        self._late = np.array(kept, np.int64)
+        self.ranks = np.arange(len(kept))
 
-    return limit_of
+    def describe(self, ranks: Sequence[int]) -> list[StaleNode]:
+        """Make some of the stale nodes."""
+        names = [self._names[self._late[rank]] for rank in ranks]
+        return [
+            self._described(int(rank), facts)
+            for rank, facts in zip(ranks, facts_of(self._nodes, names), strict=True)
+        ]
+
+    def roots(self) -> NDArray[np.int64]:
+        """Give the ranks of the root causes."""
+        return np.flatnonzero(self._delays.root_ranks() == self.ranks)
+
+    def groups(self, roots: Sequence[int]) -> list[StaleGroup]:
+        """Make the groups of some root causes."""
+        return [self._group(int(root)) for root in roots]
+
+    def _group(self, root: int) -> StaleGroup:
+        order, begins = self._by_root
+        own = order[begins[root] : begins[root + 1]]
+        own = own[own != root]
+        return {
+            "root_cause": self.describe([root])[0],
+            "total_explained": len(own),
+            "explained": LazySequence(lambda: own, self.describe),
+        }
+
+    @cached_property
+    def _by_root(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        roots = self._delays.root_ranks()
+        order = np.argsort(roots, kind="stable")
+        return order, np.searchsorted(roots[order], np.arange(len(roots) + 1))
+
+    @cached_property
+    def _delays(self) -> Delays:
+        graph = self._graph or LineageGraph.from_edges([], self._names)
+        order = graph.numbers(self._names)
+        passes = np.zeros(len(graph), np.bool_)
+        unjudged = [
+            at
+            for at, name in enumerate(self._names)
+            if not self._always[at] and _is_in_memory(name)
+        ]
+        passes[order[unjudged]] = True
+        return Delays(graph, order[self._late], passes)
+
+    def _described(self, rank: int, facts: NodeFacts) -> StaleNode:
+        at = int(self._late[rank])
+        limit, hours = self._rests.limit(at), float(self._rests.hours[at])
+        because = self._named(self._delays.nearest(rank))
+        roots = self._named(self._delays.roots(rank)) if because else []
+        return {
+            "node": self._nodes[facts.node_id],
+            "node_id": facts.node_id,
+            "reason": _reason(facts, self._now, limit, hours) + _because(because, roots),
+            "last_accessed": facts.last_accessed,
+            "last_written": facts.last_written,
+            "access_count": facts.accessed_count,
+            "source_type": facts.source_type,
+            "location": facts.location,
+            "limit_hours": limit.hours,
+            "hours_counted": None if np.isnan(hours) else hours,
+            "late_because": because,
+            "root_causes": roots,
+        }
+
+    def _named(self, ranks: list[int]) -> list[str]:
+        return [self._names[self._late[rank]] for rank in ranks]
 
 
-def _describe(
-    facts: NodeFacts, now: datetime, limit_of: Callable[[str], tuple[float, bool]]
-) -> NodeFreshness:
-    limit, _ = limit_of(facts.node_id)
+def _is_in_memory(node_id: str) -> bool:
+    return split_id(node_id)[0] in IN_MEMORY_TYPES
+
+
+def _describe(facts: NodeFacts, now: datetime, rests: Rests, at: int) -> NodeFreshness:
     described: NodeFreshness = {
         "node_id": facts.node_id,
         "source_type": facts.source_type,
@@ -165,8 +277,9 @@ def _describe(
         "last_written": facts.last_written,
         "created_at": facts.created_at,
         "access_count": facts.accessed_count,
-        "limit_hours": limit,
-        "is_stale": _is_stale(facts, now, limit),
+        "limit_hours": rests.limit(at).hours,
+        "is_stale": bool(rests.is_late[at]),
+        "hours_counted": None if np.isnan(rests.hours[at]) else float(rests.hours[at]),
     }
     if facts.last_accessed:
         described["hours_since_last_access"] = _hours(now - facts.last_accessed)
@@ -177,33 +290,28 @@ def _describe(
     return described
 
 
-def _stale(
-    nodes: Mapping[str, LineageNode], now: datetime, facts: NodeFacts, limit: float
-) -> StaleNode:
-    return {
-        "node": nodes[facts.node_id],
-        "node_id": facts.node_id,
-        "reason": _reason(facts, now, limit),
-        "last_accessed": facts.last_accessed,
-        "last_written": facts.last_written,
-        "access_count": facts.accessed_count,
-        "source_type": facts.source_type,
-        "location": facts.location,
-        "limit_hours": limit,
-    }
-
-
-def _is_stale(facts: NodeFacts, now: datetime, limit: float) -> bool:
-    touched = last_touched(facts)
-    return touched is None or _hours(now - touched) > limit
-
-
-def _reason(facts: NodeFacts, now: datetime, limit: float) -> str:
-    touched = last_touched(facts)
+def _reason(facts: NodeFacts, now: datetime, limit: FreshnessLimit, hours: float) -> str:
+    times = (facts.last_accessed, facts.last_written, facts.created_at)
+    touched = max((at for at in times if at is not None), default=None)
     if touched is None:
         return "Never accessed"
     verb = "accessed" if touched == facts.last_accessed else "written"
-    return f"Last {verb} {_hours(now - touched):.1f} hours ago, the limit is {limit:g} hours"
+    counting = "" if limit.is_plain else f", {hours:.1f} of them on days that count"
+    rest = _hours(now - touched)
+    return f"Last {verb} {rest:.1f} hours ago{counting}, the limit is {limit.hours:g} hours"
+
+
+def _because(nearest: list[str], roots: list[str]) -> str:
+    """Say which late nodes explain another, and where that began if it was not with them."""
+    if not nearest:
+        return ""
+    root = "" if roots == nearest else f"; root cause: {_some(roots)}"
+    return f"; upstream is late: {_some(nearest)}{root}"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return names[0] + more
 
 
 def _hours(rest: timedelta) -> float:

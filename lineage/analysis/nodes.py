@@ -67,6 +67,24 @@ def count_accessed_since(nodes: Mapping[str, LineageNode], start: datetime | Non
     return sum(at is not None and (start is None or at >= start) for at in times)
 
 
+def last_touched(
+    nodes: Mapping[str, LineageNode], node_ids: Iterable[str] | None = None
+) -> NDArray[np.int64]:
+    """Give when each of some nodes, or of all, was last read, written or made.
+
+    Returns:
+        Microseconds since 1970; the least integer for never.
+    """
+    if isinstance(nodes, NodeTable):
+        return nodes.last_touched(node_ids)
+    times = (
+        (each.created_at, each.last_accessed, each.last_written)
+        for each in facts_of(nodes, node_ids)
+    )
+    micros = [max(map(_micros, each)) for each in times]
+    return np.array(micros, np.int64)
+
+
 def source_types(node_ids: Iterable[str]) -> dict[str, int]:
     """Count nodes by the type of their source, the part of the id before the colon."""
     return dict(Counter(node_id.partition(":")[0] for node_id in node_ids).most_common())
@@ -155,6 +173,16 @@ class NodeTable(Mapping[str, LineageNode]):
         """When each node was last read, in microseconds since 1970; the least integer for never."""
         times: NDArray[np.int64] = self._columns["last_accessed"]
         return times
+
+    def last_touched(self, node_ids: Iterable[str] | None = None) -> NDArray[np.int64]:
+        """Say when each of some nodes, or of all, was last read, written or made."""
+        columns = [self._columns[name] for name in _TIMES]
+        if node_ids is not None:
+            numbers = self.graph.numbers(node_ids)
+            columns = [each[numbers] for each in columns]
+        created, accessed, written = columns
+        touched: NDArray[np.int64] = np.maximum(np.maximum(created, accessed), written)
+        return touched
 
     def access_counts(self, node_ids: Iterable[str]) -> NDArray[np.int64]:
         """Say how often each of some nodes was read."""
@@ -328,6 +356,11 @@ def _aware(micros: NDArray[np.int64]) -> list[datetime | None]:
     # numpy's missing time has the same bits as NEVER and becomes None.
     naive = micros.astype("datetime64[us]").tolist()
     return [at if at is None else at.replace(tzinfo=UTC) for at in naive]
+
+
+def _micros(at: datetime | None) -> int:
+    micros = to_micros(at)
+    return NEVER if micros is None else micros
 
 
 def _facts(node: LineageNode) -> NodeFacts:

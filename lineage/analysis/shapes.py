@@ -27,8 +27,9 @@ _OPERATION = (
 )
 _STALE = (
     *("node_id", "reason", "last_accessed", "last_written", "access_count"),
-    *("source_type", "location", "limit_hours"),
+    *("source_type", "location", "limit_hours", "hours_counted", "late_because", "root_causes"),
 )
+_STALE_GROUP = ("node_id", "reason", "total_explained", "explained")
 _FRESH = (
     *("node_id", "source_type", "is_stale", "limit_hours", "last_accessed", "last_written"),
     *("created_at", "access_count", "hours_since_last_access", "hours_since_last_write"),
@@ -250,6 +251,23 @@ def _listed(ids: Sequence[str]) -> str:
     return f"{names} and {further:,} more" if further > 0 else names
 
 
+def _stale(node: Mapping[str, Any]) -> Row:
+    ends = {name: _listed(node[name]) for name in ("late_because", "root_causes")}
+    return {name: ends[name] if name in ends else node[name] for name in _STALE}
+
+
+def _stale_group(group: Mapping[str, Any]) -> Row:
+    root, explained = group["root_cause"], group["explained"]
+    further = len(explained) - _MOST_NAMES
+    names = [each["node_id"] for each in explained[:_MOST_NAMES]]
+    return {
+        "node_id": root["node_id"],
+        "reason": root["reason"],
+        "total_explained": len(explained),
+        "explained": ", ".join(names) + (f" and {further:,} more" if further > 0 else ""),
+    }
+
+
 def _event(event: Mapping[str, Any]) -> Row:
     ends = {"reads": _names(event["input_sources"]), "writes": _names(event["output_sources"])}
     return {name: ends[name] if name in ends else event[name] for name in _EVENT}
@@ -392,11 +410,17 @@ SHAPES: dict[str, Shape] = {
         _FUNCTION,
         lambda answer: answer.get("by_function", ()),
     ),
+    "stale groups": Shape(
+        lambda answer: f"{len(answer):,} root causes of stale data",
+        lambda answer: {"": _made(answer, _stale_group)},
+        _STALE_GROUP,
+        lambda answer: _made(answer, _stale_group),
+    ),
     "stale": Shape(
         lambda answer: f"{len(answer):,} stale data sources",
-        lambda answer: {"": _made(answer, _chosen(_STALE))},
+        lambda answer: {"": _made(answer, _stale)},
         _STALE,
-        lambda answer: _made(answer, _chosen(_STALE)),
+        lambda answer: _made(answer, _stale),
     ),
     "summary": Shape(
         lambda _: "Summary",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from lineage.config import LineageConfig
     from lineage.webhook import Webhook
 
-_MOST_TOLD = 100
-_RIGHT = frozenset({"score", "limit", "count"})
+_MOST_TOLD, _MOST_NAMED = 100, 3
+_RIGHT = frozenset({"group", "score", "limit", "count"})
 
 
 Back = Annotated[float, typer.Option("--hours", help="How far back findings count; 168 at most.")]
@@ -69,7 +69,8 @@ def check(
 ) -> None:
     """Find records, durations, failures, schemas and delays that are not as usual.
 
-    The exit code is 1 when there is any.
+    Each stands in the group of the job that departed first, the root cause at the top. The exit
+    code is 1 when there is any.
     """
     config = session.config
     hook = _webhook(config, webhook, allow_private=allow_private)
@@ -83,11 +84,12 @@ def check(
             detector=detector,  # type: ignore[arg-type]  # the engine says which there are
         )
     )
-    findings = redact_row(answer["findings"])
-    session.show({**answer, "findings": findings}, *_tables(answer, findings))
+    findings, groups = redact_row(answer["findings"]), redact_row(answer["groups"])
+    whole = {**answer, "findings": findings, "groups": groups}
+    session.show(whole, *_tables(answer, groups))
     if findings:
         if hook is not None:
-            _tell(hook, _document(session, answer, findings))
+            _tell(hook, _document(session, whole))
         raise typer.Exit(FINDING)
 
 
@@ -132,20 +134,29 @@ def _tell(hook: Webhook, document: dict[str, Any]) -> None:
         note(f"error: the webhook was not told: {error}")
 
 
-def _document(session: Session, answer: Any, findings: list[Any]) -> dict[str, Any]:
+def _document(session: Session, answer: Any) -> dict[str, Any]:
     """Make what is posted: plain JSON, times as ISO 8601, bounded in size."""
+    findings = [each for group in answer["groups"] for each in group["findings"]]
+    told = f"{len(findings)} anomalies of {_jobs(answer['groups'])}"
     return {
         "schema_version": 1,
         "event": "lineage.anomalies",
-        "text": f"{len(findings)} anomalies in {redact_text(session.url)}",
+        "text": f"{told} in {redact_text(session.url)}",
         "start": answer["start"].isoformat(),
         "end": answer["end"].isoformat(),
         "checked": answer["checked"],
         "is_whole": answer["is_whole"],
         "not_judged_by_reason": answer["not_judged_by_reason"],
         "total_findings": len(findings),
+        "total_groups": len(answer["groups"]),
         "findings": [_plain(each) for each in findings[:_MOST_TOLD]],
     }
+
+
+def _jobs(groups: list[Any]) -> str:
+    """Name the jobs that departed first."""
+    names = [group["job"] for group in groups]
+    return ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
 
 
 def _plain(value: Any) -> Any:
@@ -154,9 +165,10 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-def _tables(answer: Any, findings: list[Any]) -> list[Table]:
+def _tables(answer: Any, groups: list[Any]) -> list[Table]:
     rows = [
         (
+            number,
             each["since"],
             each["kind"],
             each["subject"],
@@ -164,10 +176,11 @@ def _tables(answer: Any, findings: list[Any]) -> list[Table]:
             each["score"],
             _because(each["likely_cause"]),
         )
-        for each in findings
+        for number, group in enumerate(groups, 1)
+        for each in group["findings"]
     ]
     empty = f"nothing is out of the ordinary: {answer['checked']:,} checks"
-    columns = ("since", "what", "name", "finding", "score", "likely cause")
+    columns = ("group", "since", "what", "name", "finding", "score", "likely cause")
     tables = [Table(columns, rows, empty=empty, right=_RIGHT)]
     reasons = list(answer["not_judged_by_reason"].items())
     if reasons:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,8 +11,12 @@ from lineage.cli.command import FINDING, command
 from lineage.cli.history import Hours  # noqa: TC001 - typer reads the annotations
 from lineage.cli.output import Table
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
+from lineage.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from lineage.analysis.freshness import StaleGroup, StaleNode
     from lineage.query import LineageQueryEngine
 
 _NUMBERS = frozenset(
@@ -28,34 +33,111 @@ def register(app: typer.Typer) -> None:
     command(app, is_question=True)(sql)
 
 
+Texts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="PATTERN=HOURS[;KEY=VALUE]",
+        help="Limit of some sources, with weekdays=, holidays= and timezone= of their own; "
+        "repeatable. Else freshness_hours says.",
+    ),
+]
+Weekdays = Annotated[
+    str,
+    typer.Option("--weekdays", metavar="DAYS", help="Count only these days, such as mon-fri."),
+]
+Holidays = Annotated[
+    str,
+    typer.Option(
+        "--holidays", metavar="DATES", help="Do not count these: dates, or codes such as DE-BY."
+    ),
+]
+Timezone = Annotated[
+    str, typer.Option("--timezone", metavar="NAME", help="Whose days, such as Europe/Berlin.")
+]
+ByCause = Annotated[
+    bool, typer.Option("--by-cause", help="Root causes, each over what is late because of it.")
+]
+_STALE = ("node", "reason", "last read", "last written", "limit h", "location")
+_LIMIT = re.compile(r"(?P<name>.+?)=(?P<hours>[\d.]+)(?P<rest>(;\w+=[^;]*)*)")
+
+
 def stale(
     session: Session,
     *,
     hours: Annotated[
-        float, typer.Option("--hours", min=0, help="Limit for what freshness_hours do not name.")
+        float, typer.Option("--hours", min=0, help="Limit for what no other limit names.")
     ] = 24.0,
+    weekdays: Weekdays = "",
+    holidays: Holidays = "",
+    timezone: Timezone = "UTC",
+    limit: Texts = None,
+    by_cause: ByCause = False,
 ) -> None:
-    """List what was not read or written for too long.
+    """List what was not read or written for too long, and what upstream explains it.
 
-    The exit code is 1 when there is any. Limits by source are those of `freshness_hours`.
+    The exit code is 1 when there is any. Limits by source are those of `--limit`, then those of
+    `freshness_hours`. `--weekdays`, `--holidays` and `--timezone` hold for what neither names.
     """
-    limits = session.config.freshness_hours
-    found = session.ask(lambda engine: engine.find_stale_data(hours, limits=limits))
-    rows = [
-        (
-            each["node_id"],
-            each["reason"],
-            each["last_accessed"],
-            each["last_written"],
-            each["limit_hours"],
-            each["location"],
-        )
-        for each in found
-    ]
-    columns = ("node", "reason", "last read", "last written", "limit h", "location")
-    session.show(found, Table(columns, rows, empty="nothing is stale", right=_NUMBERS))
-    if found:
+    from lineage.calendars import FreshnessLimit
+
+    usual = FreshnessLimit(hours, weekdays, holidays, timezone)
+    given = _limits(limit or ())
+    settings = session.config.freshness_hours
+    limits = given | {name: each for name, each in settings.items() if name not in given}
+    if by_cause:
+        groups = session.ask(lambda engine: engine.group_stale_data(usual, limits=limits))
+        rows = [row for group in groups for row in _group_rows(group)]
+        head, *others = _STALE
+        columns = (head, "late because of", *others)
+        session.show(groups, Table(columns, rows, empty="nothing is stale", right=_NUMBERS))
+    else:
+        found = session.ask(lambda engine: engine.find_stale_data(usual, limits=limits))
+        rows = [_stale_row(each) for each in found]
+        session.show(found, Table(_STALE, rows, empty="nothing is stale", right=_NUMBERS))
+    if rows:
         raise typer.Exit(FINDING)
+
+
+def _limits(texts: Iterable[str]) -> dict[str, Any]:
+    """Read `PATTERN=HOURS` with `;weekdays=…`, `;holidays=…` and `;timezone=…` behind it."""
+    from lineage.calendars import FreshnessLimit
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        match = _LIMIT.fullmatch(text)
+        try:
+            hours = float(match["hours"]) if match else 0.0
+        except ValueError:
+            hours = 0.0
+        if match is None or not hours > 0:
+            raise ConfigError(
+                f"--limit {text!r} cannot be used; give PATTERN=HOURS, with hours above 0, and "
+                "behind it what counts: ';weekdays=mon-fri;holidays=DE;timezone=Europe/Berlin'"
+            )
+        pairs = [part.partition("=") for part in match["rest"].split(";") if part]
+        table = {"hours": hours} | {key: value for key, _, value in pairs}
+        found[match["name"]] = FreshnessLimit.of(table, match["name"])
+    return found
+
+
+def _stale_row(each: StaleNode) -> tuple[Any, ...]:
+    return (
+        each["node_id"],
+        each["reason"],
+        each["last_accessed"],
+        each["last_written"],
+        each["limit_hours"],
+        each["location"],
+    )
+
+
+def _group_rows(group: StaleGroup) -> Iterator[tuple[Any, ...]]:
+    """List the root cause and under it what it explains."""
+    root = group["root_cause"]
+    for each in (root, *group["explained"]):
+        name, *rest = _stale_row(each)
+        yield (name, "" if each is root else root["node_id"], *rest)
 
 
 def stats(session: Session) -> None:
