@@ -1,5 +1,6 @@
 """What a reader remembers of a store, and what it leaves beside the manifest for the next one."""
 
+import hashlib
 import os
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
@@ -197,6 +198,19 @@ def test_a_memo_with_a_wrong_bit_is_passed_over(store):
     for size in (0, 5, 50, len(whole) - 1):
         store.memo.write_bytes(whole[:size])
         assert told(store.engine()) == expected
+
+
+def test_the_memo_of_another_version_is_passed_over(store):
+    whole = store.memo.read_bytes()
+    for old, new in (
+        (b'"rows":', b'"roes":'),
+        (b'"sizes":[', b'"sizes":["'),
+        (b"location", b"locatiom"),
+    ):
+        content = whole[40:].replace(old, new)
+        store.memo.write_bytes(whole[:8] + hashlib.sha256(content).digest() + content)
+        assert content != whole[40:]
+        assert told(store.engine()) == afresh(store)
 
 
 class Alike:

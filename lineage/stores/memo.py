@@ -34,6 +34,7 @@ _MAGIC = b"LINEAGE1"
 _DIGEST_BYTES = 32
 _LENGTH_BYTES = 4
 _HEAD_BYTES = 1 << 10
+_FILES = (("name",), ("node", *COLUMNS["nodes"]), ("source", "target", *COLUMNS["relationships"]))
 _START = len(_MAGIC) + _DIGEST_BYTES + _LENGTH_BYTES
 
 
@@ -88,15 +89,20 @@ def load(store: Path, parts: Sequence[Part]) -> Gathered | None:
     told = data[len(_MAGIC) : len(_MAGIC) + _DIGEST_BYTES]
     if not data.startswith(_MAGIC) or sha256(content).digest() != told:
         return None
-    header = _header_of(data)
-    found = Gathered(header.covered, header.key, nothing())
-    if not found.is_of(parts):
-        return None
-    buffer, cuts = (
-        pa.py_buffer(data),
-        np.cumsum([len(data) - sum(header.sizes), *header.sizes]).tolist(),
+    try:
+        header = _header_of(data)
+        found = Gathered(header.covered, header.key, nothing())
+        return _filled(found, data, header.sizes) if found.is_of(parts) else None
+    except (msgspec.DecodeError, pa.ArrowException, KeyError, ValueError):
+        return None  # another version wrote it
+
+
+def _filled(found: Gathered, data: bytes, sizes: tuple[int, int, int]) -> Gathered:
+    buffer, cuts = pa.py_buffer(data), np.cumsum([len(data) - sum(sizes), *sizes]).tolist()
+    names, nodes, edges = (
+        _Rows(buffer.slice(start, end - start), columns_of)
+        for (start, end), columns_of in zip(pairwise(cuts), _FILES, strict=True)
     )
-    names, nodes, edges = (_Rows(buffer.slice(start, end - start)) for start, end in pairwise(cuts))
     distinct = Distinct(
         names["name"].combine_chunks(),
         Columns("nodes", [nodes]),
@@ -130,7 +136,7 @@ def save(store: Path, gathered: Gathered) -> None:
     files = (
         _file(pa.table({"name": known.names})),
         _file(_table(known.nodes, {"node": known.node})),
-        _file(_table(known.edges, dict(zip(("source", "target"), known.ends, strict=True)))),
+        _file(_table(known.edges, {"source": known.ends[0], "target": known.ends[1]})),
     )
     sizes = (len(files[0]), len(files[1]), len(files[2]))
     header = msgspec.json.encode(_Header(gathered.covered, gathered.key, known.rows, sizes))
@@ -153,10 +159,11 @@ def forget(store: Path) -> None:
 class _Rows:
     """Rows in the bytes of an Arrow file, of which a column is read when it is asked for."""
 
-    def __init__(self, data: pa.Buffer) -> None:
-        self._data = data
+    def __init__(self, data: pa.Buffer, names: tuple[str, ...]) -> None:
+        self._data, self._names = data, names
         with pa.ipc.open_file(data) as file:
-            self._names = file.schema.names
+            if tuple(file.schema.names) != names:
+                raise ValueError(f"columns {file.schema.names}, not {names}")
         self.num_rows = self[self._names[0]].length()
 
     def __getitem__(self, name: str, /) -> pa.ChunkedArray:
