@@ -45,8 +45,11 @@ class View:
     @cached_property
     def merged(self) -> Merged:
         """The nodes, and what was made from what."""
+        distinct = getattr(self._store, "distinct", None)
+        if distinct is not None:
+            return Merged(distinct(), lambda: self.schemas, scope=self._scope)
         tables = self.read("nodes"), self.read("relationships")
-        return Merged(*tables, lambda: self.schemas, scope=self._scope)
+        return Merged.of_tables(*tables, schemas=lambda: self.schemas, scope=self._scope)
 
     @cached_property
     def schemas(self) -> dict[str, Any]:

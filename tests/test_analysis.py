@@ -444,7 +444,7 @@ def merged(rows, edges=()):
         {"from_node_id": one, "to_node_id": other, "timestamp": 1} | extra
         for one, other, extra in edges
     ]
-    return nodes.Merged(
+    return nodes.Merged.of_tables(
         table_from_rows("nodes", rows), table_from_rows("relationships", relationships)
     )
 
@@ -519,7 +519,7 @@ class TestMerging:
             node_row("file:b", 6),
         ]
         whole = merged(rows, [("file:a", "file:b", {})])
-        again = nodes.Merged(whole.nodes.to_arrow(), whole.edges)
+        again = nodes.Merged.of_tables(whole.nodes.to_arrow(), whole.edges)
         assert dict(again.nodes) == dict(whole.nodes)
 
     def test_a_missing_key_is_a_key_error_as_in_any_mapping(self):

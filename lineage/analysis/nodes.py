@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lineage.adjacency import Adjacency
-from lineage.analysis.tables import NEVER, encode, floats, integers, is_known, take
+from lineage.analysis.tables import NEVER, encode, take
 from lineage.codec import from_json, node_from_row, to_json, to_micros
 from lineage.core import DataSource, LineageNode
 from lineage.graph import LineageGraph
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-_LATEST = int(np.iinfo(np.int64).max)
-_UNCHANGED = ("location", "version", "schema_id")
+    from lineage.stores.distinct import Columns, Distinct
+
 _COUNTS = ("accessed_count", "written_count")
 _TIMES = ("created_at", "last_accessed", "last_written")
 
@@ -102,7 +102,7 @@ class NodeTable(Mapping[str, LineageNode]):
     Args:
         graph: Gives the order of the columns and the neighbours.
         columns: For each column of `nodes`, one value per node: numpy arrays of integers for
-            counts and for times (microseconds since 1970), lists for texts.
+            counts and for times (microseconds since 1970), texts by number.
         schemas: Gives the known schemas by their id; called when the first node is made.
     """
 
@@ -197,7 +197,7 @@ class NodeTable(Mapping[str, LineageNode]):
         columns = (
             names,
             *zip(*map(split_id, names), strict=True),
-            [places[number] or "" for number in numbers.tolist()],
+            [place or "" for place in places.some(numbers)],
             *(self._columns[name][numbers].tolist() for name in _COUNTS),
             *(_aware(self._columns[name][numbers]) for name in _TIMES),
         )
@@ -208,8 +208,7 @@ class Merged:
     """A graph with its nodes and edges, merged from the rows of a store when they are asked for.
 
     Args:
-        nodes: Rows of `nodes`.
-        relationships: Rows of `relationships`.
+        distinct: The rows, and which nodes they are about.
         schemas: Gives the known schemas by their id; called when the first node is made.
         scope: Says of which time they are.
 
@@ -219,19 +218,22 @@ class Merged:
 
     def __init__(
         self,
-        nodes: pa.Table,
-        relationships: pa.Table,
+        distinct: Distinct,
         schemas: Callable[[], Mapping[str, Any]] = dict,
         *,
         scope: Callable[[], str] = str,
     ) -> None:
-        ends = (relationships["from_node_id"], relationships["to_node_id"])
-        names, numbers = encode(nodes["node_id"], *ends)
-        cuts = [len(nodes), len(nodes) + len(relationships)]
-        self._of_nodes, *self._ends = np.split(numbers, cuts)
-        self._rows = (nodes, relationships)
+        self._distinct = distinct
         self._schemas = schemas
-        self.graph = LineageGraph(names, *self._ends, scope=scope)
+        self.graph = LineageGraph(distinct.names.to_pylist(), *distinct.ends, scope=scope)
+
+    @classmethod
+    def of_tables(cls, nodes: pa.Table, relationships: pa.Table, **told: Any) -> Merged:
+        """Merge rows of `nodes` and `relationships`; the rest is as of the class."""
+        from lineage.stores.distinct import grown, nothing
+
+        tables = [("nodes", nodes), ("relationships", relationships)]
+        return cls(grown(nothing(), tables), **told)
 
     @cached_property
     def nodes(self) -> NodeTable:
@@ -241,53 +243,95 @@ class Merged:
         location, version and schema the newest one known; metadata is joined, the newer over the
         older.
         """
-        columns = _merge_nodes(self._rows[0], self._of_nodes, len(self.graph))
-        return NodeTable(self.graph, columns, self._schemas)
+        return NodeTable(self.graph, _NodeColumns(self._distinct), self._schemas)
 
     @cached_property
     def edges(self) -> pa.Table:
         """One row per distinct edge in the order of `graph.edges()`, as in `relationships`."""
-        return _merge_edges(self._rows[1], *self._ends, size=len(self.graph))
+        import pyarrow as pa
+
+        from lineage.stores.distinct import merged_edges
+        from lineage.stores.tables import arrow_schema
+
+        rows, names, size = self._distinct.edges, self._distinct.names, len(self.graph)
+        keys, table = merged_edges(rows, self._distinct.ends[0] * size + self._distinct.ends[1])
+        ends = zip(("from_node_id", "to_node_id"), np.divmod(keys, max(size, 1)), strict=True)
+        made = {name: take(names, numbers) for name, numbers in ends}
+        schema = arrow_schema("relationships")
+        found = [made[name] if name in made else table[name] for name in schema.names]
+        return pa.Table.from_arrays(found, schema=schema)
 
 
-def _merge_nodes(table: pa.Table, numbers: NDArray[np.int64], size: int) -> dict[str, Any]:
-    order = np.argsort(integers(table["timestamp"], NEVER), kind="stable")
-    columns: dict[str, Any] = {
-        name: _newest(table, name, numbers, order, size) for name in _UNCHANGED
-    }
-    columns["metadata"] = _joined_metadata(table, numbers, order, size)
-    for name in _COUNTS:
-        columns[name] = _sums(integers(table[name], 0), numbers, size)
-    for name in ("last_accessed", "last_written", "timestamp"):
-        columns[name] = np.full(size, NEVER)
-        np.maximum.at(columns[name], numbers, integers(table[name], NEVER))
-    created = integers(table["created_at"], NEVER)
-    known = np.flatnonzero(created != NEVER)
-    # The last assignment stands, so the earliest creation comes last.
-    first = known[np.argsort(created[known], kind="stable")][::-1]
-    columns["created_at"] = np.full(size, NEVER)
-    columns["created_at"][numbers[first]] = created[first]
-    chosen = np.full(size, -1)
-    chosen[numbers[first]] = first
-    columns["created_by"] = _take(table["created_by"], chosen)
-    return columns
+class _NodeColumns(Mapping[str, Any]):
+    """The columns of merged nodes, each made when it is asked for."""
+
+    def __init__(self, distinct: Distinct) -> None:
+        self._rows, self._node = distinct.nodes, distinct.node
+        self._size = len(distinct.names)
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = self._column(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        from lineage.stores.distinct import COLUMNS
+
+        return iter(COLUMNS["nodes"])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _column(self, name: str) -> Any:
+        from lineage.stores import distinct
+
+        rows, node, size = self._rows, self._node, self._size
+        if name in distinct.COUNTS:
+            return distinct.sums(rows.integers(name, 0), node, size)
+        if name in distinct.LAST:
+            return distinct.latest(rows.integers(name, NEVER), node, size)
+        if name == "created_at":
+            created = rows.integers(name, NEVER)
+            # The place -1 is the last one, of none.
+            return np.append(created, NEVER)[self._creation]
+        if name == "created_by":
+            return _Texts(take(rows[name], self._creation))
+        if name == "metadata":
+            return _joined_metadata(rows, node, self._order, size)
+        filled = self._order[rows.has_text(name)[self._order]]
+        return _Texts(take(rows[name], distinct.last_of(filled, node, size)))
+
+    @cached_property
+    def _order(self) -> NDArray[np.intp]:
+        from lineage.stores.distinct import by_time
+
+        return by_time(self._rows)
+
+    @cached_property
+    def _creation(self) -> NDArray[np.int64]:
+        from lineage.stores.distinct import first_made
+
+        return first_made(self._rows, self._node, self._size)
 
 
-def _newest(
-    table: pa.Table, name: str, numbers: NDArray[np.int64], order: NDArray[np.intp], size: int
-) -> list[str | None]:
-    filled = order[is_known(table, name, "")[order]]
-    chosen = np.full(size, -1)
-    chosen[numbers[filled]] = filled
-    return _take(table[name], chosen)
+class _Texts:
+    """A text per node, None where there is none."""
 
+    def __init__(self, array: pa.Array) -> None:
+        self._array = array
 
-def _joined_metadata(
-    table: pa.Table, numbers: NDArray[np.int64], order: NDArray[np.intp], size: int
-) -> _Metadata:
-    filled = order[is_known(table, "metadata", "", "{}")[order]]
-    texts, codes = encode(take(table["metadata"], filled))
-    return _Metadata(Adjacency.from_pairs(numbers[filled], codes, size=size), texts)
+    def __getitem__(self, number: int) -> str | None:
+        found: str | None = self._array[number].as_py()
+        return found
+
+    def __iter__(self) -> Iterator[str | None]:
+        return iter(self._array.to_pylist())
+
+    def some(self, numbers: NDArray[np.integer[Any]]) -> list[str | None]:
+        """Give those of some nodes."""
+        found: list[str | None] = take(self._array, numbers).to_pylist()
+        return found
 
 
 class _Metadata:
@@ -309,47 +353,14 @@ class _Metadata:
         return to_json(joined)
 
 
-def _merge_edges(
-    table: pa.Table, sources: NDArray[np.int64], targets: NDArray[np.int64], *, size: int
-) -> pa.Table:
-    from lineage.stores.columns import numbers as array_of
+def _joined_metadata(
+    rows: Columns, node: NDArray[np.int64], order: NDArray[np.intp], size: int
+) -> _Metadata:
+    from lineage.stores.distinct import says_metadata
 
-    keys = sources * size + targets
-    distinct, numbers = np.unique(keys, return_inverse=True)
-    order = np.argsort(integers(table["timestamp"], NEVER), kind="stable")
-    newest = np.zeros(len(distinct), np.int64)
-    newest[numbers[order]] = order
-    merged = take(table, newest)
-    created = np.full(len(distinct), _LATEST)
-    np.minimum.at(created, numbers, integers(table["created_at"], _LATEST))
-    known = ~np.isnan(floats(table["record_count"]))
-    summed = {
-        "operation_count": (
-            _sums(integers(table["operation_count"], 0), numbers, len(distinct)),
-            None,
-        ),
-        "record_count": (
-            _sums(integers(table["record_count"], 0), numbers, len(distinct)),
-            np.bincount(numbers, known, len(distinct)) == 0,
-        ),
-        "created_at": (created, created == _LATEST),
-    }
-    for name, (values, mask) in summed.items():
-        at = merged.schema.get_field_index(name)
-        kind = merged.schema.field(at)
-        merged = merged.set_column(at, kind, array_of(values, kind.type, mask))
-    return merged
-
-
-def _sums(values: NDArray[np.int64], numbers: NDArray[Any], size: int) -> NDArray[np.int64]:
-    sums = np.zeros(size, np.int64)
-    np.add.at(sums, numbers, values)
-    return sums
-
-
-def _take(column: pa.ChunkedArray, chosen: NDArray[np.int64]) -> list[str | None]:
-    values: list[str | None] = take(column, chosen).to_pylist()
-    return values
+    filled = order[says_metadata(rows)[order]]
+    texts, codes = encode(take(rows["metadata"], filled))
+    return _Metadata(Adjacency.from_pairs(node[filled], codes, size=size), texts)
 
 
 def _aware(micros: NDArray[np.int64]) -> list[datetime | None]:

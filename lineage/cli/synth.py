@@ -102,6 +102,7 @@ def synth(
                 store.insert_tables(tables)
                 rows.update({kind: table.num_rows for kind, table in tables.items()})
                 tell(rows["operations"], operations)
+            getattr(store, "keep_up", lambda: None)()
     finally:
         store.close()
     session.warn_of(store)

@@ -171,8 +171,10 @@ def seal_on(place: str, url: str = "", *, idle_s: float = _IDLE_S) -> None:
             return
         from lineage.stores.bucket import Bucket
         from lineage.stores.delivery import BucketTarget
+        from lineage.stores.reading import StoreReader
         from lineage.stores.sealing import seal_store  # takes a while: Arrow
 
+        reader = StoreReader(store)
         target = BucketTarget(store, Bucket(url)) if url else store
         least_bytes = SEAL_BYTES * 3 // 4  # those that are full are so not to the brim
         last = time.monotonic()
@@ -183,6 +185,8 @@ def seal_on(place: str, url: str = "", *, idle_s: float = _IDLE_S) -> None:
                 return
             if done.parts:
                 last = time.monotonic()
+                if not url:
+                    reader.keep_up()
             elif not done.segments_live:
                 return
             else:

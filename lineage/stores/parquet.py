@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from lineage.core import DataOperation, LineageNode
     from lineage.stores.compaction import Compacted
+    from lineage.stores.distinct import Distinct
     from lineage.stores.garbage import Collected
     from lineage.stores.reading import Snapshot
     from lineage.stores.retention import Cleaned
@@ -260,6 +261,10 @@ class LineageMetadataRepository:
         """Give the files that hold the rows as of now, for whoever reads them by other means."""
         return self._reader.freeze()
 
+    def distinct(self) -> Distinct:
+        """Give the nodes and edges, each once: of what was read the last time, only what is new."""
+        return self._reader.distinct()
+
     def check(self) -> None:
         """Read every file of the store again, from its first byte to its last.
 
@@ -284,7 +289,17 @@ class LineageMetadataRepository:
         Raises:
             StoreError: The store cannot be written, or its lock was not free in time.
         """
-        return self._seal(force=force, progress=self.progress)
+        done = self._seal(force=force, progress=self.progress)
+        self.keep_up()
+        return done
+
+    def keep_up(self) -> None:
+        """Spare who asks next to read many parts: keep on the disk which nodes and edges they have.
+
+        `seal` and `compact` do so, and who asks; worth a call after many insertions. Does nothing
+        when little is new, or the store cannot be written.
+        """
+        self._reader.keep_up()
 
     def compact(self) -> Compacted:
         """Merge the visible parts of each date into few; readers of this package stay exact.
@@ -296,7 +311,9 @@ class LineageMetadataRepository:
         """
         from lineage.stores.compaction import compact_store
 
-        return compact_store(self.base_path)
+        done = compact_store(self.base_path)
+        self.keep_up()
+        return done
 
     def collect_garbage(self) -> Collected:
         """Remove files that killed processes left and nothing refers to.

@@ -7,12 +7,13 @@ and is content when the manifest is still the same: then each row is in exactly 
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from lineage.errors import CorruptStoreError
-from lineage.stores.base import EVERYTHING, Filter
+from lineage.stores.base import DERIVED, EVERYTHING, Filter
 from lineage.stores.decoding import segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from lineage.stores.distinct import Distinct
+    from lineage.stores.gathering import Gatherer
     from lineage.stores.manifest import Part
     from lineage.stores.tails import Tail
 
@@ -114,6 +117,23 @@ class StoreReader:
             if table.num_rows:
                 yield table
 
+    def distinct(self) -> Distinct:
+        """Give the nodes and edges, each once, reading only what was not there the last time.
+
+        What the parts come to is remembered, and kept on the disk for the next reader where that
+        can be written and is worth it. What cannot be read is a problem, and tried again next time.
+        """
+        from lineage.stores.distinct import grown
+
+        manifest, tails = self.snapshot()
+        distinct = self._gatherer.gather(_derived(manifest))
+        rest = [(kind, tail.table(kind)) for tail in tails for kind in DERIVED]
+        return grown(distinct, rest, by_name=True)
+
+    def keep_up(self) -> None:
+        """Keep what the parts come to on the disk, when there is much that is new in them."""
+        self._gatherer.keep_up(_derived(self._read_manifest()[1]))
+
     def snapshot(self) -> tuple[Manifest, list[Tail]]:
         """Read the manifest and what of the journal it does not cover, as of one moment."""
         for _ in range(_TRIES):
@@ -144,6 +164,25 @@ class StoreReader:
         token = object()
         if self.problems.setdefault(problem, token) is token:
             _log.error("%s", problem)
+
+    @cached_property
+    def _gatherer(self) -> Gatherer:
+        from lineage.stores.gathering import Gatherer
+
+        def now() -> list[Part]:
+            return _derived(self._read_manifest()[1])
+
+        return Gatherer(self.store, self._read_whole, now)
+
+    def _read_whole(self, part: Part) -> tuple[list[pa.Table], bool]:
+        """Read what says what a part comes to, and say whether it is all there."""
+        from lineage.stores.distinct import COLUMNS, KEYS
+
+        self.meter.expect(part.size_bytes)
+        where = Filter(columns=(*KEYS[part.kind], *COLUMNS[part.kind]))
+        tables = list(self._part_tables(part, where, coded=True))
+        self.meter.advance(part.size_bytes)
+        return tables, sum(table.num_rows for table in tables) == part.rows
 
     def _part_tables(self, part: Part, where: Filter, *, coded: bool) -> Iterator[pa.Table]:
         from lineage.stores.parts import overlaps, scan_part
@@ -214,3 +253,7 @@ class StoreReader:
 
     def _read_tails(self, manifest: Manifest) -> list[Tail] | None:
         return self._tails.read(manifest.sealed)
+
+
+def _derived(manifest: Manifest) -> list[Part]:
+    return [part for part in manifest.parts if part.kind in DERIVED]

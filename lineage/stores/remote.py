@@ -138,6 +138,9 @@ class RemoteRepository(LineageMetadataRepository):
     def freeze(self) -> None:
         """Give no files: they are in the bucket."""
 
+    def keep_up(self) -> None:
+        """Leave it to those who ask: parts would have to be fetched."""
+
     def _new_reader(self) -> StoreReader:
         return RemoteReader(self.base_path, self._bucket)
 

@@ -13,6 +13,7 @@ from lineage.stores.decoding import segment_paths
 from lineage.stores.derive import INVALID_DATE
 from lineage.stores.folder import delete_files, is_empty, recover
 from lineage.stores.manifest import JOURNAL, locked, unwritable, write_manifest
+from lineage.stores.memo import forget
 from lineage.stores.parts import scan_part
 from lineage.stores.target import Sealed
 
@@ -61,6 +62,7 @@ def remove_older(store: Path, cutoff: datetime) -> Cleaned:
             if gone:
                 paths = {part.path for part in gone}
                 write_manifest(store, without(manifest, paths))
+                forget(store)
                 delete_files(store, sorted(paths))
     except OSError as error:
         raise unwritable(store, error) from error
