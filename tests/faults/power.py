@@ -126,6 +126,7 @@ def power_cuts(
     """
     chance, figures = random.Random(count), Figures()
     acknowledged: set[str] = set()
+    early = 0
     for name in ("image", "mount"):
         (folder / name).mkdir(parents=True)
     with zygote() as process:
@@ -146,6 +147,7 @@ def power_cuts(
                 )
             figures.trials += 1
             figures.wrong["failed"] += answer["failed"]
+            early += answer["early"]
             acknowledged.update(answer["acknowledged"])
             if turn % TOGETHER == 0 or turn == count:
                 try:
@@ -155,4 +157,5 @@ def power_cuts(
                 shutil.rmtree(folder / "image" / "store", ignore_errors=True)
                 acknowledged = set()
     figures.wrong = +figures.wrong
+    figures.note = f"the disk ended by itself {early} times" if early else ""
     return figures

@@ -52,6 +52,8 @@ def write(store: Path, name: str, acknowledge: int, order: dict) -> None:
         for _ in range(20):
             mark = f"{name}-{number}"
             step(mark)
+            if tracker.lost:  # it is told that this call is not recorded
+                raise RuntimeError(f"{mark} could not be recorded")
             waiting += f"{mark}\n".encode()
             if not order.get("flushes"):
                 os.write(acknowledge, waiting)
@@ -140,8 +142,16 @@ def cut(order: dict) -> dict:
         os.kill(child, signal.SIGSTOP)
     for child in children:  # it may wait for the disk, and stops when it has its answer
         os.waitid(os.P_PID, child, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    is_early = _has_ended(order["power"][0])
     os.kill(*order["power"])
-    return _end(children, readers)
+    answer = _end(children, readers)
+    # Where the disk went away by itself, those that met it could but end.
+    return answer | {"early": is_early, "failed": 0 if is_early else answer["failed"]}
+
+
+def _has_ended(process: int) -> bool:
+    _, _, facts = Path(f"/proc/{process}/stat").read_text().rpartition(")")
+    return facts.split()[0] == "Z"
 
 
 def _start(order: dict) -> tuple[list[int], dict[int, bytes]]:
