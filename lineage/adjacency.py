@@ -35,12 +35,13 @@ _LOW = (1 << 32) - 1
 class Adjacency:
     """Numbers that belong to numbers: for key k, `values[offsets[k]:offsets[k + 1]]`."""
 
-    __slots__ = ("_matrix", "_plain", "offsets", "values")
+    __slots__ = ("_matrix", "_plain", "_walked", "offsets", "values")
 
     def __init__(self, offsets: NDArray[np.int32], values: NDArray[np.int32]) -> None:
         self.offsets = offsets
         self.values = values
         self._matrix: Any = None
+        self._walked = 0
         self._plain: tuple[Sequence[int], Sequence[int]] | None = None
 
     @classmethod
@@ -156,7 +157,8 @@ class Adjacency:
         return self._wide_closure(start)
 
     def _wide_closure(self, start: int) -> NDArray[np.int64]:
-        walk = closure_for(len(self.offsets) - 1)
+        self._walked += len(self.offsets) - 1
+        walk = closure_for(self._walked)
         if walk is not None:
             return walk(self.offsets, self.values, start).astype(np.int64)
         from scipy.sparse import csr_array

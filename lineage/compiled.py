@@ -17,20 +17,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lineage")
 
-# Importing numba and compiling the walk take about a second, in which scipy finds the closures of
-# so many numbers in all. Nothing is kept on the disk: numba would put it beside this file.
+# Importing numba and compiling the walk take about a second, in which scipy finds closures among so
+# many numbers in all. Nothing is kept on the disk: numba would put it beside this file.
 _WORTH = 100_000_000
-_asked = 0
 
 
-def closure_for(size: int) -> Closure | None:
-    """Give what finds closures among so many numbers; None while another way does as well.
+def closure_for(walked: int) -> Closure | None:
+    """Give what finds closures; None while it is not worth its compilation, or cannot be.
 
-    It is asked for each closure: after so many of so many numbers it is worth its time.
+    Args:
+        walked: Among how many numbers closures of this graph were found by now, all together.
     """
-    global _asked  # noqa: PLW0603  # how much a process has walked is known to it as a whole
-    _asked += size
-    return compiled() if _asked >= _WORTH else None
+    return compiled() if walked >= _WORTH else None
 
 
 @cache

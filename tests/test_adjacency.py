@@ -59,7 +59,7 @@ def test_edges_are_those_of_networkx(pairs):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(pairs=PAIRS, start=NUMBERS)
 def test_closures_are_those_of_networkx(way, pairs, start):
     _, graph = built(pairs)
@@ -87,10 +87,17 @@ def test_what_is_compiled_is_what_is_written():
 
 
 def test_it_is_compiled_when_much_was_walked_and_not_before(monkeypatch):
-    monkeypatch.setattr(compiled, "_asked", 0)
-    monkeypatch.setattr(compiled, "_WORTH", 100)
-    assert compiled.closure_for(60) is None
-    assert compiled.closure_for(60) is compiled.compiled()
+    monkeypatch.setattr(compiled, "_WORTH", 2 * SIZE)
+    monkeypatch.setattr(adjacency, "_WIDE_WALK", 0)
+    monkeypatch.setattr(adjacency, "_MANY", 0)
+    (forward, _), _ = built([(n, n + 1) for n in range(9)])
+    asked = []
+    monkeypatch.setattr(
+        adjacency, "closure_for", lambda size: asked.append(compiled.closure_for(size))
+    )
+    for _ in range(3):
+        assert len(forward.closure(0)) == 9
+    assert asked == [None, compiled.compiled(), compiled.compiled()]
 
 
 def test_without_numba_it_is_none(monkeypatch):
