@@ -3,13 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import networkx as nx
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import lineage.adjacency
-from lineage.adjacency import adjacencies
 from lineage.analysis import versions
 from lineage.analysis.versions import COLUMNS, Version, VersionGraph
 from lineage.codec import operation_rows
@@ -145,30 +142,6 @@ class TestGraph:
         assert (len(graph), graph.edge_count, graph.levels()) == (0, 0, [])
         with pytest.raises(NodeNotFoundError):
             graph.versions_of("t:a")
-
-
-class TestAdjacency:
-    @given(
-        pairs=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=120),
-        start=st.integers(0, 30),
-    )
-    def test_both_ways_of_building_and_of_walking_agree(self, pairs, start):
-        ends = np.array(pairs, np.int64).reshape(-1, 2)
-        found = {}
-        for name, many, wide in (("sorted", 10**9, 10**9), ("walked", 10**9, 0), ("counted", 0, 0)):
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(lineage.adjacency, "_MANY", many)
-                patch.setattr(lineage.adjacency, "_WIDE_WALK", wide)
-                both = adjacencies(ends[:, 0], ends[:, 1], size=31)
-                found[name] = [
-                    (each.offsets.tolist(), each.values.tolist(), set(each.closure(start).tolist()))
-                    for each in both
-                ]
-        assert found["sorted"] == found["walked"] == found["counted"]
-        graph = nx.DiGraph(pairs)
-        graph.add_nodes_from(range(31))
-        assert found["sorted"][0][2] == nx.descendants(graph, start)
-        assert found["sorted"][1][2] == nx.ancestors(graph, start)
 
 
 class TestAnswers:

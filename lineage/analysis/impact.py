@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from lineage.analysis.lazy import LazySequence
-from lineage.analysis.nodes import access_counts, facts_of, split_id
+from lineage.analysis.nodes import access_counts, facts_of, place_of, split_id
 from lineage.analysis.tables import iso_time
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def impact(
     (1, 1)
     """
     levels = graph.downstream_levels(node_id)
-    (target,) = facts_of(nodes, [node_id])
+    source_type, source_id, location = place_of(nodes, node_id)
     groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for distance, level in enumerate(levels, 1):
         for name in level:
@@ -107,9 +107,9 @@ def impact(
     return {
         "target_node": {
             "node_id": node_id,
-            "source_type": target.source_type,
-            "source_id": target.source_id,
-            "location": target.location,
+            "source_type": source_type,
+            "source_id": source_id,
+            "location": location,
         },
         "total_downstream_nodes": sum(map(len, groups.values())),
         "max_distance": len(levels),

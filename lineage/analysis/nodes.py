@@ -52,6 +52,14 @@ def facts_of(
     return [_facts(nodes[node_id]) for node_id in (nodes if node_ids is None else node_ids)]
 
 
+def place_of(nodes: Mapping[str, LineageNode], node_id: str) -> tuple[str, str, str]:
+    """Give the type and the id of a node's source, and its location."""
+    if isinstance(nodes, NodeTable):
+        return (*split_id(node_id), nodes.location(node_id))
+    source = nodes[node_id].data_source
+    return source.source_type, source.source_id, source.location
+
+
 def access_counts(nodes: Mapping[str, LineageNode], node_ids: Iterable[str]) -> Iterable[int]:
     """Say how often each of some nodes was read."""
     if isinstance(nodes, NodeTable):
@@ -188,6 +196,10 @@ class NodeTable(Mapping[str, LineageNode]):
         """Say how often each of some nodes was read."""
         counts: NDArray[np.int64] = self._columns["accessed_count"]
         return counts[self.graph.numbers(node_ids)]
+
+    def location(self, node_id: str) -> str:
+        """Say where the source of a node is; an empty text where nobody told."""
+        return self._columns["location"][self.graph.number(node_id)] or ""
 
     def facts(self, node_ids: Iterable[str] | None = None) -> list[NodeFacts]:
         """Give the facts of some nodes, or of all, read straight from the columns."""
