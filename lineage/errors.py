@@ -73,7 +73,11 @@ def node_not_found(node_id: str, known: Iterable[str], scope: str = "") -> NodeN
     near = get_close_matches(wanted, alike[:_MOST_COMPARED], n=3, cutoff=0.5)
     if not near:
         near = [name for name in alike if wanted and wanted in name][:3]
-    hint = (
-        f"did you mean {', '.join(map(repr, near))}?" if near else "the graph has no similar node"
-    )
+    hint = "the graph has no similar node"
+    if near:
+        hint = f"did you mean {', '.join(map(repr, near))}?"
+    elif not names:
+        hint = "nothing is recorded here: name the right store, or run a tracked program first"
+        if scope:
+            hint = "nothing was recorded by then: ask as of a later time"
     return NodeNotFoundError(f"no node {node_id!r} among {len(names)} nodes{scope}; {hint}")

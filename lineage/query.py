@@ -104,6 +104,11 @@ class LineageQueryEngine:
         return f"nothing is recorded{self._scope()}"
 
     @property
+    def problems(self) -> list[str]:
+        """What of the store could not be read so far, a text each; with any, no answer is whole."""
+        return self._view.problems()
+
+    @property
     def graph(self) -> LineageGraph:
         """What was made from what."""
         return self._current().merged.graph

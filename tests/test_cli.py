@@ -532,7 +532,7 @@ def test_options_before_and_after_the_command_are_the_same(store):
 def test_every_command_writes_one_document(store, command, code):
     result = run("--json", "--store", store, *command, code=code)
     document = json.loads(result.stdout)
-    assert set(document) == {"schema_version", "command", "data"}
+    assert set(document) == {"schema_version", "command", "data", "problems"}
     words = [word for word in command if word not in {"aa01", "api:quotes", "dataframe:raw"}]
     assert document["command"] == " ".join(words)
 

@@ -68,7 +68,7 @@ def checked(done, command, *, codes):
     assert done.returncode in codes, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     if "--json" in command and done.stdout:
-        assert set(json.loads(done.stdout)) == {"schema_version", "command", "data"}
+        assert set(json.loads(done.stdout)) == {"schema_version", "command", "data", "problems"}
     said = done.stderr.splitlines()
     assert len(said) == len(set(said))
     return done

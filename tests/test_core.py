@@ -129,4 +129,6 @@ def test_an_unknown_node_names_the_near_ones():
     assert "'file:prices.csv'" in str(node_not_found("file:price.csv", known))
     assert "'api:quotes'" in str(node_not_found("quotes", known))
     assert "no similar node" in str(node_not_found("zzzzzzzz", known))
-    assert "no similar node" in str(node_not_found("", []))
+    assert "no similar node" in str(node_not_found("", known))
+    assert "nothing is recorded here" in str(node_not_found("", []))
+    assert "ask as of a later time" in str(node_not_found("a", [], " as of 2000-01-01"))

@@ -12,7 +12,7 @@ from lineage.cli.command import command
 from lineage.cli.moments import moment
 from lineage.cli.output import Table
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
-from lineage.errors import NodeNotFoundError, OperationError, node_not_found
+from lineage.errors import NodeNotFoundError, OperationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -137,8 +137,13 @@ def _operation(engine: LineageQueryEngine, name: str) -> DataOperation:
 
 
 def _nothing(name: str, engine: LineageQueryEngine) -> NodeNotFoundError:
-    error = node_not_found(name, engine.nodes)
-    return NodeNotFoundError(f"no operation's id begins with {name!r}, and {error}")
+    try:
+        engine.graph.number(name)
+    except NodeNotFoundError as error:
+        also = f", and {error}"
+    else:
+        also = ""
+    return NodeNotFoundError(f"no operation's id begins with {name!r}{also}")
 
 
 def _operations(operations: Iterable[DataOperation]) -> Table:

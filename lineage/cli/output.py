@@ -14,7 +14,7 @@ from lineage.codec import json_default
 from lineage.core import DataSource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 SCHEMA_VERSION = 1
 
@@ -53,9 +53,17 @@ class Warnings(logging.Handler):
         self._kept.clear()
 
 
-def write_document(command: str, data: Any) -> None:
-    """Write the one JSON document of a command."""
+def write_document(command: str, data: Any, problems: Callable[[], list[str]] = list) -> None:
+    """Write the one JSON document of a command.
+
+    Args:
+        command: Its name.
+        data: The answer.
+        problems: Says what of the store could not be read, so that the answer is not whole. It is
+            asked when the data have been written, which may read more of the store.
+    """
     document = {"schema_version": SCHEMA_VERSION, "command": command, "data": data}
+    document["problems"] = _Later(problems)
     # ASCII, so that no name in the data can steer a terminal or be lost in an encoding.
     json.dump(document, sys.stdout, default=_plain, indent=2)
     sys.stdout.write("\n")
@@ -126,7 +134,16 @@ def _write_rich(part: Table) -> None:
     Console().print(table)
 
 
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """What is asked for when its turn to be written has come."""
+
+    ask: Callable[[], Any]
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, _Later):
+        return value.ask()
     if isinstance(value, DataSource):
         return {"node_id": value.node_id, **json_default(value)}
     return json_default(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineage.cli.output import Table, note, write_document, write_part
@@ -44,6 +44,7 @@ class Session:
     as_json: bool
     as_of: datetime | None = None
     known_at: datetime | None = None
+    _asked: list[Store] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def config(self) -> LineageConfig:
@@ -105,6 +106,7 @@ class Session:
         from lineage.query import LineageQueryEngine
 
         store = self.open()
+        self._asked.append(store)
         with self.working("asking the store") as bar:
             show_progress(store, bar.counting("reading the store", "bytes"))
             with self._readable():
@@ -148,10 +150,14 @@ class Session:
         for problem in getattr(store, "problems", ()):
             _log.warning("%s", problem)
 
+    def problems(self) -> list[str]:
+        """Say what of the stores that were asked could not be read so far."""
+        return [text for store in self._asked for text in getattr(store, "problems", ())]
+
     def show(self, data: Any, *parts: str | Table) -> None:
         """Write the answer: the data as a JSON document, or else the parts for people."""
         if self.as_json:
-            write_document(self.command, data)
+            write_document(self.command, data, self.problems)
             return
         for number, part in enumerate(parts):
             write_part(part, is_first=number == 0)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from lineage.errors import CorruptStoreError
+from lineage.errors import CorruptStoreError, StoreError
 from lineage.stores.base import DERIVED, EVERYTHING, Filter
 from lineage.stores.decoding import segment_paths
 from lineage.stores.manifest import (
     JOURNAL,
     Manifest,
+    NewerFormatError,
     aside,
     decode_manifest,
     locked,
@@ -231,22 +232,26 @@ class StoreReader:
         if data is not None and data == known:
             return known, manifest
         if data is None:
+            if self.store.is_file():
+                raise StoreError(f"{self.store} is a file, and a store is a folder; name another")
             return None, self._rebuilt(f"{path} is missing")
         try:
             manifest = decode_manifest(data, path)
+        except NewerFormatError as error:
+            return data, self._rebuilt(str(error), mended=" until then")
         except CorruptStoreError as error:
             return data, self._rebuilt(str(error))
         self._manifest = (data, manifest)
         return data, manifest
 
-    def _rebuilt(self, reason: str) -> Manifest:
+    def _rebuilt(self, reason: str, *, mended: str = ", the next seal mends it") -> Manifest:
         from lineage.stores.parts import part_files, rebuild
 
         if next(part_files(self.store), None) is None:
             return Manifest()
         names = [path.name for path in segment_paths(self.journal)]
         manifest, damaged = rebuild(self.store, names)
-        self.note(f"{reason}; the parts say themselves what they hold, the next seal mends it")
+        self.note(f"{reason}; the parts say themselves what they hold{mended}")
         for error in damaged:
             self.note(str(error))
         return manifest
