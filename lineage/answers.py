@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from lineage.analysis.lazy import LazySequence
+from lineage.analysis.lazy import LazySequence, TableRows
 from lineage.analysis.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pandas as pd
+    import pyarrow as pa
 
     from lineage.render.drawing import Drawing
 
@@ -53,6 +55,18 @@ class _Shown:
 
         shape = SHAPES[self.shape]
         return pd.DataFrame(list(shape.rows(self)), columns=list(shape.columns) or None)
+
+    def to_arrow(self) -> pa.Table:
+        """Give the answer as one Arrow table, of the same rows as `to_pandas`."""
+        import pyarrow as pa
+
+        shape = SHAPES[self.shape]
+        found = shape.rows(self)
+        if isinstance(found, TableRows):
+            return found.table.select(list(shape.columns))
+        rows = list(found)
+        names = shape.columns or dict.fromkeys(chain.from_iterable(rows))
+        return pa.table({name: [row.get(name) for row in rows] for name in names})
 
     def _picture(self) -> Drawing | None:
         return None

@@ -431,21 +431,27 @@ class LineageQueryEngine:
         See `analysis.volume.volume`.
         """
         view, now = self._current(), now or self._now()
-        table = view.columns((), start=volume.window_start(now, time_window_hours))
-        answer = volume.volume(
-            table, now=now, time_window_hours=time_window_hours, schemas=view.schemas
+        answer = view.ask(
+            lambda read: volume.volume(
+                read, fetch=view.fetch, now=now, time_window_hours=time_window_hours
+            )
         )
         return shown(answer, "volume")
 
     def get_operation_performance_stats(
-        self, operation_type: OperationType | str | None = None
+        self,
+        operation_type: OperationType | str | None = None,
+        *,
+        period: performance.Period = "day",
     ) -> performance.Performance | performance.Message:
         """Sum up durations and failures, of one operation type or of all.
 
         See `analysis.performance.performance`.
         """
-        table = self._current().columns(performance.COLUMNS)
-        return shown(performance.performance(table, operation_type=operation_type), "performance")
+        answer = self._current().ask(
+            lambda read: performance.performance(read, operation_type=operation_type, period=period)
+        )
+        return shown(answer, "performance")
 
     def find_anomalies(
         self,
@@ -480,12 +486,14 @@ class LineageQueryEngine:
         # What is under way now was not under way then.
         none: dict[str, Any] = {}
         known = none if self._past else getattr(self._source, "get_statistics", dict)()
-        answer = activity.summary(
-            view.merged.graph,
-            operations=view.columns(activity.COLUMNS),
-            nodes=view.merged.nodes,
-            now=now or self._now(),
-            active_operations=known.get("active_operations", 0),
+        answer = view.ask(
+            lambda read: activity.summary(
+                view.merged.graph,
+                read=read,
+                nodes=view.merged.nodes,
+                now=now or self._now(),
+                active_operations=known.get("active_operations", 0),
+            )
         )
         return shown(answer, "summary")
 
@@ -494,8 +502,11 @@ class LineageQueryEngine:
     ) -> activity.RecentActivity:
         """Count the operations that began and the nodes that were read within some hours."""
         view, now = self._current(), now or self._now()
-        table = view.columns(activity.COLUMNS, start=volume.window_start(now, hours))
-        answer = activity.recent_activity(table, nodes=view.merged.nodes, now=now, hours=hours)
+        answer = view.ask(
+            lambda read: activity.recent_activity(
+                read, nodes=view.merged.nodes, now=now, hours=hours
+            )
+        )
         return shown(answer, "activity")
 
     def get_timeline(
@@ -503,9 +514,8 @@ class LineageQueryEngine:
     ) -> activity.Timeline:
         """List the operations that began within some hours, the oldest first."""
         view, now = self._current(), now or self._now()
-        start = volume.window_start(now, hours_back)
-        table = view.columns(activity.TIMELINE_COLUMNS, start=start)
-        return shown(activity.timeline(table, now=now, hours_back=hours_back), "timeline")
+        answer = activity.timeline(view.ask, now=now, hours_back=hours_back)
+        return shown(answer, "timeline")
 
     def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
         """Ask in SQL: one SELECT over `operations`, `nodes`, `relationships`, `schemas`, `runs`.

@@ -1,26 +1,24 @@
 """Free questions in SQL, answered by DuckDB over the files of a store and what is in no file yet.
 
-The connection that answers can read the store's own files and nothing else: no other file, no
-network, no variable of the caller's; and it runs nothing but queries.
+See `lineage.relations` for what the connection that answers can read; it runs nothing but queries.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from lineage.codec import TABLES
-from lineage.errors import ConfigError, MissingDependencyError, StoreError
+from lineage.errors import ConfigError, StoreError
+from lineage.stores.base import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    import duckdb
     import pandas as pd
     import pyarrow as pa
 
+    from lineage.relations import Relations
     from lineage.view import View
 
 _NEWEST_RUN = "QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY ended_at NULLS LAST) = 1"
@@ -98,34 +96,30 @@ class Questions:
 
     Args:
         view: What is read; files that are compacted away meanwhile make a query fail.
-
-    Raises:
-        MissingDependencyError: DuckDB is not installed.
+        relations: The same as relations of a connection.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, relations: Relations) -> None:
         self._view = view
-        self._lock = threading.Lock()
+        self._relations = relations
         self._known: set[str] = set()
-        self._read: list[Path] = []
-        self._frozen = view.freeze()
-        self._connection = _connect([] if self._frozen is None else self._frozen.paths)
 
     def ask(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
         """Answer one query; see `LineageQueryEngine.sql`."""
         import duckdb
 
-        with self._lock:
+        relations = self._relations
+        with relations.lock:
             try:
                 self._check(query)
                 for kind in TABLES:
                     if kind in query.lower() and kind not in self._known:
                         self._define(kind)
                         self._known.add(kind)
-                answer = self._connection.sql(query, params=parameters or None)
+                answer = relations.connection.sql(query, params=parameters or None)
                 table = answer.to_arrow_table()
             except duckdb.Error as error:
-                gone = next((file for file in self._read if not file.exists()), None)
+                gone = relations.gone()
                 if gone is not None:
                     raise StoreError(
                         f"{gone} is gone, compacted or cleaned up meanwhile; refresh the engine "
@@ -138,58 +132,25 @@ class Questions:
         return Rows(table, self._view.problems())
 
     def _check(self, query: str) -> None:
-        kinds = [statement.type.name for statement in self._connection.extract_statements(query)]
+        statements = self._relations.connection.extract_statements(query)
+        kinds = [statement.type.name for statement in statements]
         if kinds != ["SELECT"]:
             found = " and ".join(kinds) or "nothing"
             raise ConfigError(f"the query is {found}; it must be one SELECT")
 
     def _define(self, kind: str) -> None:
         """Make a kind a table of the connection: its files, and what is in none of them."""
-        columns = ", ".join(f'"{name}"' for name in TABLES[kind])
-        files: list[Path] = []
+        connection = self._relations.connection
         if kind == "nodes":
-            rest = self._view.merged.nodes.to_arrow()
-        elif kind == "relationships":
-            rest = self._view.merged.edges
-        elif self._frozen is None:
-            rest = self._view.read(kind)
-        else:
-            files, rest = self._frozen.files(kind), self._frozen.rest(kind)
-        self._connection.register(f"rest_of_{kind}", rest)
-        query = f"SELECT {columns} FROM rest_of_{kind}"  # noqa: S608 - names of ours only
-        if files:
-            self._read += files
-            listed = _listed(files)
-            query = (
-                f"SELECT {columns} FROM read_parquet({listed}, union_by_name=true) "  # noqa: S608 - as above
-                f"UNION ALL {query}"
-            )
+            connection.register(kind, self._view.merged.nodes.to_arrow())
+            return
+        if kind == "relationships":
+            connection.register(kind, self._view.merged.edges)
+            return
+        query = self._relations.query(kind, EVERYTHING)
         if kind == "runs":
-            query = f"SELECT * FROM ({query}) {_NEWEST_RUN}"  # noqa: S608 - as above
-        self._connection.execute(f"CREATE TEMP VIEW {kind} AS {query}")
-
-
-def _connect(files: Sequence[Path]) -> duckdb.DuckDBPyConnection:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingDependencyError(
-            "queries in SQL need DuckDB; install it with: pip install 'track-lineage[duckdb]'"
-        ) from error
-    connection = duckdb.connect(":memory:")
-    for setting in (
-        "TimeZone = 'UTC'",
-        "python_enable_replacements = false",
-        f"allowed_paths = {_listed(files)}",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"SET {setting}")
-    return connection
-
-
-def _listed(files: Sequence[Path]) -> str:
-    return "[" + ", ".join("'" + str(file).replace("'", "''") + "'" for file in files) + "]"
+            query = f"SELECT * FROM ({query}) {_NEWEST_RUN}"  # noqa: S608 - names of ours only
+        connection.execute(f"CREATE TEMP VIEW {kind} AS {query}")
 
 
 def _not_whole(problem: str) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineage.analysis import versions
 from lineage.analysis.nodes import Merged
 from lineage.analysis.operations import OperationTable
-from lineage.analysis.tables import since
+from lineage.analysis.tables import since, times_as_integers
 from lineage.analysis.versions import VersionGraph
-from lineage.codec import from_json
+from lineage.codec import from_json, from_micros, operation_from_row
 from lineage.errors import ConfigError
 from lineage.questions import Questions
+from lineage.relations import Relations
+from lineage.stores.reading import MovedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from lineage.analysis.frames import Read
     from lineage.core import DataOperation
     from lineage.stores.base import Store
     from lineage.stores.reading import Snapshot
+
+T = TypeVar("T")
 
 
 class View:
@@ -66,7 +71,12 @@ class View:
     @cached_property
     def questions(self) -> Questions:
         """What answers queries in SQL."""
-        return Questions(self)
+        return Questions(self, self.relations)
+
+    @cached_property
+    def relations(self) -> Relations:
+        """What the analyses of operations ask."""
+        return Relations(self)
 
     @cached_property
     def versions(self) -> VersionGraph:
@@ -82,6 +92,33 @@ class View:
         if "operations" in self.__dict__:
             return since(self.operations.source, start)
         return self.read("operations", start=start, columns=names)
+
+    def ask(self, analyse: Callable[[Read], T]) -> T:
+        """Have an analysis answer over the operations.
+
+        Raises:
+            StoreError: A file of the store went away, and another when it was asked again.
+        """
+        try:
+            return self.relations.ask(analyse)
+        except MovedError:
+            del self.relations
+            self.__dict__.pop("questions", None)
+            return self.relations.ask(analyse)
+
+    def fetch(self, rows: pa.Table) -> list[DataOperation]:
+        """Make the operations of rows with `operation_id` and `timestamp`, in their order."""
+        ids, times = rows["operation_id"].to_pylist(), rows["timestamp"].to_pylist()
+        start, end = from_micros(min(times)), from_micros(max(times))
+        found = self.read("operations", start=start, end=end, equal={"operation_id": tuple(ids)})
+        made = {row["operation_id"]: row for row in times_as_integers(found).to_pylist()}
+        return [operation_from_row(made[each], self.schemas) for each in ids]
+
+    def rows(self, kind: str, names: tuple[str, ...], *, start: datetime | None) -> pa.Table:
+        """Read some columns of the rows of a kind that began from `start` on."""
+        if kind == "operations":
+            return self.columns(names, start=start)
+        return self.read(kind, start=start, columns=names)
 
     def freeze(self) -> Snapshot | None:
         """Give the files of a store in a local folder as of now; None for any other store."""

@@ -17,6 +17,7 @@ from lineage.calendars import FreshnessLimit
 from lineage.core import FAILED, DataOperation, DataSource, LineageNode
 from lineage.graph import LineageGraph
 from lineage.stores.tables import table_from_rows
+from tests.tables import asking, reading
 
 # The first call of a test may load a heavy library; time says nothing here.
 settings.register_profile("untimed")
@@ -50,6 +51,14 @@ def table_of(*operations, counts=None):
         for ref in [*row["inputs"], *row["outputs"]]:
             ref["record_count"] = (counts or {}).get(ref["node_id"])
     return table_from_rows("operations", rows)
+
+
+def operations_of(table):
+    """Give the function that makes operations of rows of a table."""
+    rows = {row["operation_id"]: row for row in tables.times_as_integers(table).to_pylist()}
+    return lambda found: [
+        codec.operation_from_row(rows[each], {}) for each in found["operation_id"].to_pylist()
+    ]
 
 
 class TestImpact:
@@ -225,19 +234,18 @@ class TestPerformance:
         )
     )
     def test_figures_are_those_of_the_oracle(self, calls):
-        answer = performance.performance(
-            table_of(
-                *(
-                    operation(
-                        code_name=name,
-                        code_module="m",
-                        duration_ms=duration,
-                        status=FAILED if failed else "success",
-                    )
-                    for name, duration, failed in calls
+        table = table_of(
+            *(
+                operation(
+                    code_name=name,
+                    code_module="m",
+                    duration_ms=duration,
+                    status=FAILED if failed else "success",
                 )
+                for name, duration, failed in calls
             )
         )
+        answer = performance.performance(reading(table))
         timed = [duration for _, duration, _ in calls if duration is not None]
         assert answer["total_operations"] == len(calls)
         assert answer["operations_with_timing"] == len(timed)
@@ -264,18 +272,18 @@ class TestPerformance:
 
     def test_one_type_or_a_message(self):
         table = table_of(operation("read", duration_ms=1.0), operation("write", duration_ms=3.0))
-        answer = performance.performance(table, operation_type="write")
+        answer = performance.performance(reading(table), operation_type="write")
         assert answer["avg_duration_ms"] == 3
-        message = performance.performance(table, operation_type="join")
+        message = performance.performance(reading(table), operation_type="join")
         assert message == {"message": "No operations of type 'join' found matching criteria"}
-        assert "message" in performance.performance(table_of())
+        assert "message" in performance.performance(reading(table_of()))
 
     def test_functions_of_one_name_in_two_modules_stay_apart(self):
         table = table_of(
             operation(code_module="a", code_name="f", duration_ms=1.0),
             operation(code_module="b", code_name="f", duration_ms=2.0),
         )
-        found = performance.performance(table)["by_function"]
+        found = performance.performance(reading(table))["by_function"]
         assert [(each["code_module"], each["count"]) for each in found] == [("b", 1), ("a", 1)]
 
 
@@ -316,7 +324,9 @@ class TestVolume:
                         expected[one, other].append((count_in, count_out))
             if not failed and "repository:r" in outs:
                 into["r"].append(count_in if count_out is None else count_out)
-        answer = volume.volume(table, now=NOW, time_window_hours=None)
+        answer = volume.volume(
+            reading(table), fetch=operations_of(table), now=NOW, time_window_hours=None
+        )
         assert len(answer["flows"]) == len(expected)
         for flow in answer["flows"]:
             pairs = expected[flow["from_node"], flow["to_node"]]
@@ -344,7 +354,7 @@ class TestVolume:
             ),
             counts={"file:a": 20, "repository:r": 5},
         )
-        answer = volume.volume(table, now=START)
+        answer = volume.volume(reading(table), fetch=operations_of(table), now=START)
         flows = {flow["from_node"]: flow for flow in answer["flows"]}
         assert flows["file:a"]["ratio"] == 5 / 20
         assert flows["file:b"]["ratio"] == 5 / 30
@@ -352,7 +362,10 @@ class TestVolume:
 
     def test_the_window_and_the_top(self):
         calls = [operation(at=NOW - hours(n), record_count_in=n) for n in range(30)]
-        answer = volume.volume(table_of(*calls), now=NOW, time_window_hours=24)
+        table = table_of(*calls)
+        answer = volume.volume(
+            reading(table), fetch=operations_of(table), now=NOW, time_window_hours=24
+        )
         assert answer["total_operations"] == 25
         assert [count for _, count in answer["top_volume_operations"]] == list(range(24, 14, -1))
         assert answer["top_volume_operations"][0][0] == calls[24]
@@ -381,16 +394,16 @@ TOUCHED = {
 
 class TestActivity:
     def test_the_last_day(self):
-        answer = activity.recent_activity(CALLED, nodes=TOUCHED, now=NOW)
+        answer = activity.recent_activity(reading(CALLED), nodes=TOUCHED, now=NOW)
         assert answer["recent_operations_count"] == 2
         assert answer["recent_nodes_accessed_count"] == 1
         assert answer["operation_types"]["publish"] == 1
         assert answer["operation_types"]["read"] == 0
-        narrow = activity.recent_activity(CALLED, nodes=TOUCHED, now=NOW, hours=0.5)
+        narrow = activity.recent_activity(reading(CALLED), nodes=TOUCHED, now=NOW, hours=0.5)
         assert narrow["recent_operations_count"] == narrow["recent_nodes_accessed_count"] == 0
 
     def test_the_timeline_is_in_order(self):
-        answer = activity.timeline(CALLED, now=NOW)
+        answer = activity.timeline(asking(CALLED), now=NOW)
         assert [event["type"] for event in answer["events"]] == ["publish", "write"]
         assert answer["events"][1]["has_error"]
         source = {"type": "file", "id": "a", "node_id": "file:a"}
@@ -399,13 +412,13 @@ class TestActivity:
         assert answer["time_range"]["start"] == (NOW - hours(24)).isoformat()
 
     def test_an_endless_timeline_starts_at_the_first_operation(self):
-        answer = activity.timeline(CALLED, now=NOW, hours_back=1e9)
+        answer = activity.timeline(asking(CALLED), now=NOW, hours_back=1e9)
         assert answer["time_range"]["start"] == (NOW - hours(48)).isoformat()
-        assert activity.timeline(table_of(), now=NOW, hours_back=1e9)["events"] == []
+        assert activity.timeline(asking(table_of()), now=NOW, hours_back=1e9)["events"] == []
 
     def test_the_summary(self):
         graph = LineageGraph.from_edges([("file:a", "file:b"), ("file:b", "file:b")])
-        answer = activity.summary(graph, operations=CALLED, nodes=TOUCHED, now=NOW)
+        answer = activity.summary(graph, read=reading(CALLED), nodes=TOUCHED, now=NOW)
         assert answer["basic_stats"]["source_types"] == {"file": 2}
         assert answer["graph_structure"] == {
             "nodes_with_dependencies": 1,

@@ -356,8 +356,15 @@ def test_stats_and_volume(store):
     shown = lines("stats", "--store", store)
     assert ["operations", "5"] in shown
     assert any(row[0] == "demo.do_write" and row[1:3] == ["3", "1"] for row in shown)
+    assert any(row[0] == "write" and row[1:3] == ["3", "1"] for row in shown)
+    few = run("stats", "--number", "1", "--by", "day", "--type", "write", "--store", store)
+    assert "began\tcount\tfailed\tavg ms\tp50 ms\tp90 ms" in few.stdout
+    assert "demo.do_write" in few.stdout
     found = data("volume", "--hours", "100", "--store", store)
     assert found["total_records_in"] == 2800
+    assert found["flows"]
+    few = run("volume", "--number", "1", "--hours", "100", "--store", store)
+    assert few.stderr == f"{len(found['flows']) - 1} more flows: --number\n"
     assert ["write", "3", "1800", "1700"] in lines("volume", "--hours", "100", "--store", store)
     assert "no operations within 0 hours" in run("volume", "--hours", "0", "--store", store).stderr
 

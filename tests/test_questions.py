@@ -1,6 +1,5 @@
 """Queries in SQL give what the store holds, and can reach nothing else."""
 
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lineage.core import DataSource
-from lineage.errors import ConfigError, MissingDependencyError, StoreError
+from lineage.errors import ConfigError, StoreError
 from lineage.query import LineageQueryEngine
 from lineage.questions import Rows
 from lineage.run import Run
@@ -207,12 +206,6 @@ def test_threads_may_ask_at_once(tmp_path):
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == [[4 * (10 - least)] * 5 for least in range(4)]
-
-
-def test_without_duckdb_the_error_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "duckdb", None)
-    with pytest.raises(MissingDependencyError, match=r"track-lineage\[duckdb\]"):
-        LineageQueryEngine(LineageMetadataRepository(tmp_path)).sql("SELECT 1")
 
 
 def test_rows_are_a_sequence():

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from lineage.analysis.frames import collected, has_failed, how_many
+from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import count_accessed_since, source_types
-from lineage.analysis.tables import counted_types, is_failed, iso_time, since, times_as_integers
+from lineage.analysis.tables import NEVER, integers, iso_time
 from lineage.analysis.volume import window_start
-from lineage.codec import from_micros
-from lineage.core import FAILED
+from lineage.codec import from_micros, to_micros
+from lineage.core import FAILED, OperationType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from lineage.analysis.frames import Frame, Read
     from lineage.core import LineageNode
     from lineage.graph import LineageGraph
+
+    Ask = Callable[[Callable[[Read], pa.Table]], pa.Table]
 
 COLUMNS = ("timestamp", "operation_type", "status")
 """The columns of `operations` that `recent_activity` and `summary` need."""
 
-TIMELINE_COLUMNS = (
-    "operation_id",
-    "timestamp",
-    "operation_type",
-    "status",
-    "duration_ms",
-    "record_count_in",
-    "record_count_out",
-    "inputs",
-    "outputs",
+EVENT_COLUMNS = (
+    *("operation_id", "timestamp", "operation_type", "status", "duration_ms"),
+    *("record_count_in", "record_count_out"),
 )
-"""The columns of `operations` that `timeline` needs."""
+"""The columns of `operations` that events show, without their sources."""
 
+SOURCE_COLUMNS = tuple(
+    f"{side}.{field}"
+    for side in ("inputs", "outputs")
+    for field in ("source_type", "source_id", "node_id")
+)
+"""Those that tell their sources."""
+
+RECENT_HOURS = 24.0
 _TOP = 5
 
 
@@ -83,7 +90,7 @@ class TimelineSummary(TypedDict):
 class Timeline(TypedDict):
     """The operations of a window, the oldest first."""
 
-    events: list[TimelineEvent]
+    events: Sequence[TimelineEvent]
     time_range: TimeRange
     summary: TimelineSummary
 
@@ -118,7 +125,7 @@ class Summary(TypedDict):
 
 
 def recent_activity(
-    operations: pa.Table,
+    read: Read,
     *,
     nodes: Mapping[str, LineageNode],
     now: datetime,
@@ -127,52 +134,93 @@ def recent_activity(
     """Count the operations that began and the nodes that were read within some hours.
 
     Args:
-        operations: Rows of `operations` with at least `COLUMNS`.
+        read: Gives the operations.
         nodes: The nodes by id.
         now: The end of the window, aware.
         hours: The length of the window.
     """
     start = window_start(now, hours)
-    recent = since(operations, start)
-    return {
-        "time_window_hours": hours,
-        "recent_operations_count": len(recent),
-        "recent_nodes_accessed_count": count_accessed_since(nodes, start),
-        "operation_types": counted_types(recent),
-    }
+    types = collected(counts(read(COLUMNS, start), start)).to_pylist()
+    return _recent(types, nodes, start, hours)
 
 
-def timeline(operations: pa.Table, *, now: datetime, hours_back: float = 24.0) -> Timeline:
+def counts(operations: Frame, start: datetime | None) -> Frame:
+    """Count the operations of each type: all, those that failed, and those from a time on."""
+    import narwhals as nw
+
+    micros = to_micros(start)
+    is_recent = nw.col("timestamp") >= (NEVER if micros is None else micros)
+    found = operations.group_by("operation_type").agg(
+        nw.len().cast(nw.Int64).alias("count"),
+        how_many(has_failed()).alias("failed"),
+        how_many(is_recent).alias("recent"),
+    )
+    return found.sort("operation_type", nulls_last=True)
+
+
+def timeline(ask: Ask, *, now: datetime, hours_back: float = 24.0) -> Timeline:
     """List the operations that began within some hours, the oldest first.
 
+    Their figures are read now, their sources when the first event is looked at.
+
     Args:
-        operations: Rows of `operations` with at least `TIMELINE_COLUMNS`.
+        ask: Has a function of a `Read` answer, now or later.
         now: The end of the window, aware.
         hours_back: The length of the window.
     """
     start = window_start(now, hours_back)
-    recent = times_as_integers(since(operations, start)).sort_by("timestamp")
-    events = [_event(row) for row in recent.select(TIMELINE_COLUMNS).to_pylist()]
-    first = start or (from_micros(recent["timestamp"][0].as_py()) if len(recent) else now)
+
+    def read_events(*columns: str) -> pa.Table:
+        return by_time(ask(lambda read: collected(read(columns, start))))
+
+    found = read_events(*EVENT_COLUMNS)
+    known = _Events(lambda: read_events(*EVENT_COLUMNS, *SOURCE_COLUMNS))
+    first = start or (from_micros(found["timestamp"][0].as_py()) if len(found) else now)
+    types = found["operation_type"].value_counts().to_pylist()
     return {
-        "events": events,
+        "events": LazySequence(lambda: np.arange(len(found)), known.some),
         "time_range": {
             "start": (first or now).isoformat(),
             "end": now.isoformat(),
             "duration_hours": hours_back,
         },
         "summary": {
-            "total_events": len(events),
-            "operation_types": counted_types(recent),
-            "failed_operations": int(is_failed(recent).sum()),
+            "total_events": len(found),
+            "operation_types": _by_type({each["values"]: each["counts"] for each in types}),
+            "failed_operations": found["status"].to_pylist().count(FAILED),
         },
     }
+
+
+def by_time(events: pa.Table) -> pa.Table:
+    """Give operations by time, those of one time by id; they mostly come so."""
+    if (np.diff(integers(events["timestamp"], NEVER)) > 0).all():
+        return events
+    return events.sort_by([("timestamp", "ascending"), ("operation_id", "ascending")])
+
+
+class _Events:
+    """Makes the events of rows; what they read and wrote is read at the first."""
+
+    def __init__(self, read: Callable[[], pa.Table]) -> None:
+        self._read = read
+
+    def some(self, rows: NDArray[np.int64]) -> list[TimelineEvent]:
+        if not len(rows):
+            return []
+        first, last = min(rows.tolist()), max(rows.tolist())
+        found = self._whole.slice(first, last - first + 1).to_pylist()
+        return [_event(found[at - first]) for at in rows.tolist()]
+
+    @cached_property
+    def _whole(self) -> pa.Table:
+        return self._read()
 
 
 def summary(
     graph: LineageGraph,
     *,
-    operations: pa.Table,
+    read: Read,
     nodes: Mapping[str, LineageNode],
     now: datetime,
     active_operations: int = 0,
@@ -181,18 +229,20 @@ def summary(
 
     Args:
         graph: What was made from what.
-        operations: Rows of `operations` with at least `COLUMNS`.
+        read: Gives the operations.
         nodes: The nodes by id.
         now: The time to count recent activity from, aware.
         active_operations: How many operations are under way, which no store knows.
     """
+    start = window_start(now, RECENT_HOURS)
+    types = collected(counts(read(COLUMNS), start)).to_pylist()
     dependencies, dependents = graph.in_degrees(), graph.out_degrees()
     return {
         "basic_stats": {
-            "total_operations": len(operations),
+            "total_operations": sum(each["count"] for each in types),
             "total_nodes": len(graph),
             "active_operations": active_operations,
-            "operation_types": counted_types(operations),
+            "operation_types": _by_type({x["operation_type"]: x["count"] for x in types}),
             "source_types": source_types(graph.node_ids),
         },
         "graph_structure": {
@@ -206,8 +256,28 @@ def summary(
             "most_dependencies": _most(graph, dependencies, "dependencies"),
             "most_dependents": _most(graph, dependents, "dependents"),
         },
-        "recent_activity": recent_activity(operations, nodes=nodes, now=now),
+        "recent_activity": _recent(types, nodes, start, RECENT_HOURS),
     }
+
+
+def _recent(
+    types: list[dict[str, Any]],
+    nodes: Mapping[str, LineageNode],
+    start: datetime | None,
+    hours: float,
+) -> RecentActivity:
+    known = {each["operation_type"]: each["recent"] for each in types if each["recent"]}
+    return {
+        "time_window_hours": hours,
+        "recent_operations_count": sum(known.values()),
+        "recent_nodes_accessed_count": count_accessed_since(nodes, start),
+        "operation_types": _by_type(known),
+    }
+
+
+def _by_type(known: Mapping[str, int]) -> dict[str, int]:
+    """Give the counts by type: those of the seven always, others when they occur."""
+    return {str(kind): 0 for kind in OperationType} | dict(known)
 
 
 def _most(graph: LineageGraph, degrees: NDArray[np.int64], name: str) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pyarrow as pa
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -87,3 +89,20 @@ class LazySequence(Sequence[T_co]):
     @cached_property
     def _keys(self) -> Any:
         return self._find()
+
+
+class TableRows(LazySequence[dict[str, Any]]):
+    """The rows of an Arrow table, each a dictionary that is made when it is looked at.
+
+    Args:
+        table: The rows.
+
+    >>> import pyarrow as pa
+    >>> rows = TableRows(pa.table({"day": [1, 2]}))
+    >>> len(rows), rows[1], list(rows[:1])
+    (2, {'day': 2}, [{'day': 1}])
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+        super().__init__(lambda: table, lambda rows: rows.to_pylist())

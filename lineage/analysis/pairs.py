@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lineage.analysis.tables import floats
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
     from lineage.adjacency import Integers
+
+    Counts = NDArray[np.float64]
 
 # In blocks, so that memory stays bounded however much depends on how much.
 _MOST_PAIRS = 1 << 20
@@ -40,3 +47,21 @@ def pairs_of(reads: Integers, writes: Integers) -> Iterator[tuple[Integers, Inte
         places = np.repeat(starts, repeated) + np.arange(repeated.sum())
         yield np.repeat(np.arange(cut, end), repeated), places
         cut = end
+
+
+def pairs(
+    from_rows: NDArray[np.int64], to_rows: NDArray[np.int64], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair each reference on the left with each on the right that is of the same row."""
+    per_row = np.bincount(to_rows, minlength=size)
+    first = np.cumsum(per_row) - per_row
+    repeats = per_row[from_rows]
+    left = np.repeat(np.arange(len(from_rows)), repeats)
+    within = np.arange(len(left)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    return left, np.repeat(first[from_rows], repeats) + within
+
+
+def of_refs(refs: pa.StructArray, whole: Counts) -> Counts:
+    """Give each reference's own record count, or else that of its whole operation."""
+    own = floats(refs.field("record_count"))
+    return np.where(np.isnan(own), whole, own)

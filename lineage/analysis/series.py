@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from lineage.analysis.pairs import of_refs, pairs
 from lineage.analysis.tables import NEVER, encode, flatten, floats, integers, is_failed
-from lineage.analysis.volume import of_refs, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -42,7 +42,7 @@ _EVENT = (
 _IMPACTED = ("distance", "node_id", "source_type", "location", "access_count", "last_accessed")
 _FUNCTION = (
     *("code_module", "code_name", "count", "failed", "avg_duration_ms", "p50_duration_ms"),
-    *("p95_duration_ms", "p99_duration_ms", "total_duration_ms"),
+    *("p90_duration_ms", "p95_duration_ms", "p99_duration_ms", "total_duration_ms"),
 )
 _MAKER = ("operation_id", "operation_type", "function", "timestamp", "run_id")
 _COUNTS = ("total_inputs", "total_uses")
@@ -218,6 +218,16 @@ def _volume(answer: Mapping[str, Any]) -> Row:
         "flows": answer["flows"],
         "top_volume_operations": top,
         "repository_volumes": [{"repository": name, "records": count} for name, count in stored],
+    }
+
+
+def _performance(answer: Mapping[str, Any]) -> Row:
+    types = answer.get("by_type", {}).items()
+    return {
+        **_figures(answer, "message"),
+        "by_function": answer.get("by_function", []),
+        "by_type": [{"type": name, **each} for name, each in types],
+        "over_time": answer.get("over_time", []),
     }
 
 
@@ -403,10 +413,7 @@ SHAPES: dict[str, Shape] = {
     ),
     "performance": Shape(
         lambda answer: answer.get("message", "Performance"),
-        lambda answer: {
-            **_figures(answer, "message"),
-            "by_function": answer.get("by_function", []),
-        },
+        _performance,
         _FUNCTION,
         lambda answer: answer.get("by_function", ()),
     ),

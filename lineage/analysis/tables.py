@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from lineage.codec import from_micros, to_micros
-from lineage.core import FAILED, OperationType
+from lineage.core import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,12 +118,6 @@ def since(table: pa.Table, start: datetime | None) -> pa.Table:
     """Keep the rows whose `timestamp` is at or after a time; all when there is none."""
     micros = to_micros(start)
     return table if micros is None else chosen(table, integers(table["timestamp"], NEVER) >= micros)
-
-
-def counted_types(table: pa.Table) -> dict[str, int]:
-    """Count operations by type: the seven always, others when they occur."""
-    pairs = table["operation_type"].value_counts().to_pylist()
-    return {str(kind): 0 for kind in OperationType} | {x["values"]: x["counts"] for x in pairs}
 
 
 def iso_time(micros: int | None) -> str:

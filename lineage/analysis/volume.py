@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from math import isnan
 from typing import TYPE_CHECKING, Any, TypedDict
 
-import numpy as np
-
+from lineage.analysis.frames import collected, has_failed, how_many, unfolded
 from lineage.analysis.lazy import LazySequence
-from lineage.analysis.tables import encode, flatten, floats, is_among, is_failed, since, take
-from lineage.codec import operation_from_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    import narwhals as nw
     import pyarrow as pa
-    from numpy.typing import NDArray
 
+    from lineage.analysis.frames import Frame, Read
     from lineage.core import DataOperation
 
-    Counts = NDArray[np.float64]
+    Fetch = Callable[[pa.Table], list[DataOperation]]
 
 TOP = 10
+COUNTS = ("status", "record_count_in", "record_count_out")
+"""The columns of `operations` that tell how many records an operation moved."""
+
+FLOW_COLUMNS = (
+    *("inputs.node_id", "inputs.record_count", "outputs.node_id", "outputs.record_count"),
+    *COUNTS,
+)
+STORED_COLUMNS = (
+    *("outputs.source_type", "outputs.source_id", "outputs.record_count"),
+    *COUNTS,
+)
 _REPOSITORY = "repository"
 
 
@@ -62,39 +70,37 @@ class VolumeFlow(TypedDict):
 
 
 def volume(
-    operations: pa.Table,
-    *,
-    now: datetime,
-    time_window_hours: float | None = 24.0,
-    schemas: Mapping[str, Any] | None = None,
+    read: Read, *, fetch: Fetch, now: datetime, time_window_hours: float | None = 24.0
 ) -> VolumeFlow:
     """Add up the records that operations took in and gave out.
 
     A count that is not known is not zero: it is left out of sums and ratios.
 
     Args:
-        operations: Rows of `operations`, all columns.
+        read: Gives the operations.
+        fetch: Makes the operations of rows with `operation_id` and `timestamp`, in their order.
         now: The end of the window, aware.
         time_window_hours: How far back to look; None for all operations.
-        schemas: Known schemas by id, for the operations in the answer.
 
     Returns:
         Sums by type, the 10 operations with the most records in, the records that went into
         each repository, and the flow along each edge, the largest first.
     """
-    table = since(operations, window_start(now, time_window_hours))
-    moved = ~is_failed(table)
-    records_in, records_out = (_known(table, side, moved) for side in ("in", "out"))
-    uncounted = np.isnan(records_in) & np.isnan(records_out) & moved
+    start = window_start(now, time_window_hours)
+    types = collected(by_type(read(("operation_type", *COUNTS), start))).to_pylist()
+    top = collected(largest(read(("operation_id", "timestamp", *COUNTS), start)))
+    stored = collected(repositories(read(STORED_COLUMNS, start))).to_pylist()
+    moved = collected(flows(read(FLOW_COLUMNS, start)))
+    known = [int(count) for count in top["records_in"].to_pylist()]
     return {
-        "total_operations": len(table),
-        "operations_without_counts": int(uncounted.sum()),
-        "total_records_in": int(np.nansum(records_in)),
-        "total_records_out": int(np.nansum(records_out)),
-        "operations_by_type": _by_type(table, records_in, records_out),
-        "top_volume_operations": _top(table, records_in, schemas or {}),
-        "repository_volumes": _into_repositories(table, records_in, records_out, moved),
-        "flows": _flows(table, records_in, records_out, moved),
+        "total_operations": sum(each["count"] for each in types),
+        "operations_without_counts": sum(each["without_counts"] for each in types),
+        "total_records_in": sum(int(each["total_records_in"]) for each in types),
+        "total_records_out": sum(int(each["total_records_out"]) for each in types),
+        "operations_by_type": {each["operation_type"]: _of_type(each) for each in types},
+        "top_volume_operations": list(zip(fetch(top), known, strict=True)) if known else [],
+        "repository_volumes": {each["source_id"]: int(each["records"]) for each in stored},
+        "flows": LazySequence(lambda: moved, lambda rows: list(map(_flow, rows.to_pylist()))),
     }
 
 
@@ -114,108 +120,113 @@ def window_start(now: datetime, hours: float | None) -> datetime | None:
         return None
 
 
-def _known(table: pa.Table, side: str, moved: NDArray[np.bool_]) -> Counts:
-    counts = floats(table[f"record_count_{side}"])
-    return np.where(moved, counts, np.nan)
+def by_type(operations: Frame) -> Frame:
+    """Count the operations of each type, and sum up the records that those moved; by its name."""
+    import narwhals as nw
 
-
-def _by_type(table: pa.Table, records_in: Counts, records_out: Counts) -> dict[str, TypeVolume]:
-    kinds, numbers = encode(table["operation_type"])
-    counts = np.bincount(numbers, minlength=len(kinds)).tolist()
-    sums = [
-        np.bincount(numbers, np.nan_to_num(records), len(kinds)).astype(np.int64).tolist()
-        for records in (records_in, records_out)
-    ]
-    rows = zip(kinds, counts, *sums, strict=True)
-    return {
-        kind: {"count": count, "total_records_in": total_in, "total_records_out": total_out}
-        for kind, count, total_in, total_out in rows
-    }
-
-
-def _top(
-    table: pa.Table, records_in: Counts, schemas: Mapping[str, Any]
-) -> list[tuple[DataOperation, int]]:
-    positive = np.flatnonzero(records_in > 0)
-    chosen = positive[np.argsort(-records_in[positive], kind="stable")[:TOP]]
-    rows = take(table, chosen).to_pylist()
-    counts = records_in[chosen].astype(np.int64).tolist()
-    return [
-        (operation_from_row(row, schemas), count) for row, count in zip(rows, counts, strict=True)
-    ]
-
-
-def _into_repositories(
-    table: pa.Table, records_in: Counts, records_out: Counts, moved: NDArray[np.bool_]
-) -> dict[str, int]:
-    rows, refs = flatten(table, "outputs")
-    is_repository = is_among(refs.field("source_type"), _REPOSITORY)
-    whole = np.where(np.isnan(records_out), records_in, records_out)
-    counts = of_refs(refs, whole[rows])
-    chosen = np.flatnonzero(is_repository & moved[rows] & ~np.isnan(counts))
-    names, numbers = encode(take(refs.field("source_id"), chosen))
-    sums = np.bincount(numbers, counts[chosen], len(names)).astype(np.int64)
-    return dict(sorted(zip(names, sums.tolist(), strict=True), key=lambda pair: -pair[1]))
-
-
-def _flows(
-    table: pa.Table, records_in: Counts, records_out: Counts, moved: NDArray[np.bool_]
-) -> Sequence[Flow]:
-    from_rows, from_refs = flatten(table, "inputs")
-    to_rows, to_refs = flatten(table, "outputs")
-    left, right = pairs(from_rows, to_rows, len(table))
-    names, numbers = encode(from_refs.field("node_id"), to_refs.field("node_id"))
-    sources, targets = numbers[: len(from_rows)][left], numbers[len(from_rows) :][right]
-    kept = moved[from_rows[left]] & (sources != targets)
-    amount_in = of_refs(from_refs, records_in[from_rows])[left][kept]
-    amount_out = of_refs(to_refs, records_out[to_rows])[right][kept]
-    size = max(len(names), 1)
-    keys, edges = np.unique(sources[kept] * size + targets[kept], return_inverse=True)
-    paired = np.where(np.isnan(amount_in) | np.isnan(amount_out), np.nan, 1.0)
-    sums = [
-        _sums(amount, edges, len(keys))
-        for amount in (amount_in, amount_out, amount_in * paired, amount_out * paired)
-    ]
-    counts = np.bincount(edges, minlength=len(keys))
-    table = np.column_stack([keys // size, keys % size, counts, *sums])
-    largest = np.argsort(-np.nan_to_num(np.fmax(sums[0], sums[1])), kind="stable")
-    return LazySequence(
-        lambda: table[largest], lambda rows: [_flow(names, *row) for row in rows.tolist()]
+    moved, counts = ~has_failed(), [nw.col(f"record_count_{side}") for side in ("in", "out")]
+    uncounted = moved & counts[0].is_null() & counts[1].is_null()
+    sums = [nw.when(moved).then(count).sum().fill_null(0) for count in _as_floats(counts)]
+    found = operations.group_by("operation_type").agg(
+        nw.len().cast(nw.Int64).alias("count"),
+        how_many(uncounted).alias("without_counts"),
+        sums[0].alias("total_records_in"),
+        sums[1].alias("total_records_out"),
     )
+    return found.sort("operation_type", nulls_last=True)
 
 
-def _flow(names: list[str], source: float, target: float, count: float, *sums: float) -> Flow:
-    total_in, total_out, paired_in, paired_out = sums
+def largest(operations: Frame, count: int = TOP) -> Frame:
+    """Give the operations that took the most records in, the earlier of equal ones first."""
+    import narwhals as nw
+
+    taken = operations.filter(~has_failed(), nw.col("record_count_in") > 0)
+    found = taken.select("operation_id", "timestamp", records_in="record_count_in")
+    order = ("records_in", "timestamp", "operation_id")
+    return found.sort(*order, descending=[True, False, False], nulls_last=True).head(count)
+
+
+def repositories(operations: Frame) -> Frame:
+    """Sum up the records that went into each repository, the most first."""
+    import narwhals as nw
+
+    whole = nw.coalesce("record_count_out", "record_count_in")
+    done = operations.filter(~has_failed()).select("outputs", whole=whole)
+    refs = unfolded(
+        done,
+        "outputs",
+        {"source_type": "source_type", "source_id": "source_id", "own": "record_count"},
+    )
+    stored = refs.filter(nw.col("source_type") == _REPOSITORY).select(
+        "source_id", records=nw.coalesce("own", "whole").cast(nw.Float64)
+    )
+    known = stored.filter(~nw.col("records").is_null())
+    sums = known.group_by("source_id").agg(nw.col("records").sum())
+    return sums.sort("records", "source_id", descending=[True, False], nulls_last=True)
+
+
+def flows(operations: Frame) -> Frame:
+    """Sum up the records along each edge, the largest flow first; a flow into itself is none.
+
+    What is said of a reference counts before what is said of its whole operation.
+    """
+    import narwhals as nw
+
+    done = operations.filter(~has_failed()).drop("status")
+    ends = unfolded(done, "inputs", {"from_node": "node_id", "own_in": "record_count"})
+    ends = unfolded(ends, "outputs", {"to_node": "node_id", "own_out": "record_count"})
+    sizes = [nw.coalesce(f"own_{side}", f"record_count_{side}") for side in ("in", "out")]
+    records_in, records_out = _as_floats(sizes)
+    pairs = ends.filter(nw.col("from_node") != nw.col("to_node")).select(
+        "from_node", "to_node", records_in=records_in, records_out=records_out
+    )
+    found = pairs.group_by("from_node", "to_node").agg(*_flow_sums())
+    size = nw.max_horizontal("records_in", "records_out").fill_null(0)
+    order = ("size", "from_node", "to_node")
+    return found.with_columns(size=size).sort(*order, descending=[True, False, False]).drop("size")
+
+
+def _flow_sums() -> list[nw.Expr]:
+    import narwhals as nw
+
+    into, out = nw.col("records_in"), nw.col("records_out")
+    both = ~into.is_null() & ~out.is_null()
+    # A sum of nothing is not known, which narwhals would make zero.
+    sums = [
+        nw.when(count.count() > 0).then(count.sum()).alias(name)
+        for name, count in (("records_in", into), ("records_out", out))
+    ]
+    paired = [
+        nw.when(both).then(count).sum().alias(name)
+        for name, count in (("paired_in", into), ("paired_out", out))
+    ]
+    return [nw.len().cast(nw.Int64).alias("operation_count"), *sums, *paired]
+
+
+def _as_floats(counts: Sequence[nw.Expr]) -> list[nw.Expr]:
+    """Sums of counts can be larger than an integer of 64 bits; as floats they do not fail."""
+    import narwhals as nw
+
+    return [count.cast(nw.Float64) for count in counts]
+
+
+def _of_type(row: dict[str, Any]) -> TypeVolume:
     return {
-        "from_node": names[int(source)],
-        "to_node": names[int(target)],
-        "operation_count": int(count),
-        "records_in": None if isnan(total_in) else int(total_in),
-        "records_out": None if isnan(total_out) else int(total_out),
-        "ratio": paired_out / paired_in if paired_in > 0 else None,
+        "count": row["count"],
+        "total_records_in": int(row["total_records_in"]),
+        "total_records_out": int(row["total_records_out"]),
     }
 
 
-def pairs(
-    from_rows: NDArray[np.int64], to_rows: NDArray[np.int64], size: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pair each reference on the left with each on the right that is of the same row."""
-    per_row = np.bincount(to_rows, minlength=size)
-    first = np.cumsum(per_row) - per_row
-    repeats = per_row[from_rows]
-    left = np.repeat(np.arange(len(from_rows)), repeats)
-    within = np.arange(len(left)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    return left, np.repeat(first[from_rows], repeats) + within
-
-
-def of_refs(refs: pa.StructArray, whole: Counts) -> Counts:
-    """Give each reference's own record count, or else that of its whole operation."""
-    own = floats(refs.field("record_count"))
-    return np.where(np.isnan(own), whole, own)
-
-
-def _sums(values: Counts, numbers: NDArray[np.int64], size: int) -> Counts:
-    """Sum the known values per number; NaN where none is known."""
-    known = ~np.isnan(values)
-    sums = np.bincount(numbers[known], values[known], size)
-    return np.where(np.bincount(numbers[known], minlength=size) > 0, sums, np.nan)
+def _flow(row: dict[str, Any]) -> Flow:
+    into, out, paired_in, paired_out = (
+        row[name] for name in ("records_in", "records_out", "paired_in", "paired_out")
+    )
+    return {
+        "from_node": row["from_node"],
+        "to_node": row["to_node"],
+        "operation_count": row["operation_count"],
+        "records_in": None if into is None else int(into),
+        "records_out": None if out is None else int(out),
+        "ratio": paired_out / paired_in if paired_in and paired_in > 0 else None,
+    }

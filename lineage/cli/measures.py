@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lineage.cli.command import FINDING, command
-from lineage.cli.history import Hours  # noqa: TC001 - typer reads the annotations
-from lineage.cli.output import Table
+from lineage.cli.history import Hours, Number  # noqa: TC001 - typer reads the annotations
+from lineage.cli.output import Table, note
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 from lineage.errors import ConfigError
 
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
     from lineage.analysis.freshness import StaleGroup, StaleNode
     from lineage.query import LineageQueryEngine
 
+_PARTS = ("avg", "p50", "p90", "p95", "p99", "total")
 _NUMBERS = frozenset(
-    {"value", "count", "failed", "avg ms", "p50 ms", "p95 ms", "p99 ms", "total ms"}
+    {"value", "count", "failed", *(f"{part} ms" for part in _PARTS)}
     | {"operations", "in", "out", "ratio", "reads", "limit h"}
 )
+
+
+class Period(StrEnum):
+    """How long each piece of time is."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
 
 
 def register(app: typer.Typer) -> None:
@@ -140,36 +150,43 @@ def _group_rows(group: StaleGroup) -> Iterator[tuple[Any, ...]]:
         yield (name, "" if each is root else root["node_id"], *rest)
 
 
-def stats(session: Session) -> None:
-    """Sum up totals, the graph's shape and durations."""
+def stats(
+    session: Session,
+    *,
+    operation_type: Annotated[
+        str | None, typer.Option("--type", metavar="TYPE", help="Durations of this type alone.")
+    ] = None,
+    by: Annotated[
+        Period | None, typer.Option("--by", help="Also durations by hour, day or week, in UTC.")
+    ] = None,
+    number: Number = 20,
+) -> None:
+    """Sum up totals, the graph's shape and durations.
+
+    The slowest functions come first.
+    """
 
     def ask(engine: LineageQueryEngine) -> tuple[Any, Any]:
-        return engine.build_lineage_summary(), engine.get_operation_performance_stats()
+        period: Any = by.value if by else "day"
+        speed = engine.get_operation_performance_stats(operation_type, period=period)
+        return engine.build_lineage_summary(), speed
 
-    summary, performance = session.ask(ask)
-    functions = [
-        (
-            _function(each),
-            each["count"],
-            each["failed"],
-            each["avg_duration_ms"],
-            each["p50_duration_ms"],
-            each["p95_duration_ms"],
-            each["p99_duration_ms"],
-            each["total_duration_ms"],
-        )
-        for each in performance.get("by_function", ())
+    summary, speed = session.ask(ask)
+    functions = speed.get("by_function", ())
+    types = [(name, each) for name, each in speed.get("by_type", {}).items()]
+    times = [(each["start"], each) for each in speed.get("over_time", ())] if by else []
+    tables = [
+        _durations("function", [(_function(each), each) for each in functions[:number]]),
+        *([_durations("type", types)] if len(types) > 1 else []),
+        *([_durations("began", times)] if times else []),
     ]
-    columns = ("function", "count", "failed", "avg ms", "p50 ms", "p95 ms", "p99 ms", "total ms")
-    session.show(
-        {"summary": summary, "performance": performance},
-        Table(("fact", "value"), _facts(summary, performance), right=_NUMBERS),
-        Table(columns, functions, empty="no operation was timed", right=_NUMBERS),
-    )
+    facts = Table(("fact", "value"), _facts(summary, speed), right=_NUMBERS)
+    session.show({"summary": summary, "performance": speed}, facts, *tables)
+    _tell_of_more(session, len(functions) - number, "functions")
 
 
-def volume(session: Session, *, hours: Hours = 24.0) -> None:
-    """Add up the records that flowed within some hours."""
+def volume(session: Session, *, hours: Hours = 24.0, number: Number = 20) -> None:
+    """Add up the records that flowed within some hours, the largest flows first."""
     answer = session.ask(lambda engine: engine.analyze_data_volume_flow(hours))
     types = [
         (name, each["count"], each["total_records_in"], each["total_records_out"])
@@ -184,13 +201,14 @@ def volume(session: Session, *, hours: Hours = 24.0) -> None:
             each["records_out"],
             each["ratio"],
         )
-        for each in answer["flows"]
+        for each in answer["flows"][:number]
     ]
     nothing = f"no operations within {hours:g} hours"
     by_type = Table(("type", "operations", "in", "out"), types, empty=nothing, right=_NUMBERS)
     columns = ("from", "to", "operations", "in", "out", "ratio")
     by_edge = Table(columns, flows, empty="no flow is known", right=_NUMBERS)
     session.show(answer, by_type, *([by_edge] if types else []))
+    _tell_of_more(session, len(answer["flows"]) - number, "flows")
 
 
 def sql(
@@ -205,6 +223,20 @@ def sql(
     session.show(list(found), Table(found.columns, rows, empty="no rows"))
 
 
+def _durations(first: str, groups: list[tuple[Any, Any]]) -> Table:
+    rows = [
+        (name, each["count"], each["failed"], *(each[f"{part}_duration_ms"] for part in _PARTS))
+        for name, each in groups
+    ]
+    columns = (first, "count", "failed", *(f"{part} ms" for part in _PARTS))
+    return Table(columns, rows, empty="no operation was timed", right=_NUMBERS)
+
+
+def _tell_of_more(session: Session, further: int, what: str) -> None:
+    if further > 0 and not session.as_json:
+        note(f"{further:,} more {what}: --number")
+
+
 def _function(each: dict[str, Any]) -> str:
     return ".".join(name for name in (each["code_module"], each["code_name"]) if name) or "-"
 
@@ -212,7 +244,7 @@ def _function(each: dict[str, Any]) -> str:
 def _facts(summary: Any, performance: Any) -> list[tuple[str, Any]]:
     basic, shape = summary["basic_stats"], summary["graph_structure"]
     recent = summary["recent_activity"]
-    timed = {name: each for name, each in performance.items() if not isinstance(each, list)}
+    timed = {name: each for name, each in performance.items() if isinstance(each, int | float)}
     timed.pop("total_operations", None)
     return [
         ("operations", basic["total_operations"]),

@@ -163,6 +163,41 @@ def scan_part(
         raise CorruptStoreError(f"{file} cannot be read: {error}") from error
 
 
+def read_leaves(file: Path, schema: pa.Schema, where: Filter) -> Iterator[pa.Table]:
+    """Yield what of a verified part a schema names, a table per row group that may match.
+
+    Lists of structs have the fields that the schema gives them; what the part does not have yet is
+    null.
+    """
+    with pq.ParquetFile(file) as parquet:
+        there = {parquet.schema.column(at).path for at in range(len(parquet.schema))}
+        wanted = [leaf for leaf in _paths(schema) if leaf in there]
+        for group in range(parquet.num_row_groups):
+            if _may_match(parquet.metadata.row_group(group), where):
+                read = parquet.read_row_group(group, columns=wanted, use_threads=False)
+                yield fitted(read, schema)
+
+
+def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give the columns that a schema names; lists of structs with the fields that it gives them."""
+    found = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.chunked_array([pa.nulls(len(table), field.type)])
+        for field in schema
+    ]
+    return pa.Table.from_arrays(found, schema=schema)
+
+
+def _paths(schema: pa.Schema) -> Iterator[str]:
+    for field in schema:
+        if pa.types.is_list(field.type):
+            for leaf in field.type.value_type:
+                yield f"{field.name}.list.element.{leaf.name}"
+        else:
+            yield field.name
+
+
 def overlaps(part: Part, where: Filter) -> bool:
     """Whether a part may hold rows of the filter's stretch of time."""
     start, end = to_micros(where.start), to_micros(where.end)

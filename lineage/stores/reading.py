@@ -7,6 +7,8 @@ and is content when the manifest is still the same: then each row is in exactly 
 from __future__ import annotations
 
 import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lineage")
 _TRIES = 10
+_FEW = 3
+"""So many files are not worth a thread."""
+
+
+class MovedError(StoreError):
+    """A file of a store was removed while its rows were asked for."""
 
 
 class Snapshot:
@@ -56,13 +64,22 @@ class Snapshot:
 
     @property
     def paths(self) -> list[Path]:
-        """The paths of all files, whole or not."""
-        return [self._reader.store / part.path for part in self._parts]
+        """The paths where files may be, whole or not: their own, and those of what is set aside."""
+        places = (place for part in self._parts for place in (part.path, aside(part.path)))
+        return [self._reader.store / place for place in places]
 
-    def files(self, kind: str) -> list[Path]:
-        """Give the files of a kind that are as they were written."""
-        mine = [part for part in self._parts if part.kind == kind]
-        return [self._reader.store / part.path for part in mine if self._reader.is_whole(part)]
+    def files(self, kind: str, where: Filter = EVERYTHING) -> list[Path]:
+        """Give the files of a kind that may have rows of a stretch of time, each where it is now.
+
+        Those that are not as they were written are left out, and are problems.
+
+        Raises:
+            MovedError: A file is in no place where it could be.
+        """
+        from lineage.stores.parts import overlaps
+
+        mine = [part for part in self._parts if part.kind == kind and overlaps(part, where)]
+        return self._reader.whole(mine)
 
     def rest(self, kind: str) -> pa.Table:
         """Give the rows of a kind that are in no file yet."""
@@ -151,14 +168,18 @@ class StoreReader:
         manifest, tails = self.snapshot()
         return Snapshot(self, manifest.parts, tails)
 
-    def is_whole(self, part: Part) -> bool:
-        """Say whether a part is as it was written; a damaged one is a problem."""
-        try:
-            self._verify(part)
-        except CorruptStoreError as error:
-            self.note(str(error))
-            return False
-        return True
+    def whole(self, parts: Sequence[Part]) -> list[Path]:
+        """Give the files of parts, each where it is now; a damaged one is a problem.
+
+        Raises:
+            MovedError: A file was removed since the manifest was read.
+        """
+        if len(parts) < _FEW:
+            found = list(map(self._place, parts))
+        else:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # the digest lets other threads run
+                found = list(pool.map(self._place, parts))
+        return [place for place in found if place is not None]
 
     def note(self, problem: str) -> None:
         """Remember a problem, and log it the first time."""
@@ -207,6 +228,25 @@ class StoreReader:
                 break
         if part in self._read_manifest()[1].parts:  # else a cleanup removed it meanwhile
             self.note(str(problem))
+
+    def _place(self, part: Part) -> Path | None:
+        problem = None
+        for place in (part, replace(part, path=aside(part.path))):  # a compaction sets it aside
+            try:
+                self._verify(place)
+            except CorruptStoreError as error:
+                problem = problem or error
+                if (self.store / place.path).exists():
+                    break
+            else:
+                return self.store / place.path
+        if part not in self._read_manifest()[1].parts:
+            raise MovedError(
+                f"{self.store / part.path} is gone, compacted or cleaned up meanwhile; refresh the "
+                "engine and ask again"
+            )
+        self.note(str(problem))
+        return None
 
     def _verify(self, part: Part) -> None:
         from lineage.stores.parts import verify_part
