@@ -162,6 +162,11 @@ def stores(tmp_path_factory):
             content = bytearray(path.read_bytes())
             content[len(content) // 2] ^= 0xFF
             path.write_bytes(content)
+    found["flipped memo"] = shutil.copytree(good, root / "memo")
+    for path in (root / "memo" / "_manifest").glob("*.bin"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 0xFF
+        path.write_bytes(content)
     found["newer"] = shutil.copytree(good, root / "newer")
     manifest_path(found["newer"]).write_bytes(encode_manifest(Manifest(9, format_version=99)))
     found["other"] = root / "other"
@@ -301,6 +306,12 @@ class TestEngine:
             assert "is damaged" in problem
             assert "restore it from a backup" in problem
             assert problem in caplog.text
+
+    @pytest.mark.parametrize("name", METHODS)
+    def test_what_is_only_kept_beside_the_parts_may_be_damaged(self, stores, name):
+        whole, engine = (LineageQueryEngine(stores[which]) for which in ("good", "flipped memo"))
+        assert same(looked_at(METHODS[name](engine)), looked_at(METHODS[name](whole)))
+        assert engine.problems == []
 
     def test_one_that_swallows_problems_would_be_seen(self, stores, monkeypatch):
         """The control: an answer over a corrupt part differs, so that silence would fail above."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RARE = 1 / 8000
 """The share of the days learned from that would score above the default limit."""
 
+_HELD_OUT_WEEKS, _LEAST_HELD_OUT, _SELDOM = 4, 5_000, 1 / 1500
 _MOST_DAYS = 20_000
 _TREES = 200
 _SAMPLES = 1.0
@@ -39,7 +40,9 @@ def fit(
 ) -> seasons.Baseline:
     """Learn each row from its older days, and score its newest ones; see `seasons.fit`.
 
-    Scores are scaled so that `RARE` of the days learned from lie above the default limit.
+    Scores are scaled so that `RARE` of the days learned from lie above the default limit, and then
+    by how much further out lie days that were held out: those of the last weeks, each week against
+    the days before it.
 
     Raises:
         MissingDependencyError: scikit-learn is not there.
@@ -53,6 +56,10 @@ def fit(
     if not len(learned):
         return baseline
     forest, scale, middle = _learn(learned)
+    held_out = _held_out(values, days, lookback=lookback, floor=floor)
+    if len(held_out) >= _LEAST_HELD_OUT:
+        further = np.quantile(-forest.score_samples(held_out), 1 - _SELDOM) - middle
+        scale = max(float(further), scale)
     scores = np.full(off.shape, np.nan)
     judged = np.isfinite(off)
     if judged.any():
@@ -70,6 +77,20 @@ def fit(
         history=baseline.history,
         off=off,
     )
+
+
+def _held_out(values: Matrix, days: NDArray[np.int64], *, lookback: int, floor: float) -> Matrix:
+    """Describe days as the newest ones are: against a fit that did not know them."""
+    found = []
+    for week in range(1, _HELD_OUT_WEEKS + 1):
+        last = values.shape[1] - week * lookback
+        if last <= lookback + seasons.LEAST_DAYS:
+            break
+        baseline = seasons.fit(values[:, :last], days[:last], lookback=lookback, floor=floor)
+        whole = np.concatenate([baseline.history, baseline.off], axis=1)
+        described, known = _describe(whole)
+        found.append(described[:, -lookback:][known[:, -lookback:]])
+    return np.concatenate(found) if found else np.empty((0, len(seasons.WINDOWS)))
 
 
 def _describe(off: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
