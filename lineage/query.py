@@ -83,7 +83,7 @@ class LineageQueryEngine:
 
     def refresh(self) -> None:
         """Forget what was read; the next question reads the store again."""
-        self._view = View(self._past or self._store, self._revision(), self._scope)
+        self._view = self._new_view()
 
     def as_of(
         self, time: datetime | None = None, *, known_at: datetime | None = None
@@ -432,9 +432,7 @@ class LineageQueryEngine:
         """
         view, now = self._current(), now or self._now()
         answer = view.ask(
-            lambda read: volume.volume(
-                read, fetch=view.fetch, now=now, time_window_hours=time_window_hours
-            )
+            volume.volume, fetch=view.fetch, now=now, time_window_hours=time_window_hours
         )
         return shown(answer, "volume")
 
@@ -449,7 +447,7 @@ class LineageQueryEngine:
         See `analysis.performance.performance`.
         """
         answer = self._current().ask(
-            lambda read: performance.performance(read, operation_type=operation_type, period=period)
+            performance.performance, operation_type=operation_type, period=period
         )
         return shown(answer, "performance")
 
@@ -487,13 +485,11 @@ class LineageQueryEngine:
         none: dict[str, Any] = {}
         known = none if self._past else getattr(self._source, "get_statistics", dict)()
         answer = view.ask(
-            lambda read: activity.summary(
-                view.merged.graph,
-                read=read,
-                nodes=view.merged.nodes,
-                now=now or self._now(),
-                active_operations=known.get("active_operations", 0),
-            )
+            activity.summary,
+            graph=view.merged.graph,
+            nodes=view.merged.nodes,
+            now=now or self._now(),
+            active_operations=known.get("active_operations", 0),
         )
         return shown(answer, "summary")
 
@@ -502,11 +498,7 @@ class LineageQueryEngine:
     ) -> activity.RecentActivity:
         """Count the operations that began and the nodes that were read within some hours."""
         view, now = self._current(), now or self._now()
-        answer = view.ask(
-            lambda read: activity.recent_activity(
-                read, nodes=view.merged.nodes, now=now, hours=hours
-            )
-        )
+        answer = view.ask(activity.recent_activity, nodes=view.merged.nodes, now=now, hours=hours)
         return shown(answer, "activity")
 
     def get_timeline(
@@ -631,6 +623,9 @@ class LineageQueryEngine:
         now = datetime.now(UTC)
         end = self._past and self._past.end
         return min(now, end) if end else now
+
+    def _new_view(self) -> View:
+        return View(self._past or self._store, self._revision(), self._scope)
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))

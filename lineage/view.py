@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from lineage.analysis.frames import Read
     from lineage.core import DataOperation
     from lineage.stores.base import Store
     from lineage.stores.reading import Snapshot
@@ -93,18 +92,18 @@ class View:
             return since(self.operations.source, start)
         return self.read("operations", start=start, columns=names)
 
-    def ask(self, analyse: Callable[[Read], T]) -> T:
-        """Have an analysis answer over the operations.
+    def ask(self, analyse: Callable[..., T], **options: Any) -> T:
+        """Have an analysis answer over the operations: a function of a `Read`, and of options.
 
         Raises:
             StoreError: A file of the store went away, and another when it was asked again.
         """
         try:
-            return self.relations.ask(analyse)
+            return self.relations.ask(partial(analyse, **options))
         except MovedError:
             del self.relations
             self.__dict__.pop("questions", None)
-            return self.relations.ask(analyse)
+            return self.relations.ask(partial(analyse, **options))
 
     def fetch(self, rows: pa.Table) -> list[DataOperation]:
         """Make the operations of rows with `operation_id` and `timestamp`, in their order."""
@@ -112,6 +111,8 @@ class View:
         start, end = from_micros(min(times)), from_micros(max(times))
         found = self.read("operations", start=start, end=end, equal={"operation_id": tuple(ids)})
         made = {row["operation_id"]: row for row in times_as_integers(found).to_pylist()}
+        if gone := set(ids) - made.keys():
+            raise MovedError(f"operations are gone, cleaned up meanwhile: {', '.join(gone)}")
         return [operation_from_row(made[each], self.schemas) for each in ids]
 
     def rows(self, kind: str, names: tuple[str, ...], *, start: datetime | None) -> pa.Table:

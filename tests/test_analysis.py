@@ -418,7 +418,7 @@ class TestActivity:
 
     def test_the_summary(self):
         graph = LineageGraph.from_edges([("file:a", "file:b"), ("file:b", "file:b")])
-        answer = activity.summary(graph, read=reading(CALLED), nodes=TOUCHED, now=NOW)
+        answer = activity.summary(reading(CALLED), graph=graph, nodes=TOUCHED, now=NOW)
         assert answer["basic_stats"]["source_types"] == {"file": 2}
         assert answer["graph_structure"] == {
             "nodes_with_dependencies": 1,

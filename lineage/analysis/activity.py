@@ -218,9 +218,9 @@ class _Events:
 
 
 def summary(
-    graph: LineageGraph,
-    *,
     read: Read,
+    *,
+    graph: LineageGraph,
     nodes: Mapping[str, LineageNode],
     now: datetime,
     active_operations: int = 0,
@@ -228,8 +228,8 @@ def summary(
     """Sum up the graph and its operations.
 
     Args:
-        graph: What was made from what.
         read: Gives the operations.
+        graph: What was made from what.
         nodes: The nodes by id.
         now: The time to count recent activity from, aware.
         active_operations: How many operations are under way, which no store knows.
