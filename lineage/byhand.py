@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from lineage import codec, links
+from lineage import codec, codes, files, links
 from lineage.core import FAILED, DataOperation, OperationType
 from lineage.stores.records import SITE, Definition
 
@@ -39,10 +39,12 @@ class ByHand:
     Args:
         keeper: What is kept of what the user hands over.
         recorder: What writes an operation.
+        most_bytes: Files up to this size are known by their content.
     """
 
-    def __init__(self, keeper: Keeper, recorder: Recorder) -> None:
+    def __init__(self, keeper: Keeper, recorder: Recorder, most_bytes: int) -> None:
         self._keeper = keeper
+        self._most_bytes = most_bytes
         self._recorder = recorder
         self.active: dict[str, Active] = {}
         self.sites: dict[tuple[Any, ...], Definition] = {}
@@ -73,6 +75,7 @@ class ByHand:
             code_file=frame.f_code.co_filename,
             code_line=frame.f_lineno,
             thread_id=threading.get_ident(),
+            code_hash=codes.hash_of_code(frame.f_code),
         )
         self.active[operation_id] = Active(
             operation, time.perf_counter_ns(), self._recorder.inside(origin), secrets
@@ -100,6 +103,9 @@ class ByHand:
         error = (operation.error_type, operation.error_info)
         inputs = [ref(source) for source in operation.inputs]
         outputs = [ref(source, operation.operation_id) for source in operation.outputs]
+        start_ns = (codec.to_micros(operation.timestamp) or 0) * 1000
+        inputs = [*files.read(inputs, self._most_bytes, start_ns)]
+        outputs = files.written(outputs, self._most_bytes, operation.operation_id)
         if active.secrets:
             inputs = [links.hidden(each, active.secrets) for each in inputs]
             outputs = [links.hidden(each, active.secrets) for each in outputs]
@@ -110,7 +116,7 @@ class ByHand:
             outputs,
             (
                 *(operation.operation_id, operation.parent_id, operation.thread_id),
-                *((codec.to_micros(operation.timestamp) or 0) * 1000, duration_ns),
+                *(start_ns, duration_ns),
                 error if operation.is_failed else None,
                 operation.parameters,
                 *(operation.record_count_in, operation.record_count_out),
@@ -121,9 +127,10 @@ class ByHand:
         context = codec.to_json(operation.execution_context)
         code = (operation.code_module, operation.code_name, operation.code_file)
         key = (str(operation.operation_type), *code, operation.code_line)
-        site = self.sites.get((*key, context))
+        known = (*key, context, operation.code_hash)
+        site = self.sites.get(known)
         if site is None:
             if len(self.sites) >= _SITES:
                 self.sites.clear()
-            site = self.sites[(*key, context)] = Definition(SITE, [*key, [], context])
+            site = self.sites[known] = Definition(SITE, [*key, [], context, operation.code_hash])
         return site

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
-from lineage import fingerprint
+from lineage import files, fingerprint
 from lineage.flows import (
     capture_parameters,
     declared_outputs,
@@ -194,6 +194,10 @@ def finish(
     """Write the record of a call."""
     if call.secrets:
         call.outputs = [hidden(ref, call.secrets) for ref in call.outputs]
+    if call.inputs:
+        # Only now: what the function has read is in memory, and is read again at little cost.
+        most_bytes = call.tracker.settings.fingerprint_max_bytes
+        call.inputs = files.read(call.inputs, most_bytes, call.start_ns)
     identity = (call.inside[0], call.parent, get_ident(), call.start_ns, duration_ns, error)
     counts = (call.count_in, count_out) if call.counts else (None, None)
     record, where = call.tracker.recorder.record, (call.definition, call.origin)

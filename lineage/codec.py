@@ -1,6 +1,6 @@
 """The model as rows of a store and back: the only place that knows both shapes.
 
-A store holds five kinds of rows. `TABLES` gives their columns and types in words that every
+A store holds six kinds of rows. `TABLES` gives their columns and types in words that every
 store can translate (`stores.tables` to Arrow). In a row, times are integers: microseconds since
 1970 in UTC. A `json` column holds text. `refs` is a list of structs, one per data source, with
 the fields of `REF`.
@@ -21,7 +21,7 @@ from lineage.core import SUCCESS, DataOperation, DataSource, LineageNode, Operat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Row = dict[str, Any]
 
@@ -61,6 +61,7 @@ TABLES: dict[str, dict[str, str]] = {
         "outputs": "refs",
         "parameters": "json",
         "execution_context": "json",
+        "code_hash": "string",
     },
     "nodes": {
         "node_id": "string",
@@ -107,6 +108,23 @@ TABLES: dict[str, dict[str, str]] = {
         "process_id": "int64",
         "timestamp": "time",
         "ended_at": "time",
+    },
+    "processes": {
+        "process_key": "string",
+        "started_at": "time",
+        "host": "string",
+        "process_id": "int64",
+        "user_info": "string",
+        "entry_point": "string",
+        "commit_id": "string",
+        "changed_count": "int64",
+        "repositories": "json",
+        "environment_id": "string",
+        "interpreter": "string",
+        "platform": "string",
+        "packages": "json",
+        "variables": "json",
+        "timestamp": "time",
     },
 }
 """Columns of each kind. Every kind has `timestamp`; its UTC date is the Hive partition."""
@@ -204,6 +222,7 @@ def operation_rows(operation: DataOperation) -> dict[str, list[Row]]:
         "outputs": [source_ref(source) for source in operation.outputs],
         "parameters": to_json(operation.parameters),
         "execution_context": to_json(operation.execution_context),
+        "code_hash": operation.code_hash,
     }
     rows = {"operations": [row]}
     nodes = [_source_row(source, at) for source in sources if source.metadata]

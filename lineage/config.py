@@ -51,7 +51,12 @@ from lineage.layers import (
 )
 from lineage.limits import LimitTable
 from lineage.redact import redact_text
-from lineage.settings import Durability  # noqa: TC001 - pydantic reads it
+from lineage.settings import (
+    ENVIRONMENT_VARIABLES,
+    FINGERPRINT_MAX_BYTES,
+    GIT_TIMEOUT_S,
+    Durability,
+)
 from lineage.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -159,6 +164,29 @@ class LineageConfig(BaseSettings):
     track_file_operations: Annotated[
         _Flag, Field(description="Whether paths that functions take and give are tracked.")
     ] = True
+    fingerprint_max_bytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Files up to this size are known by their content, larger ones by their "
+            "size, time and inode.",
+        ),
+        _Allowed("a whole number of at least 0"),
+    ] = FINGERPRINT_MAX_BYTES
+    git_timeout_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="Longest wait for git to say which commit ran; 0 asks it nothing.",
+        ),
+        _Allowed("a number of seconds of at least 0"),
+    ] = GIT_TIMEOUT_S
+    environment_variables: Annotated[
+        list[str],
+        Field(description="Names of the environment variables that are recorded."),
+        _Allowed("a list of names, such as ['TZ', 'OMP_NUM_THREADS']"),
+    ] = [*ENVIRONMENT_VARIABLES]
     enabled_operation_types: Annotated[
         list[_TypeName] | None,
         Field(

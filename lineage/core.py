@@ -150,7 +150,8 @@ class DataOperation:
     """One finished (or active) operation: what ran, on what, with what outcome.
 
     Times are aware and in UTC; `duration_ms` comes from a monotonic clock. `code_*` say which
-    function ran; `status` is `success` or `failed`, and `error_info` is the exception's text.
+    function ran, and `code_hash` in which form; `status` is `success` or `failed`, and
+    `error_info` is the exception's text.
     """
 
     operation_id: str
@@ -177,6 +178,7 @@ class DataOperation:
     host: str | None = None
     process_id: int | None = None
     thread_id: int | None = None
+    code_hash: str | None = None
 
     def __post_init__(self) -> None:
         self.operation_type = OperationType(self.operation_type)

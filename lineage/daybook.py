@@ -159,6 +159,7 @@ class Daybook:
             "outputs": self._refs(written),
             "parameters": _parameters(day),
             "execution_context": columns.coded(np.zeros(size, "i4"), ("{}",)),
+            "code_hash": columns.nothing(size, pa.string()),
         }
         return _table("operations", found)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lineage import fingerprint, links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _LONGEST = 4096
 
@@ -48,3 +48,59 @@ def ref(path: str) -> links.Ref:
         except OSError:  # the working folder is gone
             name = path
     return links.source("file", name, name), fingerprint.file_version(name), None, None
+
+
+def read(refs: Sequence[links.Ref], most_bytes: int, since_ns: int) -> Sequence[links.Ref]:
+    """Give references with the content of the files that an operation read, where it is known.
+
+    Args:
+        refs: What it read: a path in the version by its stat, or a file that was declared.
+        most_bytes: Larger files are not read.
+        since_ns: When the operation began, in ns since 1970: what changed after that is not known.
+    """
+    if not any(map(_is_open, refs)):
+        return refs
+    return [_with_content(ref, most_bytes, since_ns) if _is_open(ref) else ref for ref in refs]
+
+
+def written(
+    refs: Sequence[links.Ref], most_bytes: int, operation_id: str | None = None
+) -> list[links.Ref]:
+    """Give references with the content of the files that an operation has written.
+
+    Args:
+        refs: What it wrote.
+        most_bytes: Larger files are not read.
+        operation_id: The version of what was declared and has none of its own.
+    """
+    return [
+        _with_content(ref, most_bytes, None) if _is_open(ref, operation_id) else ref for ref in refs
+    ]
+
+
+def _is_open(ref: links.Ref, operation_id: str | None = None) -> bool:
+    """Whether a reference is to a file of which the content was not looked at."""
+    version = ref[1]
+    if fingerprint.is_stat(version):
+        return True
+    return (version is None or version == operation_id) and ref[0].fields[1][1] == "file"
+
+
+def _with_content(ref: links.Ref, most_bytes: int, since_ns: int | None) -> links.Ref:
+    source, version, schema, rows = ref
+    _, _, name, location = source.fields[1]
+    path = location or name
+    if "://" in path:
+        return ref
+    if fingerprint.is_stat(version):
+        known = fingerprint.content_version(path, most_bytes, expected=version)
+    elif since_ns is None:
+        known = fingerprint.content_version(path, most_bytes)
+    else:
+        before_ns = since_ns - _TICK_NS
+        known = fingerprint.content_version(path, most_bytes, unchanged_since_ns=before_ns)
+    return ref if known is None else (source, known, schema, rows)
+
+
+_TICK_NS = 20_000_000
+"""The clock of a file system may stand still for so long."""

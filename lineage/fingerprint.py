@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
+
+import xxhash
 
 from lineage import codec
 from lineage.redact import redact_text
@@ -207,6 +210,14 @@ def _remember(key: Any, schema: Schema) -> Schema:
     return _schemas.setdefault(key, schema)
 
 
+_STAT, _CONTENT = "stat:", "xxh3:"
+_CHUNK = 1 << 16
+_MOST_FILES = 1000
+_SETTLED_NS = 2_000_000_000
+"""From this age on the time of a change tells it from any later one, on every file system."""
+_contents: dict[str, tuple[tuple[int, ...], str]] = {}
+
+
 def file_version(path: str) -> str | None:
     """Give the version of a regular local file from its stat, without reading it.
 
@@ -216,6 +227,108 @@ def file_version(path: str) -> str | None:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    if not stat.S_ISREG(found.st_mode):
+    return _of_stat(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def is_content(version: str | None) -> bool:
+    """Tell whether a version covers every byte of a file; that of a stat does not.
+
+    >>> is_content("xxh3:5-0f"), is_content("stat:5-1-2"), is_content(None)
+    (True, False, False)
+    """
+    return version is not None and version.startswith(_CONTENT)
+
+
+def is_stat(version: str | None) -> bool:
+    """Tell whether a version is that of a file which was not read."""
+    return version is not None and version.startswith(_STAT)
+
+
+def size_of(version: str | None) -> int | None:
+    """Give the size of a file in bytes, which its version tells; None for other versions.
+
+    >>> size_of("xxh3:5-0f"), size_of("stat:7-1-2"), size_of("v1")
+    (5, 7, None)
+    """
+    if not is_content(version) and not is_stat(version):
         return None
-    return f"stat:{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
+    size = str(version).partition(":")[2].partition("-")[0]
+    return int(size) if size.isdecimal() else None
+
+
+def content_version(
+    path: str,
+    most_bytes: int | None = None,
+    *,
+    expected: str | None = None,
+    unchanged_since_ns: int | None = None,
+) -> str | None:
+    """Give the version of a regular local file by its content: its size and the hash of all bytes.
+
+    A file that did not change since it was last read is not read again.
+
+    Args:
+        path: The file.
+        most_bytes: A larger one is not read; any is when None.
+        expected: The version by its stat that it must still have.
+        unchanged_since_ns: A time in ns since 1970 after which it must not have changed.
+
+    Returns:
+        None for what is no such file or cannot be read, is too large, is not as expected, or
+        changes while it is read.
+    """
+    try:
+        return _content_version(path, most_bytes, expected, unchanged_since_ns)
+    except (OSError, ValueError):
+        return None
+
+
+def _content_version(
+    path: str, most_bytes: int | None, expected: str | None, since_ns: int | None
+) -> str | None:
+    # What is no regular file is not even opened: a pipe would lose what it holds.
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode) or (most_bytes is not None and found.st_size > most_bytes):
+        return None
+    if expected is not None and expected != _of_stat(found):
+        return None
+    # A file can be given any time of modification, but not of change.
+    if since_ns is not None and found.st_ctime_ns >= since_ns:
+        return None
+    identity = _identity(found)
+    known = _contents.get(path)
+    if known is not None and known[0] == identity:
+        return known[1]
+    began_ns = time.time_ns()
+    version = _read(path, identity)
+    if version is not None and 0 <= found.st_ctime_ns < began_ns - _SETTLED_NS:
+        if len(_contents) >= _MOST_FILES:
+            _contents.clear()
+        _contents[path] = identity, version
+    return version
+
+
+def _read(path: str, identity: tuple[int, ...]) -> str | None:
+    """Hash all of a file, if it is the one of this identity, and stays it."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        digest, size = xxhash.xxh3_128(), 0
+        buffer = bytearray(_CHUNK)
+        view = memoryview(buffer)
+        while size <= identity[0] and (count := os.readv(descriptor, [buffer])) > 0:
+            digest.update(view[:count])
+            size += count
+        is_same = size == identity[0] and _identity(os.fstat(descriptor)) == identity
+    finally:
+        os.close(descriptor)
+    return f"{_CONTENT}{size}-{digest.hexdigest()}" if is_same else None
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return found.st_size, *times, found.st_ino, found.st_dev
+
+
+def _of_stat(found: os.stat_result) -> str:
+    return f"{_STAT}{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"

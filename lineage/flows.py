@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lineage.tracker import LineageTracker
 
 _MEMORY = "memory"
+_CONTEXT = 6  # its place in the definition of a site
 _ALONE = ("", 0)  # a frame that is the whole result
 
 _Frame = tuple[str, Any, fingerprint.Description]
@@ -159,7 +160,7 @@ def hide_sources(site: Site, call: Call) -> None:
     call.inputs = [links.hidden(ref, call.secrets) for ref in call.inputs]
     call.outputs = [links.hidden(ref, call.secrets) for ref in call.outputs]
     call.qualifier = hide(call.qualifier, call.secrets)
-    call.definition = site.definition_of(hide(call.definition.fields[0][-1], call.secrets))
+    call.definition = site.definition_of(hide(call.definition.fields[0][_CONTEXT], call.secrets))
 
 
 def _inner_frames(captor: Captor, name: str, value: Any) -> Iterator[_Frame]:
@@ -274,11 +275,13 @@ def name_outputs(site: Site, call: Call, result: Any, values: tuple[Any, ...]) -
     if site.extract_outputs is not None:
         extracted = site.extract_outputs(site.function, *_arguments(site, values), result)
         declared += [_extracted(call, item, call.inside[0]) for item in extracted]
+    is_write = site.operation_type is OperationType.WRITE
+    if is_write and site.output_sources is None and site.repository is None:
+        declared += _files(call, values)
+    declared = written(call, declared)
     if call.secrets:
         declared = [links.hidden(ref, call.secrets) for ref in declared]
-    if site.operation_type is OperationType.WRITE:
-        if site.output_sources is None and site.repository is None:
-            declared += _files(call, values)
+    if is_write:
         call.outputs = [*call.outputs, *declared]
         return call.count_in
     call.outputs = [*call.outputs, *declared]
@@ -361,6 +364,12 @@ def declared_outputs(site: Site, call: Call, values: tuple[Any, ...]) -> list[Re
                 source = links.source("parameter", name, _MEMORY)
                 refs.append((source, call.inside[0], None, None))
     return refs
+
+
+def written(call: Call, refs: list[Ref]) -> list[Ref]:
+    """Give what a call wrote with the content of the files among it."""
+    most_bytes = call.tracker.settings.fingerprint_max_bytes
+    return files.written(refs, most_bytes, call.inside[0]) if refs else refs
 
 
 def _files(call: Call, values: Iterable[Any]) -> list[Ref]:

@@ -57,9 +57,12 @@ def from_environment(settings: Iterable[str]) -> Layer:
     return Layer(values, names)
 
 
+_LISTS = frozenset(("enabled_operation_types", "environment_variables"))
+
+
 def _parsed(name: str, text: str) -> Any:
     """Read the text of a variable that holds a list or a table; leave any other as it is."""
-    if name == "enabled_operation_types" and not text.startswith("["):
+    if name in _LISTS and not text.startswith("["):
         return [part.strip() for part in text.split(",") if part.strip()]
     if text[0] in "[{":
         try:

@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from lineage.analysis import activity, anomalies, freshness, performance, structure, volume
+from lineage import whys
+from lineage.analysis import (
+    activity,
+    anomalies,
+    freshness,
+    lifetimes,
+    performance,
+    structure,
+    volume,
+)
 from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.nodes import source_types
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from lineage.analysis import difference
+    from lineage.analysis import why as reasons
     from lineage.analysis.nodes import NodeFacts
     from lineage.analysis.rests import HoursOrLimit
     from lineage.analysis.versions import KnownVersion, VersionGraph, VersionTrace
@@ -315,6 +326,51 @@ class LineageQueryEngine:
         See `analysis.versions.trace_version`.
         """
         return shown(trace_version(self.versions, _id(node_id), version), "version")
+
+    def why(self, name: str, *, max_depth: int | None = None, max_steps: int = 1000) -> reasons.Why:
+        """Say which steps made a file (or a node) what it is, back to where it came from.
+
+        Args:
+            name: A file, looked up by its content first, so that one that was renamed or copied is
+                still known; or a node's id. With `:column` behind it, each step also says what it
+                does to that column, by the schemas and not by how the column was computed.
+            max_depth: How many steps back at most.
+            max_steps: How many steps in all at most; `is_whole` says whether these are all.
+
+        Raises:
+            NodeNotFoundError: Nothing is known of it; the message names near nodes.
+            ConfigError: It is a folder.
+        """
+        answer = whys.why(
+            self._current(), name, self._scope, max_depth=max_depth, max_steps=max_steps
+        )
+        return shown(answer, "why")
+
+    def history(self, name: str) -> lifetimes.Lifetime:
+        """List the versions of a file, the oldest first: what made each, and what it changed.
+
+        See `why` for the name and what is raised.
+        """
+        return shown(whys.history(self._current(), name, self._scope), "history")
+
+    def blame(self, name: str) -> list[lifetimes.Blamed]:
+        """Give one line per version of a file, the newest first: who wrote it, when, with what.
+
+        See `why` for the name and what is raised.
+        """
+        return shown(lifetimes.blame(whys.history(self._current(), name, self._scope)), "blame")
+
+    def diff(self, run_a: str, run_b: str) -> difference.Difference:
+        """Compare two runs: the first step that differs, and what may have caused it, ranked.
+
+        Args:
+            run_a: The id of a run, a start of it that no other has, or a name that no other has.
+            run_b: The run to compare with it.
+
+        Raises:
+            OperationError: There is no such run, or more than one; the message lists some.
+        """
+        return shown(whys.compare(self._current(), run_a, run_b), "difference")
 
     def find_cycles(self) -> list[structure.Cycle]:
         """List the groups of nodes that were made from one another, the largest first."""

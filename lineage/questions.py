@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from lineage.relations import Relations
     from lineage.view import View
 
-_NEWEST_RUN = "QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY ended_at NULLS LAST) = 1"
+_NEWEST = {
+    "runs": "QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY ended_at NULLS LAST) = 1",
+    "processes": "QUALIFY row_number() OVER (PARTITION BY process_key ORDER BY timestamp DESC) = 1",
+}
+"""What leaves the newest of the rows about one thing."""
 
 
 class Rows(Sequence[dict[str, Any]]):
@@ -148,8 +152,8 @@ class Questions:
             connection.register(kind, self._view.merged.edges)
             return
         query = self._relations.query(kind, EVERYTHING)
-        if kind == "runs":
-            query = f"SELECT * FROM ({query}) {_NEWEST_RUN}"  # noqa: S608 - names of ours only
+        if kind in _NEWEST:
+            query = f"SELECT * FROM ({query}) {_NEWEST[kind]}"  # noqa: S608 - names of ours only
         connection.execute(f"CREATE TEMP VIEW {kind} AS {query}")
 
 

@@ -68,6 +68,9 @@ def tracker_from(config: LineageConfig) -> LineageTracker:
             track_repositories=config.track_repository_operations,
             track_dataframes=config.track_dataframe_operations,
             track_files=config.track_file_operations,
+            fingerprint_max_bytes=config.fingerprint_max_bytes,
+            git_timeout_s=config.git_timeout_seconds,
+            environment_variables=tuple(config.environment_variables),
             max_parameter_size=config.max_parameter_size,
             max_metadata_size=config.max_metadata_size,
             max_operations=config.max_operations,
@@ -150,6 +153,7 @@ class Run:
         current.set((None, self._origin))
         self.tracker.open_run(self.run_id)
         self._keep()
+        self.tracker.describe_process(whole=False)
         self.tracker.publish("run.started", self)
         return self
 
@@ -169,6 +173,7 @@ class Run:
         self.tracker.close_run(self.run_id)
         current.set(self._outside)
         self._keep()
+        self.tracker.describe_process(whole=True)
         self.tracker.publish("run.ended", self)
 
     @contextmanager

@@ -52,6 +52,15 @@ STORE_GROUP = "lineage.stores"
 """The entry-point group of the stores of others."""
 
 
+FINGERPRINT_MAX_BYTES = 64 << 20
+GIT_TIMEOUT_S = 2.0
+ENVIRONMENT_VARIABLES = (
+    *("CONDA_DEFAULT_ENV", "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL", "MKL_NUM_THREADS"),
+    *("OMP_NUM_THREADS", "PYTHONHASHSEED", "PYTHONOPTIMIZE", "SOURCE_DATE_EPOCH", "TZ"),
+)
+"""Variables that change what a program computes, and hold no secrets."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrackerSettings:
     """How a tracker behaves; a tracker built by hand reads no environment.
@@ -62,6 +71,10 @@ class TrackerSettings:
         track_repositories: Record operations of tracked repositories.
         track_dataframes: Link the frames that go into and come out of operations.
         track_files: Take paths given to reading and writing functions as data sources.
+        fingerprint_max_bytes: Files up to this size are known by their content, larger ones by
+            their size, time and inode.
+        git_timeout_s: Most seconds to ask git which commit ran; 0 asks it nothing.
+        environment_variables: Names of those that are recorded with the process.
         max_parameter_size: Most characters kept of one parameter.
         max_metadata_size: Most characters kept of a source's metadata, an operation's context
             or an error's text.
@@ -78,6 +91,9 @@ class TrackerSettings:
     track_repositories: bool = True
     track_dataframes: bool = True
     track_files: bool = True
+    fingerprint_max_bytes: int = FINGERPRINT_MAX_BYTES
+    git_timeout_s: float = GIT_TIMEOUT_S
+    environment_variables: tuple[str, ...] = ENVIRONMENT_VARIABLES
     max_parameter_size: int = 1000
     max_metadata_size: int = 5000
     max_operations: int = 100_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lineage import codec, links
+from lineage import codec, codes, links
 from lineage.core import DataSource, OperationType
 from lineage.redact import is_secret_name
 from lineage.stores.records import SITE, Definition
@@ -65,6 +65,7 @@ class Site:
         if "." in name and not name.rpartition(".")[0].endswith("<locals>"):
             self.context["class"] = name.split(".")[-2]
         self._code = (module, name, code and code.co_filename, code and code.co_firstlineno)
+        self._code_hash = codes.hash_of(function)
         self.secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
         self.made: dict[tuple[str, Any], Definition] = {}
         self.taken: dict[str, Definition] = {}
@@ -101,7 +102,8 @@ class Site:
         if known is None:
             if len(self._definitions) >= MOST_DEFINITIONS:
                 self._definitions.clear()
-            fields = [str(self.operation_type), *self._code, list(self.names), context]
+            kind, names = str(self.operation_type), list(self.names)
+            fields = [kind, *self._code, names, context, self._code_hash]
             known = self._definitions[context] = Definition(SITE, fields)
         return known
 

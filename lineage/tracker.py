@@ -19,6 +19,7 @@ from lineage.core import DataOperation, DataSource, LineageNode, OperationType
 from lineage.errors import DeletedError, OperationError, StoreError
 from lineage.history import History
 from lineage.kept import Keeper
+from lineage.processes import Process
 from lineage.recorder import Recorder
 from lineage.settings import TrackerSettings
 from lineage.stores.memory import MemoryStore
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from lineage.byhand import Active
+    from lineage.codec import Row
     from lineage.stores.base import RecordJournal, Store
     from lineage.stores.records import Origin
 
@@ -69,9 +71,10 @@ class LineageTracker:
         self.keeper = Keeper(self.settings)
         self.captor = self.keeper.captor
         self._history = History(self.store, self.recorder, most)
-        self._by_hand = ByHand(self.keeper, self.recorder)
+        self._by_hand = ByHand(self.keeper, self.recorder, self.settings.fingerprint_max_bytes)
         self._active_operations = self._by_hand.active
         self._subscribers = Subscribers()
+        self._process = Process(self._keep_process, self.settings)
         self._runs: list[str] = []
         self.outermost: Current
         self._settle_runs()
@@ -287,6 +290,23 @@ class LineageTracker:
         only = self._runs[0] if len(self._runs) == 1 else None
         self.outermost = (None, self.recorder.origin(only))
 
+    def describe_process(self, *, whole: bool, timeout_s: float | None = None) -> None:
+        """Tell the store what runs here: what is known at once, or the whole; once for each."""
+        if not self.settings.enabled:
+            return
+        key = self.recorder.prefix.removesuffix("-")
+        try:
+            if whole:
+                self._process.end(key, timeout_s)
+            else:
+                self._process.begin(key)
+        except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+            with suppress(Exception):
+                logger.info("what runs here could not be told: %s", problem)
+
+    def _keep_process(self, row: Row) -> None:
+        self.store.append("processes", [row])
+
     # Events
 
     def subscribe(self, event: str, callback: Callable[[Any], object]) -> Callable[[], None]:
@@ -344,6 +364,8 @@ class LineageTracker:
                 operation_id, error_info="never completed", error_type="Unfinished"
             )
         self._note_lost()
+        if self.recorder.recorded:
+            self.describe_process(whole=True, timeout_s=timeout_s)
         try:
             self.recorder.journal.close()
         except DeletedError as problem:
@@ -361,6 +383,7 @@ class LineageTracker:
         """Begin anew in a forked child: what was recorded is its parent's."""
         self.recorder.renew()
         self._settle_runs()
+        self._process.renew()
         self._history.renew()
         self._subscribers.renew()
 

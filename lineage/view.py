@@ -82,6 +82,19 @@ class View:
         """What was made from what, version by version."""
         return VersionGraph(self.columns(versions.COLUMNS), scope=self._scope)
 
+    @cached_property
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """The runs by id, each as it was told last."""
+        rows = self.read("runs").to_pylist()
+        ended = sorted(rows, key=lambda row: row["ended_at"] is not None)
+        return {row["run_id"]: row for row in ended if row["run_id"]}
+
+    @cached_property
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """The processes by what the ids of their operations begin with, as they were told last."""
+        rows = self.read("processes").sort_by("timestamp").to_pylist()
+        return {row["process_key"]: row for row in rows if row["process_key"]}
+
     def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
         """Make the operations of some rows."""
         return self.operations.make(rows)

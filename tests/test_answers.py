@@ -32,6 +32,13 @@ ASKED = {
     "levels": lambda engine: engine.get_topological_levels(),
     "critical": lambda engine: engine.find_critical_path(EQUITY.node_id),
     "no critical": lambda engine: engine.find_critical_path(API.node_id),
+    "why": lambda engine: engine.why(EQUITY.node_id),
+    "history": lambda engine: engine.history(EQUITY.node_id),
+    "blame": lambda engine: engine.blame(EQUITY.node_id),
+    "difference": lambda engine: engine_of(
+        step("read", 1, [API], [RAW], run_id="first", record_count_out=100),
+        step("read", 2, [API], [RAW], run_id="second", record_count_out=7),
+    ).diff("first", "second"),
     "impact": lambda engine: engine.analyze_impact(API.node_id),
     "freshness": lambda engine: engine.analyze_data_freshness(CLEAN.node_id, now=NOW),
     "stale groups": lambda engine: engine.group_stale_data(2, now=NOW, include_in_memory=True),

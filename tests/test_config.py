@@ -33,6 +33,9 @@ FLIPPED = {
     "track_dataframe_operations": (False, "off"),
     "track_file_operations": (False, "n"),
     "enabled_operation_types": (["read", "publish"], "read, publish"),
+    "fingerprint_max_bytes": (0, "0"),
+    "git_timeout_seconds": (0.0, "0"),
+    "environment_variables": (["TZ", "LANG"], "TZ,LANG"),
     "max_parameter_size": (7, "7"),
     "max_metadata_size": (8, "8"),
     "max_operations": (9, "9"),
@@ -56,7 +59,10 @@ BAD = dict.fromkeys(FLIPPED, "memory://") | {
     "cleanup_after_hours": 0,
     "max_operations": 0,
     "exit_timeout_seconds": float("inf"),
+    "fingerprint_max_bytes": -1,
+    "git_timeout_seconds": -1.0,
 }
+UNBOUNDED = {"store", "base_path", "enabled_operation_types", "environment_variables"}
 SHORT = {
     "LINEAGE_TRACK_REPOS": "track_repository_operations",
     "LINEAGE_TRACK_DATAFRAMES": "track_dataframe_operations",
@@ -230,7 +236,7 @@ def test_bad_argument_names_setting_value_and_allowed(name):
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in FLIPPED if name not in {"store", "base_path", "enabled_operation_types"}],
+    [name for name in FLIPPED if name not in UNBOUNDED],
 )
 def test_bad_variable_is_named(name, monkeypatch):
     monkeypatch.setenv(f"LINEAGE_{name.upper()}", "{many")

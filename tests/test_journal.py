@@ -236,7 +236,7 @@ def test_definitions_that_are_larger_than_a_segment(way, tmp_path):
 
     journal = Journal(tmp_path, segment_bytes=1000)
     recorder = Recorder(journal)
-    site = Definition(SITE, ["read", "m", "f", "f.py", 1, [], "{}"])
+    site = Definition(SITE, ["read", "m", "f", "f.py", 1, [], "{}", "h"])
     schemas = [Definition(SCHEMA, 0, f"s{n}", "x" * 900_000) for n in range(5)]
     refs = [(source("file", "a"), None, schema, None) for schema in schemas]
     for number in range(3):

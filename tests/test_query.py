@@ -71,7 +71,12 @@ class ListStore:
     def scan(self, kind, where=EVERYTHING):
         self.scanned.append((kind, where.columns))
         start = codec.to_micros(where.start) or 0
-        rows = [row for row in self.rows[kind] if row["timestamp"] >= start]
+        rows = [
+            row
+            for row in self.rows[kind]
+            if row["timestamp"] >= start
+            and all(row.get(name) in values for name, values in where.equal.items())
+        ]
         for first in range(0, len(rows), 3):
             table = table_from_rows(kind, rows[first : first + 3])
             yield table.select(list(where.columns)) if where.columns else table

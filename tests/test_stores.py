@@ -343,6 +343,7 @@ KEYS = {
     "relationships": ("from_node_id", "to_node_id"),
     "schemas": ("schema_id",),
     "runs": ("run_id",),
+    "processes": ("process_key",),
 }
 
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lineage.analysis.lazy import LazySequence
+from lineage.analysis import accounts
+from lineage.analysis.rows import MOST_NAMES
+from lineage.analysis.rows import chosen as _chosen
+from lineage.analysis.rows import figures as _figures
+from lineage.analysis.rows import listed as _listed
+from lineage.analysis.rows import made as _made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +23,6 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-_MOST_NAMES = 5
 _USE = ("accessed_count", "written_count", "last_accessed", "last_written")
 _NODE = ("node_id", "source_type", "location", *_USE)
 _OPERATION = (
@@ -85,26 +89,8 @@ def _operation(operation: DataOperation) -> Row:
     }
 
 
-def _made(items: Sequence[Any], make: Callable[[Any], Row]) -> Sequence[Row]:
-    """Give a row per item, made when looked at."""
-    return LazySequence(lambda: items, lambda some: [make(item) for item in some])
-
-
-def _chosen(columns: tuple[str, ...]) -> Callable[[Mapping[str, Any]], Row]:
-    """Give the function that keeps the columns that a row has."""
-    return lambda row: {name: row[name] for name in columns if name in row}
-
-
 def _counted(counts: Mapping[str, int], name: str) -> list[Row]:
     return [{name: key, "count": count} for key, count in counts.items() if count]
-
-
-def _figures(answer: Mapping[str, Any], *left_out: str) -> Row:
-    return {
-        name: value
-        for name, value in answer.items()
-        if name not in left_out and isinstance(value, str | int | float | None)
-    }
 
 
 def _lineage(answer: Mapping[str, Any]) -> Row:
@@ -255,12 +241,6 @@ def _names(sources: Sequence[Mapping[str, str]]) -> str:
     return _listed([source["node_id"] for source in sources])
 
 
-def _listed(ids: Sequence[str]) -> str:
-    names = ", ".join(ids[:_MOST_NAMES])
-    further = len(ids) - _MOST_NAMES
-    return f"{names} and {further:,} more" if further > 0 else names
-
-
 def _stale(node: Mapping[str, Any]) -> Row:
     ends = {name: _listed(node[name]) for name in ("late_because", "root_causes")}
     return {name: ends[name] if name in ends else node[name] for name in _STALE}
@@ -268,8 +248,8 @@ def _stale(node: Mapping[str, Any]) -> Row:
 
 def _stale_group(group: Mapping[str, Any]) -> Row:
     root, explained = group["root_cause"], group["explained"]
-    further = len(explained) - _MOST_NAMES
-    names = [each["node_id"] for each in explained[:_MOST_NAMES]]
+    further = len(explained) - MOST_NAMES
+    names = [each["node_id"] for each in explained[:MOST_NAMES]]
     return {
         "node_id": root["node_id"],
         "reason": root["reason"],
@@ -452,6 +432,33 @@ SHAPES: dict[str, Shape] = {
         lambda answer: {"": _made(answer, _known_version)},
         ("version", *_COUNTS, *_MAKER),
         lambda answer: _made(answer, _known_version),
+    ),
+    "blame": Shape(
+        lambda answer: f"{len(answer):,} versions",
+        lambda answer: {"": _made(answer, _chosen(accounts.BLAMED))},
+        accounts.BLAMED,
+        lambda answer: _made(answer, _chosen(accounts.BLAMED)),
+    ),
+    "difference": Shape(
+        lambda answer: str(answer["message"]),
+        accounts.difference,
+        accounts.CAUSE,
+        lambda answer: _made(answer["causes"], _chosen(accounts.CAUSE)),
+    ),
+    "history": Shape(
+        lambda answer: f"History of {answer['node_id']}",
+        lambda answer: {
+            **_figures(answer, "asked"),
+            "versions": _made(answer["versions"], accounts.moment_row),
+        },
+        accounts.MOMENT,
+        lambda answer: _made(answer["versions"], accounts.moment_row),
+    ),
+    "why": Shape(
+        lambda answer: f"Why {answer['asked']}",
+        accounts.why,
+        accounts.REASON,
+        lambda answer: _made(answer["steps"], accounts.reason_row),
     ),
     "volume": Shape(
         lambda _: "Volume",

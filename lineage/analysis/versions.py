@@ -155,9 +155,27 @@ class VersionGraph(Walks[Version]):
 
     def assumed_inputs(self, row: int) -> set[Version]:
         """Give what an operation read without telling the version, in the version assumed."""
-        rows, numbers = self._reads
-        some = slice(np.searchsorted(rows, row, "left"), np.searchsorted(rows, row, "right"))
-        return set(self.names(numbers[some][self._is_assumed[some]]))
+        some = _slice_of(self._reads[0], row)
+        return set(self.names(self._reads[1][some][self._is_assumed[some]]))
+
+    def inputs_of(self, row: int) -> list[Version]:
+        """Give what an operation read, told or assumed."""
+        return self.names(self._reads[1][_slice_of(self._reads[0], row)])
+
+    def outputs_of(self, row: int) -> list[Version]:
+        """Give what an operation wrote."""
+        return self.names(self._writes[1][_slice_of(self._writes[0], row)])
+
+    def in_version(self, version: str) -> list[Version]:
+        """List the nodes that were met in a version; a content has one wherever it lies."""
+        import pyarrow.compute as pc
+
+        code = pc.index(self._texts, version).as_py()
+        return [] if code < 0 else self.names(np.flatnonzero(self._versions == code))
+
+    def knows(self, node_id: str) -> bool:
+        """Tell whether an operation met a node."""
+        return node_id in self._codes
 
     def reach(self, version: Version, *, upstream: bool = False) -> NDArray[np.int64]:
         """Give the numbers of all versions made from one, or of all it was made from.
@@ -208,6 +226,10 @@ class VersionGraph(Walks[Version]):
         _, places = np.unique(keys, return_index=True)
         kept = order[np.sort(places)]
         return Adjacency.from_pairs(numbers[kept], rows[kept], size=len(self))
+
+
+def _slice_of(rows: Integers, row: int) -> slice:
+    return slice(int(np.searchsorted(rows, row, "left")), int(np.searchsorted(rows, row, "right")))
 
 
 def _references(table: pa.Table) -> tuple[tuple[_Met, _Met], list[str], pa.Array]:

@@ -16,11 +16,13 @@ from lineage.cli.settings import register as register_settings
 from lineage.cli.structure import register as register_structure
 from lineage.cli.synth import register as register_synth
 from lineage.cli.upkeep import register as register_upkeep
+from lineage.cli.why import register as register_why
 
 __all__ = ["app", "main"]
 
 register_settings(app)
 register_history(app)
+register_why(app)
 register_graph(app)
 register_structure(app)
 register_measures(app)

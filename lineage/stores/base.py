@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lineage.settings import StoreSettings
     from lineage.stores.records import Definition, Tables
 
-KINDS = ("operations", "nodes", "relationships", "schemas", "runs")
+KINDS = ("operations", "nodes", "relationships", "schemas", "runs", "processes")
 DERIVED = ("nodes", "relationships")
 """The kinds with rows that follow from operations."""
 

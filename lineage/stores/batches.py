@@ -268,7 +268,7 @@ class BatchDecoder:
 _tag = itemgetter(1)
 _OF_SITE = (
     *("operation_type", "code_module", "code_name", "code_file", "code_line"),
-    *("parameter_names", "execution_context"),
+    *("parameter_names", "execution_context", "code_hash"),
 )
 _OF_HEADER = {"user_info": "user", "host": "host", "process_id": "process_id"}
 _TEXTS = frozenset(TABLES["operations"]) - {"code_line"}

@@ -1,11 +1,9 @@
 """Copy a store into another, of any two kinds, exactly.
 
-Operations, runs and schemas are rows that are copied as they are; one that the target has is not
-copied again, so that a copy that was interrupted goes on where it ended, and one that is repeated
-changes nothing. Nodes and relationships follow from operations in every store; only what does not
-(what was saved by hand, and the metadata of sources) is copied of them.
-
-It goes by stretches of whole dates, so memory holds the keys of one stretch and not of a store.
+Operations, runs, processes and schemas are rows that are copied as they are; one that the target
+has is not copied again, so that a copy that was interrupted goes on where it ended, and one that is
+repeated changes nothing. Nodes and relationships follow from operations in every store; only what
+does not (what was saved by hand, and the metadata of sources) is copied of them.
 """
 
 from __future__ import annotations
@@ -90,6 +88,7 @@ def copy_store(
     copy.rows("schemas", _ALL)  # few, and one is named from many dates
     for stretch in _stretches(counts):
         copy.rows("runs", stretch)
+        copy.rows("processes", stretch)
         copy.rows("operations", stretch)
         for kind in DERIVED:
             copy.facts(kind, stretch)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT
 
@@ -52,6 +53,7 @@ _LOOKED_UP = {
     "relationships": "from_node_id",
     "schemas": "schema_id",
     "runs": "run_id",
+    "processes": "process_key",
 }
 _MYSQL: dict[str, Any] = {
     "mysql_engine": "InnoDB",
@@ -102,7 +104,16 @@ def _first(connection: Connection) -> None:
     _metadata.create_all(connection)
 
 
-STEPS: list[Callable[[Connection], None]] = [_first]
+def _second(connection: Connection) -> None:
+    """Add the hash of the code to operations, and the table of processes."""
+    column = tables["operations"].c.code_hash
+    if column.name not in columns_of(connection, "operations"):
+        kind = column.type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE lineage_operations ADD COLUMN code_hash {kind}"))
+    tables["processes"].create(connection, checkfirst=True)
+
+
+STEPS: list[Callable[[Connection], None]] = [_first, _second]
 """What makes version n of version n - 1, from version 1 on."""
 
 
@@ -138,5 +149,7 @@ def migrate(connection: Connection) -> None:
 
 def columns_of(connection: Connection, kind: str) -> list[str]:
     """List the columns of a kind that the database has, in today's order; `exact` the last."""
+    if not inspect(connection).has_table(tables[kind].name):
+        return []
     there = {column["name"] for column in inspect(connection).get_columns(tables[kind].name)}
     return [name for name in (*TABLES[kind], EXACT) if name in there]

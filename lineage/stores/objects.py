@@ -30,7 +30,7 @@ _FAR = 1 << 56  # numpy gives no timedelta for what is farther than that of Pyth
 _REPEATED = frozenset(
     (
         *("operation_type", "status", "run_id", "code_module", "code_name", "code_file"),
-        *("user_info", "host", "execution_context", "source_type", "schema_id"),
+        *("user_info", "host", "execution_context", "source_type", "schema_id", "code_hash"),
     )
 )
 

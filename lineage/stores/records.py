@@ -7,7 +7,8 @@ array of scalars. The first element of a record is its tag:
 | tag | elements |
 |---|---|
 | HEADER | format version, {writer, host, user, process_id, started_at …} |
-| SITE | number, [operation_type, module, name, file, line, [parameter names], context JSON] |
+| SITE | number, [operation_type, module, name, file, line, [parameter names], context JSON, \
+code hash or nil] |
 | SOURCE | number, time ns, [node_id, source_type, source_id, location], metadata JSON or nil |
 | SCHEMA | number, time ns, schema id, schema JSON |
 | RUN | number, run id |
@@ -42,7 +43,7 @@ from lineage.errors import CorruptStoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW, ORIGIN, CALL = range(9)
 DEFINITIONS = frozenset((HEADER, SITE, SOURCE, SCHEMA, RUN, ORIGIN))
 
@@ -73,6 +74,7 @@ OperationRecord = tuple[
 """The usual form of an OPERATION record; one of another form is decoded by itself."""
 CallRecord = tuple[int, int, int, int, int | str | None, int | None, int, int, list[Any]]
 
+_SITE_BEFORE_3 = 7
 _SOURCE = ("node_id", "source_type", "source_id", "location")
 
 _Value = TypeVar("_Value")
@@ -236,7 +238,8 @@ class RecordDecoder:
         self.recorded_us = max(self.recorded_us, header.get("recorded_at", 0))
 
     def _site(self, number: int, site: list[Any]) -> None:
-        self.sites[number] = site
+        # Before format 3 a site told no hash of its code.
+        self.sites[number] = site if len(site) != _SITE_BEFORE_3 else [*site, None]
 
     def source(self, number: int, at_ns: int, source: Sequence[Any], metadata: str | None) -> None:
         """Keep the definition of a data source; what it says beside makes a row of `nodes`."""
@@ -286,7 +289,7 @@ class RecordDecoder:
             count_in,
             count_out,
         ) = record
-        kind, module, name, file, line, names, context = self.sites[site]
+        kind, module, name, file, line, names, context, code_hash = self.sites[site]
         self.recorded_us = max(self.recorded_us, (start_ns + duration_ns) // 1000)
         if type(parameters) is list:
             parameters = dict(zip(names, parameters, strict=True))
@@ -297,7 +300,7 @@ class RecordDecoder:
             *(None if run is None else self.runs[run], parent_id, module, name, file, line),
             *(header.get("user"), header.get("host"), header.get("process_id"), thread_id),
             *(count_in, count_out, self._refs(inputs), self._refs(outputs)),
-            *(parameters_json(parameters), context),
+            *(parameters_json(parameters), context, code_hash),
         )
         self._emit("operations", row)
 

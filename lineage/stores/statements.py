@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, inspect, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lineage.codec import TABLES, to_micros
@@ -89,6 +89,8 @@ def stored(
 
     wanted = {*where.columns, *where.equal, "timestamp"} if where.columns else {*TABLES[kind]}
     columns = [*TABLES[kind], EXACT] if there is None else there
+    if not columns:  # an earlier version, which had no such table
+        return
     names = [name for name in columns if name in wanted or name == EXACT]
     query = select(*(tables[kind].c[name] for name in names)).order_by(tables[kind].c.row_id)
     for condition in _conditions(kind, where):
@@ -138,7 +140,9 @@ def count_rows(connection: Connection) -> dict[str, Any]:
     stats: dict[str, Any] = {"schema_version": version_of(connection)}
     for kind, table in tables.items():
         stats[f"{kind}_table"] = table.name
-        stats[f"{kind}_row_count"] = connection.scalar(select(func.count()).select_from(table))
+        is_there = inspect(connection).has_table(table.name)  # an earlier version had fewer
+        count = select(func.count()).select_from(table)
+        stats[f"{kind}_row_count"] = connection.scalar(count) if is_there else 0
     lost = connection.scalar(select(func.coalesce(func.sum(delivered.c.lost), 0)))
     return stats | {"lost_operations": int(lost or 0)}
 

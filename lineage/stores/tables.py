@@ -40,7 +40,7 @@ _TYPES["refs"] = pa.list_(pa.field("element", _REF_TYPE))
 _REPEATED = {
     "operations": (
         *("operation_type", "status", "run_id", "code_module", "code_name", "code_file"),
-        *("user_info", "host", "execution_context"),
+        *("user_info", "host", "execution_context", "code_hash"),
     ),
     "relationships": ("from_node_id", "to_node_id", "relationship_type", "operation_type"),
 }

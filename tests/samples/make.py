@@ -75,6 +75,8 @@ def main(name: str) -> None:
     repository.append(
         "runs", [{"run_id": "r1", "name": "nightly", "parameters": "{}", "timestamp": 0}]
     )
+    process = {"process_key": "p1", "entry_point": "make.py", "commit_id": "0" * 40}
+    repository.append("processes", [process | {"packages": '{"numpy":"2.3.4"}', "timestamp": 0}])
     repository.seal()
     use(tracker, 2)
     repository.save_operation(

@@ -1,0 +1,84 @@
+"""The rows of what made data and of what changed: steps, versions, causes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lineage.analysis.provenance import commit_text, place_text
+from lineage.analysis.rows import chosen, figures, listed, made
+from lineage.codec import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Row = dict[str, Any]
+
+REASON = (
+    *("depth", "timestamp", "function", "code", "commit", "run", "user", "operation_id"),
+    *("parameters", "reads", "writes", "record_count_in", "record_count_out"),
+)
+ORIGIN = ("node_id", "version", "reason")
+MOMENT = (
+    *("timestamp", "event", "version", "size_bytes", "rows", "function", "run", "total_reads"),
+    *("changes", "origin", "is_on_disk"),
+)
+BLAMED = (
+    *("timestamp", "version", "function", "code", "commit", "user", "run_name", "run_id", "rows"),
+    *("size_bytes", "event", "is_on_disk", "operation_id"),
+)
+CAUSE = ("rank", "kind", "function", "message")
+
+
+def _step_row(step: Mapping[str, Any]) -> Row:
+    code = step["code"]
+    return {
+        **{name: step[name] for name in ("timestamp", "user", "operation_id")},
+        "function": code["function"],
+        "code": place_text(code),
+        "commit": commit_text(code),
+        "run": step["run_name"] or step["run_id"] or "",
+        "parameters": to_json(step["parameters"]),
+        "reads": listed([met["node_id"] for met in step["reads"]]),
+        "writes": listed([met["node_id"] for met in step["writes"]]),
+        "record_count_in": step["record_count_in"],
+        "record_count_out": step["record_count_out"],
+    }
+
+
+def reason_row(reason: Mapping[str, Any]) -> Row:
+    """Give the row of a step of `why`."""
+    column = {} if reason["column"] is None else {"column": reason["column"]}
+    return {"depth": reason["depth"], **column, **_step_row(reason["step"])}
+
+
+def why(answer: Mapping[str, Any]) -> Row:
+    """Give the figures and the tables of `why`."""
+    return {
+        **figures(answer, "asked"),
+        "steps": made(answer["steps"], reason_row),
+        "origins": made(answer["origins"], chosen(ORIGIN)),
+    }
+
+
+def moment_row(moment: Mapping[str, Any]) -> Row:
+    """Give the row of a version of a file."""
+    step = moment["step"]
+    known = _step_row(step) if step else {"function": "", "run": ""}
+    own = {**moment, **{name: known[name] for name in ("function", "run")}}
+    own |= {name: "; ".join(moment[name]) for name in ("changes", "origin")}
+    return {name: own[name] for name in MOMENT}
+
+
+def _pair_row(pair: Mapping[str, Any]) -> Row:
+    step = pair["before"] or pair["after"]
+    told = "; ".join(change["message"] for change in pair["changes"])
+    return {"function": step["code"]["function"], "differs": told}
+
+
+def difference(answer: Mapping[str, Any]) -> Row:
+    """Give the figures and the tables of two runs side by side."""
+    return {
+        **figures(answer, "message"),
+        "causes": made(answer["causes"], chosen(CAUSE)),
+        "steps": made(answer["steps"], _pair_row),
+    }

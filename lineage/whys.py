@@ -1,0 +1,68 @@
+"""Questions about what made data, and what changed: asked of a view, answered by the analyses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lineage import whereabouts
+from lineage.analysis import difference, lifetimes
+from lineage.analysis import why as reasons
+from lineage.analysis.provenance import Known
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from lineage.view import View
+
+_MOST_NAMED = 2000
+
+
+def why(
+    view: View, name: str, scope: Callable[[], str], *, max_depth: int | None, max_steps: int
+) -> reasons.Why:
+    """Say which steps made a file or a node; see `LineageQueryEngine.why`."""
+    found = _found(view, name, scope)
+    return reasons.why(
+        view.versions, known_of(view), found, max_depth=max_depth, max_steps=max_steps
+    )
+
+
+def history(view: View, name: str, scope: Callable[[], str]) -> lifetimes.Lifetime:
+    """List the versions of a file; see `LineageQueryEngine.history`."""
+    return lifetimes.lifetime(view.versions, known_of(view), _found(view, name, scope))
+
+
+def compare(view: View, run_a: str, run_b: str) -> difference.Difference:
+    """Compare two runs; see `LineageQueryEngine.diff`."""
+    known = known_of(view)
+    ids = [*view.runs]
+    if any(run not in view.runs for run in (run_a, run_b)):
+        # Operations may be of runs that nothing else tells of.
+        found = view.columns(("run_id",))["run_id"].unique().to_pylist()
+        ids += [run for run in found if run and run not in view.runs]
+    names = {run_id: row.get("name") for run_id, row in view.runs.items()}
+    wanted = [difference.find_run(run, ids, names) for run in (run_a, run_b)]
+    return difference.difference(known, *wanted)
+
+
+def known_of(view: View) -> Known:
+    """Give what a view knows beside the graph of versions, read when it is needed."""
+
+    def read(column: str, values: tuple[str, ...]) -> pa.Table:
+        if "operations" in view.__dict__ or len(values) > _MOST_NAMED:
+            import pyarrow.compute as pc
+
+            from lineage.stores import columns
+
+            table: pa.Table = view.columns(())
+            sought = columns.array(list(values), table[column].type)
+            return table.filter(pc.is_in(table[column], value_set=sought))
+        return view.read("operations", equal={column: values})
+
+    return Known(read, view.schemas, view.runs, view.processes)
+
+
+def _found(view: View, name: str, scope: Callable[[], str]) -> Any:
+    return whereabouts.find(view.versions, name, known=view.merged.graph.node_ids, scope=scope())
