@@ -76,7 +76,7 @@ class Gatherer:
                 batch += [(parts[number].kind, table) for table in tables]
                 return grown(known.distinct, [*batch, *self._others(parts[number + 1 :])])
             batch += [(parts[number].kind, table) for table in tables]
-            if _rows_of(batch) > max(_BATCH_ROWS, known.least):
+            if _rows_of(batch) > max(_BATCH_ROWS, 2 * known.least):
                 known, batch = _reduced(_and(known, batch, parts[: number + 1])), []
         self._known = known = _and(known, batch, parts)
         if is_kept or known.added >= max(WORTH_ROWS, known.least // 2):

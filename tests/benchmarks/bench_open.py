@@ -7,7 +7,6 @@ by `lineage synth` and kept (see `stores`). No figure is asserted.
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 import time
 from contextlib import closing
@@ -17,28 +16,13 @@ import numpy as np
 
 from lineage import LineageQueryEngine
 from lineage.stores import memo
-from tests.benchmarks.bench_versions import best
+from tests.benchmarks.bench_versions import REACH, best, linked
 from tests.benchmarks.stores import asked, store_of
 from tests.benchmarks.tables import machine, print_table
 
 SIZES = (100_000, 1_000_000)
-REACH = """
-WITH RECURSIVE reach(number) AS (
-    VALUES (?) UNION SELECT target FROM edge JOIN reach ON edge.source = reach.number
-) SELECT count(*) - 1 FROM reach
-"""
 IMPACT = "engine.analyze_impact({node!r})['total_downstream_nodes']"
 TYPICAL = 30
-
-
-def linked(sources, targets):
-    """Make a database of edges in memory, indexed as Marquez does it."""
-    connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE edge (source INTEGER, target INTEGER)")
-    pairs = zip(sources.tolist(), targets.tolist(), strict=True)
-    connection.executemany("INSERT INTO edge VALUES (?, ?)", pairs)
-    connection.execute("CREATE INDEX by_source ON edge (source, target)")
-    return connection
 
 
 def figures(count):
@@ -90,8 +74,13 @@ def compared(engine, hub, typical):
             }
             for what, call in calls.items():
                 assert call() == total
-                took, _ = best(lambda call=call: [call() for _ in range(times)], runs=5)
+                took, _ = best(repeated(call, times), runs=5)
                 yield [f"{what} of a {name} ({total:,})", f"{took / times:.6f}", "", ""]
+
+
+def repeated(call, times):
+    """Make one call of several."""
+    return lambda: [call() for _ in range(times)]
 
 
 def shown(found):

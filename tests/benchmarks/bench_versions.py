@@ -7,20 +7,30 @@ figure is asserted.
 from __future__ import annotations
 
 import gc
+import sqlite3
 import sys
 import time
+from contextlib import closing
+from unittest.mock import patch
 
 import networkx as nx
 import numpy as np
 import pyarrow as pa
 
+from lineage import adjacency
 from lineage.adjacency import adjacencies
 from lineage.analysis.versions import VersionGraph
+from lineage.compiled import compiled
 from lineage.stores.tables import arrow_schema
 from tests.benchmarks.bench_graph import whole
 from tests.benchmarks.tables import machine, print_table
 
 SIZES = (100_000,)
+REACH = """
+WITH RECURSIVE reach(number) AS (
+    VALUES (?) UNION SELECT target FROM edge JOIN reach ON edge.source = reach.number
+) SELECT count(*) - 1 FROM reach
+"""
 PER_NODE = 25
 SAMPLES = 40
 
@@ -65,6 +75,16 @@ def operations(count, seed=1):
     )
 
 
+def linked(sources, targets):
+    """Make a database of edges in memory, with an index for the walk downstream."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE edge (source INTEGER, target INTEGER)")
+    pairs = zip(sources.tolist(), targets.tolist(), strict=True)
+    connection.executemany("INSERT INTO edge VALUES (?, ?)", pairs)
+    connection.execute("CREATE INDEX by_source ON edge (source, target)")
+    return connection
+
+
 def references(names, versions, ends):
     """Make lists of references of the names and the versions, cut at some places."""
     kind = arrow_schema("operations").field("inputs").type
@@ -98,10 +118,23 @@ def figures(count):
     samples = np.linspace(0, size - 1, SAMPLES).astype(int).tolist()
     reached = {number: len(forward.closure(number)) for number in samples}
     hub = max(samples, key=reached.__getitem__)
-    own_s, own = best(lambda: forward.closure(hub), runs=7)
-    theirs_s, expected = best(lambda: nx.descendants(theirs, hub), runs=2)
-    assert set(own.tolist()) == expected
-    yield [f"closure of a hub ({len(expected):,} versions)", *compared(own_s, theirs_s)]
+    theirs_s, expected = best(lambda: nx.descendants(theirs, hub), runs=3)
+    name = f"closure of a hub ({len(expected):,} versions)"
+    walk = compiled()
+    walk(forward.offsets, forward.values, hub)
+    calls = {
+        f"{name}: scipy": lambda: forward.closure(hub),
+        f"{name}: numba": lambda: walk(forward.offsets, forward.values, hub),
+    }
+    for name, call in calls.items():
+        with patch.object(adjacency, "closure_for", lambda _: None):
+            own_s, own = best(call, runs=9)
+        assert set(own.tolist()) == expected
+        yield [name, *compared(own_s, theirs_s)]
+    with closing(linked(sources, targets)) as connection:
+        asked_s, (row,) = best(lambda: connection.execute(REACH, [hub]).fetchall(), runs=2)
+    assert row == (len(expected),)
+    yield ["the same by recursive SQL in SQLite", *compared(asked_s, theirs_s)]
     small = sorted(samples, key=lambda number: abs(reached[number] - 30))[0]
     own_s = best(lambda: [forward.closure(small) for _ in range(1000)])[0] / 1000
     theirs_s = best(lambda: [nx.descendants(theirs, small) for _ in range(1000)])[0] / 1000
