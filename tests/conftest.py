@@ -1,6 +1,7 @@
 """What the tests share: a global tracker that is gone after each of them."""
 
 import gc
+import os
 
 import pytest
 from hypothesis import settings
@@ -8,6 +9,7 @@ from hypothesis import settings
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker, current, scope, set_global_tracker
 from tests import buckets, servers
+from tests import spark as sparks
 from tests.google import Google
 
 # How fast a machine is says nothing of whether a test holds.
@@ -104,6 +106,25 @@ def cloud(request, monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return url
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """Give the URL of a Spark cluster that all test processes share, or skip aloud."""
+    if not sparks.is_there():
+        pytest.skip(sparks.MISSING)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with sparks.shared(folder / "spark") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def spark(cluster):
+    """Give a session on that cluster."""
+    with sparks.session(cluster) as session:
+        yield session
 
 
 @pytest.fixture(scope="session")
