@@ -136,7 +136,10 @@ def bare_examples(text: str) -> int:
 def test_examples_of_the_reference_have_a_heading() -> None:
     page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     names = re.findall(r"^::: ([\w.]+)", page, re.MULTILINE)
-    paths = [ROOT / f"{name.replace('.', '/')}.py" for name in names]
+    places = [ROOT / name.replace(".", "/") for name in names]
+    paths = [
+        place / "__init__.py" if place.is_dir() else place.with_suffix(".py") for place in places
+    ]
     assert len(paths) > 10
     assert {path.name: bare_examples(path.read_text(encoding="utf-8")) for path in paths} == {
         path.name: 0 for path in paths
