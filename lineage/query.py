@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineage import whys
 from lineage.analysis import (
@@ -30,7 +30,7 @@ from lineage.view import View, store_of
 from lineage.walks import MAX_PATHS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import networkx as nx
     import numpy as np
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from lineage.limits import Limits
     from lineage.questions import Rows
     from lineage.render.drawing import Drawing
+
+T = TypeVar("T")
 
 ANALYSES = "lineage.analyses"
 """The entry-point group of custom analyses: functions `(engine, **options) -> answer`."""
@@ -448,15 +450,8 @@ class LineageQueryEngine:
 
         Each says which stale nodes upstream explain it; see `analysis.freshness.find_stale`.
         """
-        merged = self._current().merged
-        found = freshness.find_stale(
-            merged.nodes,
-            graph=merged.graph,
-            now=now or self._now(),
-            hours_threshold=hours_threshold,
-            limits=limits,
-            include_in_memory=include_in_memory,
-        )
+        options = {"limits": limits, "include_in_memory": include_in_memory}
+        found = self._rested(freshness.find_stale, hours_threshold, now, options)
         return shown(found, "stale")
 
     def group_stale_data(
@@ -468,15 +463,8 @@ class LineageQueryEngine:
         now: datetime | None = None,
     ) -> Sequence[freshness.StaleGroup]:
         """List what is stale by its root cause; see `analysis.freshness.group_stale`."""
-        merged = self._current().merged
-        found = freshness.group_stale(
-            merged.nodes,
-            graph=merged.graph,
-            now=now or self._now(),
-            hours_threshold=hours_threshold,
-            limits=limits,
-            include_in_memory=include_in_memory,
-        )
+        options = {"limits": limits, "include_in_memory": include_in_memory}
+        found = self._rested(freshness.group_stale, hours_threshold, now, options)
         return shown(found, "stale groups")
 
     def analyze_data_volume_flow(
@@ -682,6 +670,12 @@ class LineageQueryEngine:
 
     def _new_view(self) -> View:
         return View(self._past or self._store, self._revision(), self._scope)
+
+    def _rested(
+        self, find: Callable[..., T], hours: HoursOrLimit, now: datetime | None, options: Any
+    ) -> T:
+        merged, now = self._current().merged, now or self._now()
+        return find(merged.nodes, graph=merged.graph, now=now, hours_threshold=hours, **options)
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))
