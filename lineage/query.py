@@ -427,15 +427,9 @@ class LineageQueryEngine:
 
         See `analysis.freshness.freshness`.
         """
-        merged = self._current().merged
-        answer = freshness.freshness(
-            merged.graph,
-            _id(node_id),
-            nodes=merged.nodes,
-            now=now or self._now(),
-            hours_threshold=hours_threshold,
-            limits=limits,
-        )
+        merged, now = self._current().merged, now or self._now()
+        options: Any = {"hours_threshold": hours_threshold, "limits": limits, "now": now}
+        answer = freshness.freshness(merged.graph, _id(node_id), nodes=merged.nodes, **options)
         return shown(answer, "freshness")
 
     def find_stale_data(
