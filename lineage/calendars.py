@@ -114,7 +114,7 @@ class FreshnessLimit:
 
     def to_setting(self) -> float | dict[str, Any]:
         """Write it as settings have it: the hours alone where nothing else is said."""
-        if self.is_plain:
+        if self.is_plain and self.timezone == "UTC":
             return float(self.hours)
         written: dict[str, Any] = {"hours": float(self.hours)}
         if self.weekdays:
