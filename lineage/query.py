@@ -18,6 +18,7 @@ from lineage.analysis import (
 )
 from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
+from lineage.analysis.runs import KnownRun, runs_of
 from lineage.analysis.tracing import DataFlow, DataLineage, Direction, Transformation, around
 from lineage.analysis.versions import trace_version, versions_of
 from lineage.answers import shown
@@ -244,6 +245,10 @@ class LineageQueryEngine(Opened):
         See `analysis.versions.trace_version`.
         """
         return shown(trace_version(self.versions, _id(node_id), version), "version")
+
+    def get_runs(self, name: str | None = None) -> Sequence[KnownRun]:
+        """List the runs, or those of a name, the newest last; `diff` compares two of them."""
+        return shown(runs_of(self._current().runs.values(), name), "runs")
 
     def why(self, name: str, *, max_depth: int | None = None, max_steps: int = 1000) -> reasons.Why:
         """Say which steps made a file (or a node) what it is, back to where it came from.

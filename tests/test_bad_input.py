@@ -64,6 +64,7 @@ OF_ALL = {
     "operations_between": lambda engine: engine.operations_between(end=NOW),
     "last_writes": lambda engine: engine.last_writes([A, NO_NODE]),
     "find_data_sources": lambda engine: engine.find_data_sources(),
+    "get_runs": lambda engine: engine.get_runs(),
     "find_cycles": lambda engine: engine.find_cycles(),
     "get_topological_levels": lambda engine: engine.get_topological_levels(),
     "find_critical_path": lambda engine: engine.find_critical_path(),
@@ -89,6 +90,7 @@ NO_QUESTIONS = {"refresh", "as_of", "notice", "problems", "run_analysis"}
 
 COMMANDS = {
     "log": ["log"],
+    "runs": ["runs"],
     "show": ["show", A],
     "show op": ["show", "op-1"],
     "timeline": ["timeline", "--hours", "10000000"],

@@ -495,3 +495,20 @@ print("pandas" in sys.modules)
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_runs_are_listed_as_they_were_told_last_the_newest_last(tmp_path):
+    store = LineageMetadataRepository(tmp_path)
+    day = timedelta(days=1)
+    first = {"run_id": "z", "name": "daily", "timestamp": codec.to_micros(NOW)}
+    later = {"run_id": "a", "name": "daily", "timestamp": codec.to_micros(NOW + day)}
+    other = {"run_id": "b", "name": "weekly", "timestamp": codec.to_micros(NOW - day)}
+    done = {"ended_at": codec.to_micros(NOW + day), "status": "failed", "error_info": "no disk"}
+    store.append("runs", [later, first, other, first | done])
+    engine = LineageQueryEngine(store)
+    assert [run["run_id"] for run in engine.get_runs()] == ["b", "z", "a"]
+    ended, going_on = engine.get_runs("daily")
+    assert (ended["status"], ended["error"]) == ("failed", "no disk")
+    assert ended["ended_at"] == (NOW + day).isoformat()
+    assert going_on["ended_at"] == ""
+    assert engine.get_runs("monthly") == []

@@ -49,6 +49,7 @@ _FUNCTION = (
     *("p90_duration_ms", "p95_duration_ms", "p99_duration_ms", "total_duration_ms"),
 )
 _MAKER = ("operation_id", "operation_type", "function", "timestamp", "run_id")
+_RUN = ("run_id", "name", "status", "started_at", "ended_at", "user", "host")
 _COUNTS = ("total_inputs", "total_uses")
 _STEP = ("from_node", "to_node", "mean_duration_ms", "share")
 _FINDING = (
@@ -426,6 +427,12 @@ SHAPES: dict[str, Shape] = {
         _version,
         ("direction", "node_id", "version"),
         _version_rows,
+    ),
+    "runs": Shape(
+        lambda answer: f"{len(answer):,} runs",
+        lambda answer: {"runs": _made(answer, _chosen(_RUN))},
+        _RUN,
+        lambda answer: _made(answer, _chosen(_RUN)),
     ),
     "versions": Shape(
         lambda answer: f"{len(answer):,} versions",

@@ -1,4 +1,4 @@
-"""What happened: log, show, timeline."""
+"""What happened: log, runs, show, timeline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from lineage.cli.command import command
 from lineage.cli.moments import moment
-from lineage.cli.output import Table
+from lineage.cli.output import Table, note
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 from lineage.errors import NodeNotFoundError, OperationError
 
@@ -26,6 +26,7 @@ _NUMBERS = frozenset({"in", "out", "ms"})
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, is_question=True)(log)
+    command(app, is_question=True)(runs)
     command(app, is_question=True)(show)
     command(app, is_question=True)(timeline)
 
@@ -69,6 +70,34 @@ def log(
 
     found = session.ask(recent)
     session.show(found, _operations(found))
+
+
+def runs(
+    session: Session,
+    *,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Only runs of this name.", show_default=False)
+    ] = None,
+    number: Number = 20,
+) -> None:
+    """List runs, the newest first; `lineage diff` compares two of them."""
+    found = list(session.ask(lambda engine: engine.get_runs(name)))
+    shown = found[::-1][:number]
+    columns = ("run", "name", "started", "ended", "status", "by")
+    rows = [
+        (
+            run["run_id"],
+            run["name"],
+            *(run[time][:19].replace("T", " ") for time in ("started_at", "ended_at")),
+            run["status"],
+            run["user"],
+        )
+        for run in shown
+    ]
+    empty = "no runs" if name is None else f"no runs called {name!r}"
+    session.show(shown, Table(columns, rows, empty=empty))
+    if len(found) > number and not session.as_json:
+        note(f"the newest {number} of {len(found):,} runs: more of them by --number")
 
 
 def show(
