@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lineage.analysis.tables import iso_time
-from lineage.codec import from_json, to_micros
+from lineage.codec import from_json, from_micros, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -106,7 +105,7 @@ class Known:
             "code": self._code(row),
             "status": row["status"] or "success",
             "error": row["error_info"],
-            "timestamp": iso_time(_micros(row["timestamp"])),
+            "timestamp": _iso(row["timestamp"]),
             "duration_ms": row["duration_ms"],
             "run_id": row["run_id"],
             "run_name": run.get("name"),
@@ -201,6 +200,11 @@ def commit_text(code: Code) -> str:
 def place_text(code: Code) -> str:
     """Give where code stands, as `file:line`."""
     return f"{code['file']}:{code['line']}" if code["file"] else ""
+
+
+def _iso(at: datetime | int | None) -> str:
+    moment = from_micros(_micros(at))
+    return moment.isoformat() if moment else ""
 
 
 def _micros(at: datetime | int | None) -> int | None:
