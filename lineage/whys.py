@@ -8,12 +8,14 @@ from lineage import whereabouts
 from lineage.analysis import difference, lifetimes
 from lineage.analysis import why as reasons
 from lineage.analysis.provenance import Known
+from lineage.codec import from_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pyarrow as pa
 
+    from lineage.analysis.provenance import Span
     from lineage.view import View
 
 _MOST_NAMED = 2000
@@ -50,7 +52,7 @@ def compare(view: View, run_a: str, run_b: str) -> difference.Difference:
 def known_of(view: View) -> Known:
     """Give what a view knows beside the graph of versions, read when it is needed."""
 
-    def read(column: str, values: tuple[str, ...]) -> pa.Table:
+    def read(column: str, values: tuple[str, ...], spans: list[Span]) -> pa.Table:
         if "operations" in view.__dict__ or len(values) > _MOST_NAMED:
             import pyarrow.compute as pc
 
@@ -59,7 +61,15 @@ def known_of(view: View) -> Known:
             table: pa.Table = view.columns(())
             sought = columns.array(list(values), table[column].type)
             return table.filter(pc.is_in(table[column], value_set=sought))
-        return view.read("operations", equal={column: values})
+        import pyarrow as pa
+
+        wanted = {column: values}
+        if not spans:
+            return view.read("operations", equal=wanted)
+        times = [(from_micros(start), from_micros(end)) for start, end in spans]
+        return pa.concat_tables(
+            view.read("operations", equal=wanted, start=start, end=end) for start, end in times
+        )
 
     return Known(read, view.schemas, view.runs, view.processes)
 

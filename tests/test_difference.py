@@ -368,3 +368,48 @@ def test_an_answer_shows_itself(nightly, diff):
     answer = diff(nightly(threshold=1), nightly(threshold=2))
     assert "clean" in answer._repr_mimebundle_()["text/plain"]
     assert next(iter(answer.to_pandas()["kind"])) == "parameter"
+
+
+@given(st.lists(st.integers(-(10**12), 5 * 10**15), min_size=1, max_size=60))
+def test_spans_hold_all_times_and_are_few(times):
+    from lineage.analysis.provenance import _spans
+
+    spans = _spans(times)
+    assert all(any(start <= at <= end for start, end in spans) for at in times)
+    assert len(spans) <= 20
+    assert spans == sorted(spans)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_a_thread_did_after_its_run_or_a_killed_run_is_compared_too(durable, diff, ended):
+    from datetime import UTC, datetime, timedelta
+
+    from lineage.core import DataOperation
+
+    began = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
+    for name, number in (("a", 1), ("b", 2)):
+        row = {"run_id": name, "name": "nightly", "timestamp": began, "parameters": "{}"}
+        if ended:
+            row["ended_at"] = began + timedelta(seconds=1)
+        durable.store.append(
+            "runs",
+            [
+                row
+                | {
+                    key: int(at.timestamp() * 1e6)
+                    for key, at in row.items()
+                    if key in ("timestamp", "ended_at")
+                }
+            ],
+        )
+        durable.store.save_operation(
+            DataOperation(
+                f"{name}-1",
+                "transform",
+                began + timedelta(hours=5),
+                run_id=name,
+                code_name="late",
+                parameters={"number": number},
+            )
+        )
+    assert told(diff("a", "b"))[0] == ("parameter", "late", "number: 1 -> 2")

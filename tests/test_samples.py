@@ -93,7 +93,7 @@ def test_old_and_new_parts_are_one_table_for_plain_readers(sample):
     assert len(files) == 2
     ids = sorted(row["operation_id"] for row in expected["operations"])
     assert sorted(pd.read_parquet(folder)["operation_id"]) == ids
-    mixed = pl.read_parquet(glob, missing_columns="insert", extra_columns="ignore")
+    mixed = pl.scan_parquet(glob, missing_columns="insert", extra_columns="ignore").collect()
     assert sorted(mixed["operation_id"].to_list()) == ids
     schemas = [pq.read_schema(file).remove_metadata() for file in files]
     table = ds.dataset(files, schema=pa.unify_schemas(schemas)).to_table()

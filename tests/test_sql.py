@@ -436,6 +436,33 @@ def test_a_newer_version_is_refused_with_what_to_do(store, sql_url):
     assert ids(other) == ["op1", "op2"]
 
 
+def test_version_1_had_no_hash_of_code_and_no_processes(store, monkeypatch):
+    def as_of_version_1(connection):
+        migrations._first(connection)
+        connection.execute(sqlalchemy.text("ALTER TABLE lineage_operations DROP COLUMN code_hash"))
+        connection.execute(sqlalchemy.text("DROP TABLE lineage_processes"))
+
+    with monkeypatch.context() as before:
+        before.setattr(migrations, "STEPS", [as_of_version_1])
+        with store._database.alone() as connection:
+            migrations.migrate(connection)
+            connection.execute(
+                sqlalchemy.text(
+                    "INSERT INTO lineage_operations (operation_id, operation_type, timestamp) "
+                    "VALUES ('old', 'read', 5)"
+                )
+            )
+    assert [row["code_hash"] for row in rows_of(store, "operations")] == [None]
+    assert rows_of(store, "processes") == []
+    assert store.get_storage_stats()["processes_row_count"] == 0
+    store.insert("processes", [{"process_key": "p", "timestamp": 6}])
+    store.insert("operations", [{"operation_id": "new", "code_hash": "h", "timestamp": 7}])
+    assert [row["process_key"] for row in rows_of(store, "processes")] == ["p"]
+    assert [row["code_hash"] for row in rows_of(store, "operations")] == [None, "h"]
+    with store._database.reading() as connection:
+        assert migrations.version_of(connection) == 2
+
+
 def test_an_earlier_version_is_read_as_it_is_and_migrated_when_written(store, monkeypatch):
     def drop_a_column(connection):
         migrations._first(connection)

@@ -83,7 +83,7 @@ def lifetime(graph: VersionGraph, known: Known, found: Found) -> Lifetime:
     times = integers(graph.operations["timestamp"], NEVER)
     ids = graph.operations["operation_id"]
     met = list(_met(graph, node, times))
-    steps = known.steps(ids[row].as_py() for _, _, row, _ in met)
+    steps = known.steps({ids[row].as_py(): at for at, _, row, _ in met})
     moments: list[Moment] = []
     for at, version, row, is_written in met:
         step = steps.get(ids[row].as_py())

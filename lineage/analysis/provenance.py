@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lineage.analysis.tables import iso_time
-from lineage.codec import from_json, to_micros
+from lineage.codec import from_json, from_micros, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +19,11 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
+Span = tuple[int, int]
 _SHORT = 8
+_DAY = 86_400_000_000
+_LAST = 7_258_118_400_000_000  # the year 2200, up to which a store keeps dates apart
+_MOST_SPANS = 20
 
 
 class Code(TypedDict):
@@ -73,28 +76,38 @@ class Known:
     """What a store knows beside operations.
 
     Args:
-        read: Gives rows of `operations` whose column has one of some values, by its name.
+        read: Gives rows of `operations` whose column has one of some values: by its name, the
+            values, and spans of microseconds since 1970 in which they began; anywhere when there
+            are none.
         schemas: The schemas by id.
         runs: The rows of `runs` by id.
         processes: The rows of `processes` by key.
     """
 
-    read: Callable[[str, tuple[str, ...]], pa.Table]
+    read: Callable[[str, tuple[str, ...], list[Span]], pa.Table]
     schemas: Mapping[str, Any] = field(default_factory=dict)
     runs: Mapping[str, Row] = field(default_factory=dict)
     processes: Mapping[str, Row] = field(default_factory=dict)
 
-    def steps(self, operation_ids: Iterable[str]) -> dict[str, Step]:
-        """Give the steps of some operations, by id; those that are not there are left out."""
-        wanted = tuple(dict.fromkeys(operation_ids))
-        if not wanted:
+    def steps(self, began: Mapping[str, int]) -> dict[str, Step]:
+        """Give the steps of some operations, by id; those that are not there are left out.
+
+        Args:
+            began: When each of them began, in microseconds since 1970.
+        """
+        if not began:
             return {}
-        rows = self.read("operation_id", wanted).to_pylist()
+        rows = self.read("operation_id", tuple(began), _spans(began.values())).to_pylist()
         return {row["operation_id"]: self.step(row) for row in rows}
 
     def steps_of_run(self, run_id: str) -> list[Step]:
         """Give the steps of a run as they ended."""
-        rows = self.read("run_id", (run_id,)).to_pylist()
+        run = self.runs.get(run_id, {})
+        times = _micros(run.get("timestamp")), _micros(run.get("ended_at"))
+        # One that was killed has no end, and a thread may go on after that of its run.
+        end = _LAST if times[1] is None else times[1] + _DAY
+        spans = [] if times[0] is None else [(times[0], end)]
+        rows = self.read("run_id", (run_id,), spans).to_pylist()
         return [self.step(row) for row in sorted(rows, key=_ended)]
 
     def step(self, row: Row) -> Step:
@@ -106,7 +119,7 @@ class Known:
             "code": self._code(row),
             "status": row["status"] or "success",
             "error": row["error_info"],
-            "timestamp": iso_time(_micros(row["timestamp"])),
+            "timestamp": _iso(row["timestamp"]),
             "duration_ms": row["duration_ms"],
             "run_id": row["run_id"],
             "run_name": run.get("name"),
@@ -149,6 +162,17 @@ class Known:
             "record_count": ref["record_count"],
             "columns": columns_of(info),
         }
+
+
+def _spans(times: Iterable[int]) -> list[Span]:
+    """Give the days in which times are, neighbours as one; all between if there are too many."""
+    spans: list[Span] = []
+    for day in sorted({at // _DAY for at in times}):
+        if spans and spans[-1][1] == day * _DAY - 1:
+            spans[-1] = spans[-1][0], (day + 1) * _DAY - 1
+        else:
+            spans.append((day * _DAY, (day + 1) * _DAY - 1))
+    return spans if len(spans) <= _MOST_SPANS else [(spans[0][0], spans[-1][1])]
 
 
 def columns_of(info: Mapping[str, Any] | None) -> dict[str, str] | None:
@@ -201,6 +225,11 @@ def commit_text(code: Code) -> str:
 def place_text(code: Code) -> str:
     """Give where code stands, as `file:line`."""
     return f"{code['file']}:{code['line']}" if code["file"] else ""
+
+
+def _iso(at: datetime | int | None) -> str:
+    moment = from_micros(_micros(at))
+    return moment.isoformat() if moment else ""
 
 
 def _micros(at: datetime | int | None) -> int | None:

@@ -98,7 +98,7 @@ def why(
     walk.run(Version(found["node_id"], found["version"]))
     ids = graph.operations["operation_id"]
     by_row = {row: ids[row].as_py() for row in walk.depths}
-    steps = known.steps(by_row.values())
+    steps = known.steps({name: int(walk.times[row]) for row, name in by_row.items()})
     reasons: list[Reason] = [
         {
             "depth": depth,
@@ -126,7 +126,7 @@ class _Walk:
 
     def __init__(self, graph: VersionGraph, *, max_depth: int | None, max_steps: int) -> None:
         self._graph = graph
-        self._times = integers(graph.operations["timestamp"], NEVER)
+        self.times = integers(graph.operations["timestamp"], NEVER)
         self._max_depth, self._max_steps = max_depth, max_steps
         self.depths: dict[int, int] = {}
         self.made: dict[int, list[Version]] = {}
@@ -171,15 +171,15 @@ class _Walk:
             return own
         others = self._graph.in_version(version.version)
         rows = [row for other in others for row in self._before(other, reader)]
-        return max(rows, key=lambda row: int(self._times[row]), default=None)
+        return max(rows, key=lambda row: int(self.times[row]), default=None)
 
     def _before(self, version: Version, reader: int | None) -> Iterator[int]:
         """Give the operations that made a version before another began, the newest first."""
         if version not in self._graph:
             return
-        began = None if reader is None else self._times[reader]
+        began = None if reader is None else self.times[reader]
         for row in reversed(self._graph.made_by(version).tolist()):
-            if row != reader and (began is None or self._times[row] <= began):
+            if row != reader and (began is None or self.times[row] <= began):
                 yield row
 
     def _note(self, row: int, version: Version) -> None:
@@ -192,7 +192,7 @@ class _Walk:
         if not self._graph.knows(node):
             return "not recorded"
         written = [
-            (int(self._times[maker]), each)
+            (int(self.times[maker]), each)
             for each in self._graph.versions_of(node)
             if each != version
             for maker in self._before(each, row if row >= 0 else None)

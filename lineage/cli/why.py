@@ -68,18 +68,17 @@ def blame(session: Session, name: File) -> None:
     answer = session.ask(lambda engine: engine.blame(name))
     rows = [
         (
-            f"{'*' if line['is_on_disk'] else ' '}{version_text(line['version'])}",
+            _marked(version_text(line["version"]), is_on_disk=line["is_on_disk"]),
             line["timestamp"][:16].replace("T", " "),
             line["user"],
             line["function"] or f"({line['event']})",
-            _here(line["code"]),
             line["commit"],
             line["run_name"] or short(line["run_id"]),
             line["rows"],
         )
         for line in answer
     ]
-    columns = ("version", "written", "by", "function", "code", "commit", "run", "rows")
+    columns = ("version", "written", "by", "function", "commit", "run", "rows")
     session.show(answer, Table(columns, rows, empty=f"no version of {name}", right=_NUMBERS))
 
 
@@ -183,8 +182,8 @@ def _moment_lines(moment: Moment) -> Iterator[str]:
     version = version_text(moment["version"])
     marks = "  (on disk now)" if moment["is_on_disk"] else ""
     sizes = [
-        f"{moment[key]} {word}"  # type: ignore[literal-required]  # both are keys
-        for key, word in (("size_bytes", "bytes"), ("rows", "rows"))
+        _count(moment[key], word)  # type: ignore[literal-required]  # both are keys
+        for key, word in (("size_bytes", "byte"), ("rows", "row"))
         if moment[key] is not None  # type: ignore[literal-required]  # as above
     ]
     told = ", ".join(sizes)
@@ -240,6 +239,15 @@ def _difference_parts(answer: Difference) -> Iterator[str | Table]:
         yield Table(("step", "ms in A", "ms in B"), pairs, right=frozenset({"ms in A", "ms in B"}))
 
 
+def _marked(version: str, *, is_on_disk: bool | None) -> str:
+    """Write a version with a star when the file holds it now."""
+    return ("*" if is_on_disk else " ") + version.removeprefix("xxh3:")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _indented(lines: Iterable[str], by: str = "  ") -> list[str]:
     return [f"{by}{line}" for line in lines if line]
 
@@ -270,12 +278,12 @@ def _value(value: Any) -> str:
 def _code(code: Code) -> str:
     place = _here(f"{code['file']}:{code['line']}") if code["file"] else ""
     commit = commit_text(code)
-    files = f" ({code['changed_count']} files changed)" if code["changed_count"] else ""
+    files = f" ({_count(code['changed_count'], 'file')} changed)" if code["changed_count"] else ""
     return "  ".join(filter(None, (place, f"commit {commit}{files}" if commit else "")))
 
 
 def _met(met: Met) -> str:
-    rows = "" if met["record_count"] is None else f"  {met['record_count']} rows"
+    rows = "" if met["record_count"] is None else f"  {_count(met['record_count'], 'row')}"
     version = met["version"] or ""
     told = f"  {version_text(version)}" if version.startswith("xxh3:") else ""
     return f"{_here(met['node_id'])}{told}{rows}"
