@@ -54,7 +54,11 @@ class _Shown:
         import pandas as pd
 
         shape = SHAPES[self.shape]
-        return pd.DataFrame(list(shape.rows(self)), columns=list(shape.columns) or None)
+        found = shape.rows(self)
+        if isinstance(found, TableRows):
+            frame: pd.DataFrame = found.table.select(list(shape.columns)).to_pandas()
+            return frame
+        return pd.DataFrame(list(found), columns=list(shape.columns) or None)
 
     def to_arrow(self) -> pa.Table:
         """Give the answer as one Arrow table, of the same rows as `to_pandas`."""

@@ -71,9 +71,11 @@ class Relations:
                     f"the answer needs more memory than there is: {str(error).splitlines()[0]}; "
                     "ask of less time"
                 ) from error
-            except (duckdb.Error, OSError):
+            except (duckdb.Error, OSError) as error:
                 if self.gone() is None:
-                    raise
+                    raise StoreError(
+                        f"the store cannot be read: {str(error).splitlines()[0]}"
+                    ) from error
                 # A compaction has set them aside, or `files` says that they are gone.
                 return analyse(self.operations)
 

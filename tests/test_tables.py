@@ -1,5 +1,6 @@
 """The analyses of operations against plain Python, over thousands of random sets of operations."""
 
+import json
 import math
 import os
 import shutil
@@ -15,10 +16,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lineage.analysis import activity, performance, touched, volume
+from lineage.analysis import activity, lazy, performance, touched, volume
 from lineage.analysis.frames import collected, has_failed, unfolded
 from lineage.codec import TABLES, from_micros, to_micros
 from lineage.query import LineageQueryEngine
+from lineage.relations import Relations
 from lineage.stores.base import open_store
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.reading import StoreReader
@@ -133,9 +135,10 @@ def check_performance(rows):
     kinds = grouped(rows, lambda row: row["operation_type"])
     assert answer["by_type"] == {name: figures(own) for name, own in kinds.items()}
     days = grouped(rows, lambda row: from_micros(row["timestamp"]).date())
-    assert [each["start"].date() for each in answer["over_time"]] == sorted(days)
-    for each in answer["over_time"]:
-        assert figures(days[each["start"].date()]).items() <= each.items()
+    found = {datetime.fromisoformat(each["start"]).date(): each for each in answer["over_time"]}
+    assert list(found) == sorted(days)
+    for day, each in found.items():
+        assert figures(days[day]).items() <= each.items()
 
 
 def known_sum(values):
@@ -294,7 +297,8 @@ def test_periods_begin_where_they_do_in_utc(period):
         whole = [at.replace(hour=0) for at in whole]
     if period == "week":
         whole = [at - timedelta(days=at.weekday()) for at in whole]
-    assert {each["start"]: each["count"] for each in answer["over_time"]} == Counter(whole)
+    found = {datetime.fromisoformat(each["start"]): each["count"] for each in answer["over_time"]}
+    assert found == Counter(whole)
 
 
 def test_an_unknown_period_names_the_known_ones():
@@ -400,19 +404,70 @@ def test_a_damaged_part_is_left_out_and_named(folder):
     assert str(part) in problem
 
 
+def doubled(folder):
+    """Keep as many operations again, in parts of their own, and let go of the journal."""
+    for number in range(9):
+        record(folder, 20 + number, hours=24 * number)
+    folder.close()
+    folder.seal()
+
+
 def test_files_that_a_compaction_sets_aside_are_read_there(folder):
     engine = LineageQueryEngine(folder.base_path)
     assert len(engine.nodes) == 11
     events = engine.get_timeline(480, now=START + timedelta(days=20))["events"]
     expected = answers(LineageQueryEngine(folder))
-    for number in range(9):
-        record(folder, 20 + number, hours=24 * number)
-    folder.seal()
-    folder.compact()
+    doubled(folder)
+    assert engine._current().relations._frozen.files("operations")
+    assert folder.compact().parts_before > 20
     assert answers(engine) == expected
     assert [each["id"] for each in events] == [f"op{number}" for number in range(10)]
     assert events[0]["input_sources"] == [{"type": "file", "id": "a", "node_id": "file:a"}]
     assert not engine._store.problems
+
+
+@pytest.mark.parametrize("step", ["_files", "_streamed"])
+def test_files_that_move_after_they_were_checked_are_read_where_they_went(
+    step, folder, monkeypatch
+):
+    now = START + timedelta(days=20)
+    expected = dict(LineageQueryEngine(folder).analyze_data_volume_flow(None, now=now))
+    doubled(folder)
+    engine = LineageQueryEngine(folder.base_path)
+    assert len(engine.nodes) == 20
+    whole, moved = getattr(Relations, step), []
+
+    def late(self, *arguments):
+        found = whole(self, *arguments)
+        if not moved:
+            moved.append(folder.compact())
+        return found
+
+    monkeypatch.setattr(Relations, step, late)
+    answer = engine.analyze_data_volume_flow(None, now=now)
+    assert moved[0].parts_before > moved[0].parts_after
+    assert answer["total_operations"] == expected["total_operations"] + 9
+    assert len(answer["flows"]) == len(expected["flows"]) + 9
+    assert not engine._store.problems
+
+
+def test_answers_of_ordinary_size_are_plain_json(folder):
+    engine = LineageQueryEngine(folder)
+    now = START + timedelta(days=20)
+    speed = json.loads(json.dumps(engine.get_operation_performance_stats()))
+    assert speed["over_time"][0]["start"] == "2026-03-01T00:00:00+00:00"
+    events = json.loads(json.dumps(engine.get_timeline(480, now=now)))["events"]
+    assert [each["id"] for each in events] == [f"op{number}" for number in range(10)]
+
+
+def test_of_very_many_events_the_sources_are_read_later(folder, monkeypatch):
+    monkeypatch.setattr(lazy, "_FEW", 5)
+    engine = LineageQueryEngine(folder)
+    events = engine.get_timeline(480, now=START + timedelta(days=20))["events"]
+    assert isinstance(events, lazy.LazySequence)
+    assert len(events) == 10
+    assert events[-1]["output_sources"][0]["node_id"] == "file:b9"
+    assert isinstance(engine.get_operation_performance_stats()["by_function"], list)
 
 
 def test_after_a_cleanup_the_answer_is_that_of_what_is_left(folder):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from lineage.analysis.frames import collected, has_failed, how_many
-from lineage.analysis.lazy import LazySequence
+from lineage.analysis.lazy import LazySequence, few
 from lineage.analysis.nodes import count_accessed_since, source_types
 from lineage.analysis.tables import NEVER, integers, iso_time
 from lineage.analysis.volume import window_start
@@ -161,7 +161,7 @@ def counts(operations: Frame, start: datetime | None) -> Frame:
 def timeline(ask: Ask, *, now: datetime, hours_back: float = 24.0) -> Timeline:
     """List the operations that began within some hours, the oldest first.
 
-    Their figures are read now, their sources when the first event is looked at.
+    Of very many events the sources are read when the first of them is looked at.
 
     Args:
         ask: Has a function of a `Read` answer, now or later.
@@ -178,7 +178,7 @@ def timeline(ask: Ask, *, now: datetime, hours_back: float = 24.0) -> Timeline:
     first = start or (from_micros(found["timestamp"][0].as_py()) if len(found) else now)
     types = found["operation_type"].value_counts().to_pylist()
     return {
-        "events": LazySequence(lambda: np.arange(len(found)), known.some),
+        "events": few(LazySequence(lambda: np.arange(len(found)), known.some)),
         "time_range": {
             "start": (first or now).isoformat(),
             "end": now.isoformat(),

@@ -15,6 +15,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _PAGE = 512
+_FEW = 10_000
 
 
 def counted(items: Sequence[T], tell: Callable[[int, int], None]) -> Iterator[T]:
@@ -89,6 +90,11 @@ class LazySequence(Sequence[T_co]):
     @cached_property
     def _keys(self) -> Any:
         return self._find()
+
+
+def few(items: Sequence[T]) -> Sequence[T]:
+    """Make the items at once where there are not many, so that they are a plain list."""
+    return list(items) if len(items) <= _FEW else items
 
 
 class TableRows(LazySequence[dict[str, Any]]):

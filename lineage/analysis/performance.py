@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from lineage.analysis.frames import collected, has_failed, how_many
-from lineage.analysis.lazy import LazySequence, TableRows
-from lineage.codec import from_micros
+from lineage.analysis.lazy import TableRows, few
+from lineage.analysis.tables import iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     import narwhals as nw
 
@@ -62,9 +61,9 @@ class FunctionPerformance(GroupPerformance):
 
 
 class PeriodPerformance(GroupPerformance):
-    """The same of what began within one hour, day or week, in UTC."""
+    """The same of what began within one hour, day or week; `start` in UTC as ISO 8601."""
 
-    start: datetime
+    start: str
 
 
 class Durations(TypedDict, total=False):
@@ -88,7 +87,7 @@ class Performance(Durations):
     failed_operations: int
     by_function: Sequence[FunctionPerformance]
     by_type: dict[str, GroupPerformance]
-    over_time: Sequence[PeriodPerformance]
+    over_time: list[PeriodPerformance]
 
 
 def performance(
@@ -122,18 +121,16 @@ def performance(
         which = "" if operation_type is None else f" of type {str(operation_type)!r}"
         return {"message": f"No operations{which} found matching criteria"}
     types = collected(by_type(some())).to_pylist()
-    periods = collected(over_time(some("timestamp"), period))
+    periods = collected(over_time(some("timestamp"), period)).to_pylist()
     functions = TableRows(collected(by_function(some(*BY_FUNCTION))))
     totals = {name: whole[name] for name in Durations.__annotations__ if whole["timed"]}
     answer: Any = {
         "total_operations": whole["count"],
         "operations_with_timing": whole["timed"],
         "failed_operations": whole["failed"],
-        "by_function": functions,
+        "by_function": few(functions),
         "by_type": {each.pop("operation_type"): each for each in types},
-        "over_time": LazySequence(
-            lambda: periods, lambda rows: [_timed(row) for row in rows.to_pylist()]
-        ),
+        "over_time": [{**each, "start": iso_time(each["start"])} for each in periods],
         **totals,
     }
     found: Performance = answer
@@ -209,9 +206,3 @@ def _aggregates() -> list[nw.Expr]:
         nw.when(took.count() > 0).then(took.sum()).alias("total_duration_ms"),
         took.quantile(several, interpolation="linear").alias("levels"),
     ]
-
-
-def _timed(row: dict[str, Any]) -> PeriodPerformance:
-    timed: Any = {**row, "start": from_micros(row["start"])}
-    found: PeriodPerformance = timed
-    return found

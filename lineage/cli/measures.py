@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -174,7 +175,8 @@ def stats(
     summary, speed = session.ask(ask)
     functions = speed.get("by_function", ())
     types = [(name, each) for name, each in speed.get("by_type", {}).items()]
-    times = [(each["start"], each) for each in speed.get("over_time", ())] if by else []
+    periods = speed.get("over_time", ()) if by else ()
+    times = [(datetime.fromisoformat(each["start"]), each) for each in periods]
     tables = [
         _durations("function", [(_function(each), each) for each in functions[:number]]),
         *([_durations("type", types)] if len(types) > 1 else []),

@@ -131,7 +131,7 @@ WAYS = {"ours": ours, "pandas": pandas, "arrow": arrow}
 QUESTIONS = (
     *("digests of the operations", "percentiles by function", "all of performance"),
     *("last read and written, by node", "stale nodes", "records by type", "records by edge"),
-    *("counts by type", "timeline of a day"),
+    *("counts by type", "timeline of a day", "timeline of a day, again"),
 )
 
 
@@ -143,10 +143,13 @@ def end_of(store):
 
 def answer(way, question, store):
     """Ask once, in this process; print seconds, seconds of CPU, MB and the number of rows."""
-    call = WAYS[way](store).get(question)
+    first, _, again = question.partition(", ag")
+    call = WAYS[way](store).get(first)
     if call is None:
         print("null")
         return
+    if again:
+        call()
     wall, cpu = time.perf_counter(), time.process_time()
     rows = call()
     used = time.perf_counter() - wall, time.process_time() - cpu
