@@ -90,10 +90,10 @@ class LineageQueryEngine:
         self._past: PastStore | None = None
         if as_of is not None or known_at is not None:
             self._past = PastStore(self._store, as_of=as_of, known_at=known_at)
-        self.refresh()
+        self._view = self._new_view()
 
     def refresh(self) -> None:
-        """Forget what was read; the next question reads the store again."""
+        """Forget what was answered; the next question reads what is new in the store."""
         self._view = self._new_view()
 
     def as_of(
@@ -286,8 +286,7 @@ class LineageQueryEngine:
         max_paths: int = MAX_PATHS,
     ) -> structure.AllPaths:
         """Find all ways with the fewest steps from one node to another; see `find_all_paths`."""
-        source, target = _id(source_node_id), _id(target_node_id)
-        graph = self.graph
+        source, target, graph = _id(source_node_id), _id(target_node_id), self.graph
         found = graph.shortest_paths(source, target, max_paths=max_paths)
         answer = structure.all_paths(found, source, target)
         return shown(answer, "paths", lambda: _pictures(graph, source, answer["paths"]))
@@ -681,7 +680,8 @@ class LineageQueryEngine:
         return min(now, end) if end else now
 
     def _new_view(self) -> View:
-        return View(self._past or self._store, self._revision(), self._scope)
+        store, before = self._past or self._store, getattr(self, "_view", None)
+        return View(store, self._revision(), self._scope, before=before)
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))
