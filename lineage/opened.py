@@ -43,7 +43,7 @@ class Opened:
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget what was read; the next question reads the store again."""
+        """Forget what was answered; the next question reads what is new in the store."""
         self._view = self._new_view()
 
     def as_of(self, time: datetime | None = None, *, known_at: datetime | None = None) -> Self:
@@ -177,7 +177,8 @@ class Opened:
         return min(now, end) if end else now
 
     def _new_view(self) -> View:
-        return View(self._past or self._store, self._revision(), self._scope)
+        store, before = self._past or self._store, getattr(self, "_view", None)
+        return View(store, self._revision(), self._scope, before=before)
 
     def _revision(self) -> Any:
         return getattr(self._source, "revision", getattr(self._store, "revision", None))

@@ -205,8 +205,7 @@ class LineageQueryEngine(Opened):
         max_paths: int = MAX_PATHS,
     ) -> structure.AllPaths:
         """Find all ways with the fewest steps from one node to another; see `find_all_paths`."""
-        source, target = _id(source_node_id), _id(target_node_id)
-        graph = self.graph
+        source, target, graph = _id(source_node_id), _id(target_node_id), self.graph
         found = graph.shortest_paths(source, target, max_paths=max_paths)
         answer = structure.all_paths(found, source, target)
         return shown(answer, "paths", lambda: _pictures(graph, source, answer["paths"]))

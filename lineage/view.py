@@ -39,19 +39,34 @@ class View:
         store: What is read.
         revision: That of the store when the view was made; kept for who compares.
         scope: Says of which time the store is, when it is not of now.
+        before: The view before this one, of the same store.
     """
 
-    def __init__(self, store: Store, revision: Any, scope: Callable[[], str] = str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        revision: Any,
+        scope: Callable[[], str] = str,
+        *,
+        before: View | None = None,
+    ) -> None:
+        self._before = None if before is None else before.read_so_far()
         self._scope = scope
         self._store = store
         self.revision = revision
+
+    def read_so_far(self) -> Merged | None:
+        """Give the nodes and edges as they were read, here or before; None when they were not."""
+        found: Merged | None = self.__dict__.get("merged", self._before)
+        return found
 
     @cached_property
     def merged(self) -> Merged:
         """The nodes, and what was made from what."""
         distinct = getattr(self._store, "distinct", None)
         if distinct is not None:
-            return Merged(distinct(), lambda: self.schemas, scope=self._scope)
+            before, self._before = self._before, None
+            return Merged(distinct(), lambda: self.schemas, scope=self._scope, before=before)
         tables = self.read("nodes"), self.read("relationships")
         return Merged.of_tables(*tables, schemas=lambda: self.schemas, scope=self._scope)
 

@@ -48,7 +48,7 @@ ASKED = {
     "no performance": lambda engine: engine.get_operation_performance_stats("none"),
     "summary": lambda engine: engine.build_lineage_summary(now=NOW),
     "activity": lambda engine: engine.get_recent_activity_summary(now=NOW),
-    "runs": lambda engine: engine.get_runs(),
+    "no runs": lambda engine: engine.get_runs(),
     "timeline": lambda engine: engine.get_timeline(now=NOW),
     "nodes": lambda engine: engine.find_data_sources(),
     "operations": lambda engine: engine.operations,

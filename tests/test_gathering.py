@@ -187,6 +187,18 @@ def test_a_refresh_reads_no_part_that_it_knows(store):
     assert all("date=2026-05-03" in path for path in read)
 
 
+def test_a_refresh_of_what_has_not_changed_keeps_the_graph(store):
+    engine = store.engine()
+    graph = engine.graph
+    engine.refresh()
+    engine.refresh()
+    assert engine.graph is graph
+    store.write((3, 9))
+    engine.refresh()
+    assert engine.graph is not graph
+    assert "file:n9" in engine.downstream("file:n0")
+
+
 def test_a_memo_with_a_wrong_bit_is_passed_over(store):
     expected, whole = afresh(store), store.memo.read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 40)):

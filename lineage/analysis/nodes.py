@@ -223,6 +223,7 @@ class Merged:
         distinct: The rows, and which nodes they are about.
         schemas: Gives the known schemas by their id; called when the first node is made.
         scope: Says of which time they are.
+        before: What there was before, whose graph is taken when nothing has changed since.
 
     Attributes:
         graph: What was made from what.
@@ -234,10 +235,15 @@ class Merged:
         schemas: Callable[[], Mapping[str, Any]] = dict,
         *,
         scope: Callable[[], str] = str,
+        before: Merged | None = None,
     ) -> None:
         self._distinct = distinct
         self._schemas = schemas
-        self.graph = LineageGraph(distinct.names.to_pylist(), *distinct.ends, scope=scope)
+        self.graph: LineageGraph = (
+            before.graph
+            if before is not None and before._distinct is distinct
+            else LineageGraph(distinct.names.to_pylist(), *distinct.ends, scope=scope)
+        )
 
     @classmethod
     def of_tables(cls, nodes: pa.Table, relationships: pa.Table, **told: Any) -> Merged:
