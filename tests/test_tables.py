@@ -10,14 +10,13 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-import duckdb
 import narwhals as nw
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lineage.analysis import activity, lazy, performance, touched, volume
-from lineage.analysis.frames import collected, has_failed, unfolded
+from lineage.analysis import activity, lazy, performance, volume
+from lineage.analysis.frames import has_failed, unfolded
 from lineage.codec import TABLES, from_micros, to_micros
 from lineage.query import LineageQueryEngine
 from lineage.relations import Relations
@@ -304,29 +303,6 @@ def test_periods_begin_where_they_do_in_utc(period):
 def test_an_unknown_period_names_the_known_ones():
     with pytest.raises(ValueError, match="'month'; it must be one of 'hour', 'day', 'week'"):
         performance.performance(reading(table_from_rows("operations", [])), period="month")
-
-
-def test_what_was_used_last():
-    times = [None, 5, 3]
-    rows = [
-        {
-            "node_id": "file:a",
-            "accessed_count": number,
-            "written_count": 0,
-            "last_accessed": at,
-            "created_at": at,
-        }
-        for number, at in enumerate(times)
-    ]
-    table = table_from_rows("nodes", rows).select(touched.TOUCHED_COLUMNS)
-    for name in ("last_accessed", "last_written", "created_at"):
-        at = table.column_names.index(name)
-        table = table.set_column(at, name, table[name].cast("int64"))
-    found = collected(touched.touched(nw.from_native(duckdb.connect().from_arrow(table))))
-    assert found.to_pylist() == [
-        {"node_id": "file:a", "accessed_count": 3, "written_count": 0, "last_accessed": 5}
-        | {"last_written": None, "created_at": 3}
-    ]
 
 
 def record(store, number, hours=0, count=1):

@@ -32,7 +32,7 @@ HOURS = 24
 def ours(store):
     """Give the questions as this package answers them."""
     from lineage import LineageQueryEngine
-    from lineage.analysis import activity, performance, touched, volume
+    from lineage.analysis import activity, performance, volume
     from lineage.analysis.frames import collected
     from lineage.stores.base import EVERYTHING
 
@@ -43,15 +43,12 @@ def ours(store):
     def asked(expression, columns):
         return lambda: len(view.ask(lambda read: collected(expression(read(columns)))))
 
-    def last_used():
-        return collected(touched.touched(relations.frame("nodes", touched.TOUCHED_COLUMNS)))
-
     by_function = (*performance.BY_FUNCTION, *performance.FIGURES)
     return {
         "digests of the operations": lambda: len(relations._files("operations", EVERYTHING)),
         "percentiles by function": asked(performance.by_function, by_function),
         "all of performance": lambda: len(engine.get_operation_performance_stats()["by_function"]),
-        "last read and written, by node": lambda: len(last_used()),
+        "last read and written, by node": lambda: len(view.merged.nodes.facts()),
         "records by type": asked(volume.by_type, ("operation_type", *volume.COUNTS)),
         "records by edge": asked(volume.flows, volume.FLOW_COLUMNS),
         "stale nodes": lambda: len(engine.find_stale_data(HOURS, now=now)),
