@@ -16,7 +16,7 @@ from lineage.errors import CorruptStoreError, StoreError
 from lineage.spark.places import is_absent, literal, reason
 from lineage.stores.base import EVERYTHING
 from lineage.stores.manifest import aside
-from lineage.stores.tables import empty_table
+from lineage.stores.tables import arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -147,8 +147,9 @@ class Parts:
         from pyspark.sql import functions as fn
 
         if not numbers:
-            nothing = empty_table(kind).append_column(PLACE, pa.nulls(0, pa.int64()))
-            return self.session.createDataFrame(nothing)
+            schema = arrow_schema(kind).append(pa.field(PLACE, pa.int64()))
+            nothing = [pa.nulls(0, field.type) for field in schema]  # PySpark wants a chunk each
+            return self.session.createDataFrame(pa.Table.from_arrays(nothing, schema=schema))
         names = {self._parts[number].path.rpartition("/")[2]: number for number in numbers}
         known = self.session.createDataFrame(
             pa.table({"_name": list(names), "_number": list(names.values())})

@@ -167,9 +167,11 @@ def is_absent(error: Exception) -> bool:
 
 
 def reason(error: Exception) -> str:
-    """Give the first line of an error of Spark, which goes on for pages."""
+    """Give the line of an error of Spark that says most; it goes on for pages."""
     from lineage.redact import redact_text
 
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next((line for line in lines if not line.startswith("An error occurred")), "no reason")
-    return redact_text(told.removeprefix(": "))[:400]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    told = [line.removeprefix(": ") for line in lines if not line.startswith("An error occurred")]
+    best = causes if told and "awaitResult" in told[0] else told
+    return redact_text(best[0] if best else "no reason")[:400]

@@ -40,16 +40,16 @@ SETTINGS = {
 def questions(now, hub):
     """Give what is asked, by what it is called."""
     return {
-        "performance by function": lambda engine: engine.get_operation_performance_stats(),
-        "volume by edge": lambda engine: engine.analyze_data_volume_flow(None, now=now),
         "a day's timeline": lambda engine: engine.get_timeline(24, now=now),
+        "performance by function": lambda engine: engine.get_operation_performance_stats(),
         "distinct edges": lambda engine: engine.graph.edge_count,
-        "what is stale": lambda engine: len(engine.find_stale_data(24, now=now)),
         "impact of the largest hub": lambda engine: engine.analyze_impact(hub),
-        "its affected operations": lambda engine: len(
+        "volume by edge": lambda engine: engine.analyze_data_volume_flow(None, now=now),
+        "summary": lambda engine: engine.build_lineage_summary(now=now),
+        "what is stale": lambda engine: len(engine.find_stale_data(24, now=now)),
+        "what reads what the hub feeds": lambda engine: len(
             engine.analyze_impact(hub)["affected_operations"]
         ),
-        "summary": lambda engine: engine.build_lineage_summary(now=now),
     }
 
 
