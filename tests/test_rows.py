@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from lineage.codec import TABLES
 from lineage.links import source
 from lineage.recorder import Recorder
 from lineage.stores.records import SITE, Definition
@@ -24,7 +25,8 @@ def record(recorder, site, name):
 
 
 def inputs(tables):
-    return [row[-4][0][2] for row in tables["operations"]]
+    at = list(TABLES["operations"]).index("inputs")
+    return [row[at][0][2] for row in tables["operations"]]
 
 
 @pytest.mark.parametrize("is_lazy", [True, False])
