@@ -314,7 +314,9 @@ class TestBadInput:
                 operation.record_count_out = None if rng.random() < 0.5 else 2**62
             return operation
 
-        changed(spoil)
+        answer = changed(spoil)
+        assert answer["checked"] > 0
+        assert len(list(answer["not_judged"])) == sum(answer["not_judged_by_reason"].values())
 
     @given(st.randoms(use_true_random=False))
     @settings(max_examples=5, deadline=None)
