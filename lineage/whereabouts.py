@@ -7,6 +7,7 @@ then by its size, time and inode, then by its path.
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from lineage import fingerprint
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from lineage.analysis.versions import Version, VersionGraph
     from lineage.analysis.why import Found, FoundBy
+
+_MOST_ALIKE = 3
 
 
 def find(graph: VersionGraph, asked: str, *, known: Iterable[str], scope: str = "") -> Found:
@@ -52,7 +55,7 @@ def find(graph: VersionGraph, asked: str, *, known: Iterable[str], scope: str = 
             return _found(asked, column, best, how, content, met, nodes)  # type: ignore[arg-type]  # one of the two
     if not nodes:
         if os.path.exists(path):
-            _refuse(name, path, content, stat, scope=scope)
+            _refuse(name, path, content, stat, scope=scope + _called_alike(path, ids))
         types = {each.partition(":")[0] for each in ids}
         is_node = ":" in name and name.partition(":")[0] in types
         raise node_not_found(name if is_node else f"file:{path}", ids, scope)
@@ -73,6 +76,15 @@ def _refuse(name: str, path: str, content: str | None, stat: str | None, *, scop
         f"no recorded step read or wrote {path}, nor any file of its content "
         f"({version_text(content)}){scope}"
     )
+
+
+def _called_alike(path: str, ids: Iterable[str]) -> str:
+    """Name a few nodes that are called as a file is: a table, say, that a program keeps in it."""
+    name = os.path.basename(path)
+    stem = name.partition(".")[0] or name
+    ends = tuple(f"{mark}{each}" for mark in ":/" for each in (name, stem))
+    alike = list(islice((each for each in ids if each.endswith(ends)), _MOST_ALIKE))
+    return f"; did you mean {', '.join(map(repr, alike))}?" if alike else ""
 
 
 def _divided(asked: str, ids: dict[str, None]) -> tuple[str, str | None]:

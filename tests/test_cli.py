@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -784,6 +785,47 @@ def test_a_table_is_drawn_for_a_terminal_only(monkeypatch):
         assert ("\t" in stream.getvalue()) is not drawn
         assert "\x1b[31m" not in stream.getvalue()
         assert r"disk\nfull" in stream.getvalue()
+
+
+def drawn(monkeypatch, width, *, error=None):
+    """Give the lines of a table on a terminal of so many columns."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    at = datetime(2026, 5, 1, 12, 30, 15, tzinfo=UTC)
+    row = (at, "e98e1de6cf53a255-15", "flights.Warehouse.save", 1_234_567, 1.36438, error)
+    columns = ("time", "operation", "function", "in", "ms", "error")
+    figures, spare = frozenset({"in", "ms"}), frozenset({"error"})
+    output.write_part(output.Table(columns, [row], right=figures, spare=spare))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", sys.stdout.getvalue())
+    return [line.split() for line in text.splitlines() if line.strip()]
+
+
+def test_a_line_of_a_terminal_is_shared_among_the_columns(monkeypatch):
+    head, _, first = drawn(monkeypatch, 120)
+    assert head == ["time", "operation", "function", "in", "ms"]
+    whole = ["2026-05-01", "12:30:15Z", "e98e1de6cf53a255-15", "flights.Warehouse.save"]
+    assert first == [*whole, "1,234,567", "1.36"]
+    assert drawn(monkeypatch, 120, error="KeyError")[0][-1] == "error"
+    _, _, first, second, *_ = drawn(monkeypatch, 70)  # the time whole, texts in pieces
+    assert first[:2] == ["2026-05-01", "12:30:15Z"]
+    assert "1,234,567" in first
+    assert not set(second) & {"2026-05-01", "12:30:15Z"}
+    _, _, first, second, *_ = drawn(monkeypatch, 54)  # the time after its date
+    assert first[0], second[0] == ("2026-05-01", "12:30:15Z")
+    assert "1,234,567" in first
+    assert drawn(monkeypatch, 30)  # not even that fits, and it is written still
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *((0, "0"), (0.0, "0"), (-1.5, "-1.50"), (999.96, "1,000"), (1e-12, "0.000000000")),
+        *((1e15, "1,000,000,000,000,000"), (True, "yes"), (None, ""), (float("nan"), "nan")),
+    ],
+)
+def test_figures_are_written_for_the_eye(value, shown):
+    assert output.figure(value) == shown
 
 
 def test_progress_ends_with_the_work(monkeypatch):

@@ -32,6 +32,11 @@ def test_failures_groups_and_the_root():
     assert to_text(Drawing("T", boxes)) == "T\n\na (read, failed)\nb *\n"
 
 
+def test_nothing_is_said_to_be_nothing():
+    assert to_text(Drawing("T", (), note="a note")) == "T\n(nothing)\n\na note\n"
+    assert to_text(Drawing("", ())) == "\n"
+
+
 def test_a_chain_of_thousands_is_not_deep():
     text = to_text(drawn(*((str(at), str(at + 1)) for at in range(5000))))
     assert len(text) < 60_000

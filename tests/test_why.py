@@ -290,6 +290,20 @@ def test_cycles_end(durable):
     assert answer["is_whole"]
 
 
+def test_a_file_that_is_not_known_names_the_nodes_called_so(folder, durable):
+    for node in ("orders", "old_orders", "orders/more"):
+        operation = durable.start_operation("write")
+        durable.add_output(operation, DataSource("repository", f"shop/{node}"))
+        durable.complete_operation(operation)
+    Path("orders.parquet").write_bytes(b"unknown")
+    Path("other.parquet").write_bytes(b"unknown too")
+    ask = LineageQueryEngine(durable).why
+    with pytest.raises(NodeNotFoundError, match=r"; did you mean 'repository:shop/orders'\?$"):
+        ask("orders.parquet")
+    with pytest.raises(NodeNotFoundError, match=r"nor any file of its content \([^)]*\)$"):
+        ask("other.parquet")
+
+
 @pytest.mark.parametrize("method", ["why", "history", "blame"])
 def test_bad_names(folder, durable, method):
     Path("unknown.bin").write_bytes(bytes(range(256)))

@@ -191,7 +191,8 @@ def _operations(operations: Iterable[DataOperation]) -> Table:
         for operation in operations
     ]
     columns = ("time", "type", "operation", "function", "in", "out", "ms", "status", "error")
-    return Table(columns, rows, empty="no operations", right=_NUMBERS)
+    spare = frozenset({"error"})
+    return Table(columns, rows, empty="no operations", right=_NUMBERS, spare=spare)
 
 
 def _operation_parts(operation: DataOperation) -> list[Table]:

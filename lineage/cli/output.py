@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lineage.codec import json_default
 from lineage.core import DataSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 SCHEMA_VERSION = 1
+_GAP = 2
+"""What stands between two columns on a terminal."""
+_LEAST = 8
+"""So many characters of a line a column of text needs at least."""
+_DATE = len("2026-05-01")
+_MOST_PLACES = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under named columns; `empty` is said on stderr when there are none."""
+    """Rows under named columns; `empty` is said on stderr when there are none.
+
+    On a terminal, columns that are `right` show figures for the eye, and those to `spare` are left
+    out when all of their cells are empty.
+    """
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
     title: str = ""
     empty: str = ""
     right: frozenset[str] = field(default_factory=frozenset)
+    spare: frozenset[str] = field(default_factory=frozenset)
 
 
 def note(text: str) -> None:
@@ -102,6 +114,20 @@ def cell(value: Any) -> str:
             return printable(str(value))
 
 
+def figure(value: Any) -> str:
+    """Write a number for the eye: three digits that count, thousands apart; others as `cell` does.
+
+    >>> figure(1171.7), figure(1.36438), figure(0.0000489), figure(327346), figure("-")
+    ('1,172', '1.36', '0.0000489', '327,346', '-')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return cell(value)
+    if isinstance(value, int) or value.is_integer():
+        return f"{value:,.0f}"
+    before = math.floor(math.log10(abs(value)))
+    return f"{value:,.{min(max(0, 2 - before), _MOST_PLACES)}f}"
+
+
 def printable(text: str, *, keep: str = "") -> str:
     """Write characters that cannot be printed as escapes, except those to keep."""
     if text.isprintable():
@@ -126,12 +152,55 @@ def _write_rich(part: Table) -> None:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = RichTable(box=box.SIMPLE_HEAD, title=part.title or None, title_justify="left")
-    for name in part.columns:
-        table.add_column(name, justify="right" if name in part.right else "left", overflow="fold")
-    for row in part.rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    Console().print(table)
+    console = Console()
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.title, table.title_justify = part.title or None, "left"
+    shown = {}
+    for name, values in zip(part.columns, zip(*part.rows, strict=True), strict=True):
+        texts = [figure(each) if name in part.right else cell(each) for each in values]
+        if any(texts) or name not in part.spare:
+            shown[name] = texts
+    widths = _widths(part, shown, console.width)
+    for name, width in zip(shown, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if name in part.right else "left"
+        table.add_column(name, justify=justify, overflow="fold", width=width)
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _widths(part: Table, shown: Mapping[str, Sequence[str]], line: int) -> list[int | None]:
+    """Share a line among columns: figures stay whole, times too or break after their date.
+
+    Returns:
+        Their widths; None for all where not even that fits.
+    """
+    from rich.cells import cell_len
+
+    times = _times(part)
+    whole = {name: max(map(cell_len, (name, *texts))) for name, texts in shown.items()}
+    least = {
+        name: width if name in part.right or name in times else min(width, _LEAST)
+        for name, width in whole.items()
+    }
+    room = line - _GAP * len(shown) - 1
+    if sum(least.values()) > room:
+        least |= dict.fromkeys(times, _DATE)
+        whole |= dict.fromkeys(times, _DATE)
+    if sum(least.values()) > room:
+        return [None] * len(shown)
+    found = least
+    for most in range(_LEAST, line):
+        wider = {name: max(least[name], min(whole[name], most)) for name in shown}
+        if sum(wider.values()) > room:
+            break
+        found = wider
+    return list(found.values())
+
+
+def _times(part: Table) -> set[str]:
+    places = {at for row in part.rows for at, each in enumerate(row) if isinstance(each, datetime)}
+    return {part.columns[at] for at in places}
 
 
 @dataclass(frozen=True, slots=True)

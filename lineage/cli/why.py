@@ -245,7 +245,7 @@ def _marked(version: str, *, is_on_disk: bool | None) -> str:
 
 
 def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _indented(lines: Iterable[str], by: str = "  ") -> list[str]:

@@ -36,7 +36,7 @@ def to_text(drawing: Drawing) -> str:
     # Boxes on a cycle have no root above them: they come last.
     roots = [box_id for box_id in boxes if box_id not in entered]
     written: set[str] = set()
-    lines = [one_line(drawing.title), ""] if drawing.title else []
+    lines = [one_line(drawing.title), *([""] if boxes else ["(nothing)"])] if drawing.title else []
     for start in [*roots, *boxes]:
         if start not in written:
             lines += _outline(start, boxes, below, written)
