@@ -11,9 +11,10 @@ from lineage.tracker import LineageTracker, current, scope, set_global_tracker
 from tests import buckets, servers
 from tests import spark as sparks
 from tests.google import Google
+from tests.many import examples
 
 # How fast a machine is says nothing of whether a test holds.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, max_examples=examples(100))
 settings.load_profile("untimed")
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lineage import adjacency, compiled
 from lineage.adjacency import Adjacency, adjacencies
+from tests.many import examples
 
 SIZE = 31
 NUMBERS = st.integers(0, SIZE - 1)
@@ -46,7 +47,7 @@ def reached(way, pairs, start):
         return [sorted(each.closure(start).tolist()) for each in both]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(pairs=PAIRS)
 def test_edges_are_those_of_networkx(pairs):
     (forward, reverse), graph = built(pairs)
@@ -59,7 +60,7 @@ def test_edges_are_those_of_networkx(pairs):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(pairs=PAIRS, start=NUMBERS)
 def test_closures_are_those_of_networkx(way, pairs, start):
     _, graph = built(pairs)

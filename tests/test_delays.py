@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lineage.analysis.delays import Delays
 from lineage.graph import LineageGraph
+from tests.many import examples
 
 
 @st.composite
@@ -77,7 +78,7 @@ def agrees(delays, world):
         assert delays.root_ranks()[rank] == roots[0]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(worlds())
 def test_it_is_what_a_naive_walk_finds(world):
     agrees(delays_of(world), world)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lineage.analysis.nodes import Merged
 from lineage.stores import distinct
 from lineage.stores.tables import table_from_rows
+from tests.many import examples
 
 NAMES = st.sampled_from(["file:a", "file:b", "file:c", "table:d", "x"])
 TEXTS = st.sampled_from([None, "", "one", "two"])
@@ -81,13 +82,13 @@ def agree(steps):
     return told(brought_on) == told(whole)
 
 
-@settings(max_examples=120)
+@settings(max_examples=examples(120))
 @given(STEPS)
 def test_what_was_reduced_comes_to_the_same(steps):
     assert agree(steps)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(NODES, max_size=20), st.lists(EDGES, max_size=20))
 def test_of_an_edge_one_row_is_left_and_of_a_node_what_differs(nodes, edges):
     found = distinct.reduced(distinct.grown(distinct.nothing(), tables_of(nodes, edges)))

@@ -9,6 +9,7 @@ from lineage.stores import derive as by_rows
 from lineage.stores import facts
 from lineage.stores.facts import by_date, derive, with_facts
 from lineage.stores.tables import coded_schema, rows_of, table_from_tuples
+from tests.many import examples
 from tests.test_derive import node, operation, ref
 
 DAY = 86_400_000_000
@@ -51,7 +52,7 @@ def table_of(rows, *, is_coded):
     return table.cast(coded_schema("operations")) if is_coded else table
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(OPERATIONS, st.booleans())
 def test_any_operations(found, is_coded):
     rows = made(found)
@@ -62,7 +63,7 @@ def test_any_operations(found, is_coded):
         assert rows_of(table) == expected
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(OPERATIONS, st.integers(1, 5))
 def test_any_size_of_blocks(found, most):
     rows = made(found)
@@ -87,7 +88,7 @@ def test_the_comparison_catches_records_of_the_first_place(monkeypatch):
     assert rows_of(derive(table_of(rows, is_coded=False))[1]) != by_rows.derive(rows)[1]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(OPERATIONS, OPERATIONS)
 def test_dates_and_chunks(one, other):
     rows = made(one + other)

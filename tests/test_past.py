@@ -15,6 +15,7 @@ from lineage.stores.memory import MemoryStore
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.past import PastStore
 from lineage.stores.tables import empty_table
+from tests.many import examples
 
 settings.register_profile("untimed")
 settings.load_profile("untimed")
@@ -75,7 +76,7 @@ def content(engine):
 
 
 class TestProperty:
-    @settings(max_examples=100)
+    @settings(max_examples=examples(100))
     @given(rows=made, at=moments, known=moments)
     def test_it_is_what_an_engine_over_only_those_says(self, rows, at, known):
         operations, as_of, known_at = operations_of(rows), then(at), then(known)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from lineage.stores.base import open_store
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.reading import StoreReader
 from lineage.stores.tables import table_from_rows
+from tests.many import examples
 from tests.tables import asking, reading
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -232,7 +232,7 @@ CHECKS = {
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 @given(rows=operation_sets())
 @example(rows=[])
-@settings(max_examples=int(os.environ.get("LINEAGE_EXAMPLES", "50")))
+@settings(max_examples=examples(50))
 def test_figures_are_those_of_plain_python(check, rows):
     check(rows)
 

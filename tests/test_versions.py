@@ -15,6 +15,7 @@ from lineage.errors import NodeNotFoundError
 from lineage.query import LineageQueryEngine
 from lineage.stores.memory import MemoryStore
 from lineage.stores.tables import table_from_rows
+from tests.many import examples
 
 settings.register_profile("untimed")
 settings.load_profile("untimed")
@@ -86,7 +87,7 @@ def naive(operations):
 
 
 class TestGraph:
-    @settings(max_examples=300)
+    @settings(max_examples=examples(300))
     @given(rows=made)
     def test_it_is_that_of_a_naive_builder(self, rows):
         operations = operations_of(rows)

@@ -21,6 +21,7 @@ from lineage.stores.memory import MemoryStore
 from lineage.tracker import LineageTracker
 from lineage.visualizer import LineageVisualizer
 from tests.hostile import HOSTILE
+from tests.many import examples
 from tests.pipelines import record_shop
 
 HAS_DOT = shutil.which("dot") is not None
@@ -167,7 +168,7 @@ class TestGraphData:
     )
 
     @given(steps=steps, node=st.none() | names, depth=st.none() | st.integers(0, 3))
-    @settings(max_examples=60)
+    @settings(max_examples=examples(60))
     def test_the_ends_of_every_edge_and_arrow_are_there(self, steps, node, depth):
         tracker = LineageTracker()
         for inputs, outputs, fails in steps:

@@ -13,6 +13,7 @@ from lineage.errors import NodeNotFoundError
 from lineage.graph import LineageGraph
 from lineage.ways import Paths
 from tests.graphs import lineage_dag
+from tests.many import examples
 
 # The first call of a test may load a heavy library; time says nothing here.
 settings.register_profile("untimed")
@@ -22,7 +23,7 @@ NAMES = [f"t:{letter}" for letter in "abcdefgh"]
 node = st.sampled_from(NAMES)
 edges = st.lists(st.tuples(node, node), max_size=24)
 depths = st.none() | st.integers(0, 6)
-many = settings(max_examples=250)
+many = settings(max_examples=examples(250))
 MOST = 100_000
 
 
