@@ -1,7 +1,8 @@
 """Print how the graph of versions compares with networkx: `… bench_versions [OPERATIONS …]`.
 
-CPU time, best of several runs in one process; both do the same and their answers are compared. No
-figure is asserted.
+Of so many operations that `lineage synth` made (see `stores`), and of as many that read versions of
+data sets at random. CPU time in one process, best of several runs, or of one for what takes long;
+both do the same and their answers are compared. No figure is asserted.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import networkx as nx
 import numpy as np
 import pyarrow as pa
 
-from lineage import adjacency
+from lineage import LineageQueryEngine, adjacency
 from lineage.adjacency import adjacencies
-from lineage.analysis.versions import VersionGraph
+from lineage.analysis.versions import COLUMNS, VersionGraph
 from lineage.compiled import compiled
 from lineage.stores.tables import arrow_schema
 from tests.benchmarks.bench_graph import whole
+from tests.benchmarks.stores import store_of
 from tests.benchmarks.tables import machine, print_table
 
 SIZES = (100_000,)
@@ -75,6 +77,11 @@ def operations(count, seed=1):
     )
 
 
+def synthesised(count):
+    """Read the operations of a store that `lineage synth` made."""
+    return LineageQueryEngine(store_of(count)).to_arrow("operations").select(list(COLUMNS))
+
+
 def linked(sources, targets):
     """Make a database of edges in memory, with an index for the walk downstream."""
     connection = sqlite3.connect(":memory:")
@@ -95,9 +102,8 @@ def references(names, versions, ends):
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), structs, type=kind)
 
 
-def figures(count):
-    """Measure one size; yield rows of a table."""
-    table = operations(count)
+def figures(made, table):
+    """Measure one table of operations; yield rows of a table."""
     whole_s, graph = best(lambda: VersionGraph(table))
     size, (sources, targets) = len(graph), graph.edge_ends()
     shuffled = np.random.default_rng(2).permutation(len(sources))
@@ -112,10 +118,12 @@ def figures(count):
         return graph
 
     theirs_s, theirs = best(build, runs=1)
-    name = f"{count:,} operations, {size:,} versions, {len(pairs):,} edges"
+    gc.freeze()  # else each collection that follows looks through millions of their objects
+    name = f"{made}: {len(table):,} operations, {size:,} versions, {len(pairs):,} edges"
     yield [f"{name}: build", *compared(built_s, theirs_s)]
     yield ["the same, from the table of operations", *compared(whole_s, theirs_s)]
     samples = np.linspace(0, size - 1, SAMPLES).astype(int).tolist()
+    samples += np.argsort(np.diff(forward.offsets))[-SAMPLES:].tolist()
     reached = {number: len(forward.closure(number)) for number in samples}
     hub = max(samples, key=reached.__getitem__)
     theirs_s, expected = best(lambda: nx.descendants(theirs, hub), runs=3)
@@ -132,13 +140,14 @@ def figures(count):
         assert set(own.tolist()) == expected
         yield [name, *compared(own_s, theirs_s)]
     with closing(linked(sources, targets)) as connection:
-        asked_s, (row,) = best(lambda: connection.execute(REACH, [hub]).fetchall(), runs=2)
+        asked_s, (row,) = best(lambda: connection.execute(REACH, [hub]).fetchall(), runs=1)
     assert row == (len(expected),)
     yield ["the same by recursive SQL in SQLite", *compared(asked_s, theirs_s)]
     small = sorted(samples, key=lambda number: abs(reached[number] - 30))[0]
     own_s = best(lambda: [forward.closure(small) for _ in range(1000)])[0] / 1000
     theirs_s = best(lambda: [nx.descendants(theirs, small) for _ in range(1000)])[0] / 1000
     yield [f"closure of a small one ({reached[small]:,})", *compared(own_s, theirs_s)]
+    gc.unfreeze()
 
 
 def compared(own, theirs):
@@ -149,7 +158,8 @@ def compared(own, theirs):
 def main():
     """Print the table."""
     sizes = [int(each) for each in sys.argv[1:]] or SIZES
-    rows = [row for size in sizes for row in figures(size)]
+    ways = {"`lineage synth`": synthesised, "at random": operations}
+    rows = [row for size in sizes for made, way in ways.items() for row in figures(made, way(size))]
     title = f"The graph of versions, CPU ms ({machine()})"
     print_table(title, ["", "ms", "networkx ms", "× ours"], rows)
 
