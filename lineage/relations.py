@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SETTINGS = (
+    "TimeZone = 'UTC'",
+    "enable_progress_bar = false",  # one is written to stdout otherwise, where a program's data go
+    "parquet_metadata_cache = true",  # a frame binds its files at each step
+    "python_enable_replacements = false",
+)
 _AHEAD = 2
 """How many files are decoded at once."""
 
@@ -158,9 +164,7 @@ def _connect(files: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     spill = Path(tempfile.gettempdir()) / f"track-lineage-{uuid4().hex}"
     for setting in (
-        "TimeZone = 'UTC'",
-        "parquet_metadata_cache = true",  # a frame binds its files at each step
-        "python_enable_replacements = false",
+        *_SETTINGS,
         f"temp_directory = {_quoted(spill)}",  # made when it is needed; else in the working folder
         f"allowed_paths = {_listed(files)}",
         "enable_external_access = false",

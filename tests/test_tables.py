@@ -9,11 +9,13 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import narwhals as nw
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lineage import relations
 from lineage.analysis import activity, lazy, performance, volume
 from lineage.analysis.frames import has_failed, unfolded
 from lineage.codec import TABLES, from_micros, to_micros
@@ -504,3 +506,31 @@ def test_answers_are_tables_too(folder):
     flows = engine.analyze_data_volume_flow(None)
     assert flows.to_arrow().column_names == list(flows.to_pandas().columns)
     assert flows.to_arrow().to_pylist() == list(flows["flows"])
+
+
+LONG = "SELECT count(DISTINCT i) AS n FROM range(3000000) t(i)"
+
+
+def written_while_duckdb_works(store, capfd, monkeypatch):
+    """Say what comes to stdout while a question takes longer than DuckDB's bar waits."""
+    connect = duckdb.connect
+
+    def impatient(*arguments):
+        connection = connect(*arguments)
+        connection.execute("SET progress_bar_time = 1")
+        return connection
+
+    monkeypatch.setattr(duckdb, "connect", impatient)
+    store.append("operations", [row(1)])
+    assert LineageQueryEngine(store).sql(LONG)[0]["n"] == 3_000_000
+    return capfd.readouterr().out
+
+
+def test_no_bar_is_written_into_what_a_program_prints(repository, capfd, monkeypatch):
+    assert written_while_duckdb_works(repository, capfd, monkeypatch) == ""
+
+
+def test_the_bar_would_be_seen(repository, capfd, monkeypatch):
+    quiet = "enable_progress_bar = false"
+    monkeypatch.setattr(relations, "_SETTINGS", [x for x in relations._SETTINGS if x != quiet])
+    assert "%" in written_while_duckdb_works(repository, capfd, monkeypatch)
