@@ -189,11 +189,12 @@ class _Stale:
         self._names = list(nodes)
         touched = last_touched(nodes)
         self._rests = rests = limits.rests(self._names, touched, to_micros(now) or 0)
-        self._always = always = (rests.is_named | include_in_memory).tolist()
+        self._always = always = rests.is_named | include_in_memory
         late = np.flatnonzero(rests.is_late).tolist()
         kept = [at for at in late if always[at] or not _is_in_memory(self._names[at])]
-        kept.sort(key=lambda at: (touched[at], self._names[at]))
-        self._late = np.array(kept, np.int64)
+        kept.sort(key=self._names.__getitem__)
+        by_name = np.array(kept, np.int64)
+        self._late = by_name[np.argsort(touched[by_name], kind="stable")]
         self.ranks = np.arange(len(kept))
 
     def describe(self, ranks: Sequence[int]) -> list[StaleNode]:

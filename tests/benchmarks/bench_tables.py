@@ -32,20 +32,20 @@ HOURS = 24
 def ours(store):
     """Give the questions as this package answers them."""
     from lineage import LineageQueryEngine
-    from lineage.analysis import activity, performance, volume
-    from lineage.analysis.frames import collected
+    from lineage.analysis import activity, performance, volume  # loads neither DuckDB nor narwhals
     from lineage.stores.base import EVERYTHING
 
     engine = LineageQueryEngine(str(store))
     view, now = engine._current(), end_of(store)
-    relations = view.relations
 
     def asked(expression, columns):
+        from lineage.analysis.frames import collected
+
         return lambda: len(view.ask(lambda read: collected(expression(read(columns)))))
 
     by_function = (*performance.BY_FUNCTION, *performance.FIGURES)
     return {
-        "digests of the operations": lambda: len(relations._files("operations", EVERYTHING)),
+        "digests of the operations": lambda: len(view.relations._files("operations", EVERYTHING)),
         "percentiles by function": asked(performance.by_function, by_function),
         "all of performance": lambda: len(engine.get_operation_performance_stats()["by_function"]),
         "last read and written, by node": lambda: len(view.merged.nodes.facts()),
