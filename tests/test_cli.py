@@ -807,7 +807,7 @@ def test_a_line_of_a_terminal_is_shared_among_the_columns(monkeypatch):
     whole = ["2026-05-01", "12:30:15Z", "e98e1de6cf53a255-15", "flights.Warehouse.save"]
     assert first == [*whole, "1,234,567", "1.36"]
     assert drawn(monkeypatch, 120, error="KeyError")[0][-1] == "error"
-    _, _, first, second, *_ = drawn(monkeypatch, 70)  # the time whole, texts in pieces
+    _, _, first, second, *_ = drawn(monkeypatch, 81)  # the time whole, texts in pieces
     assert first[:2] == ["2026-05-01", "12:30:15Z"]
     assert "1,234,567" in first
     assert not set(second) & {"2026-05-01", "12:30:15Z"}
@@ -857,6 +857,37 @@ def test_a_bar_counts_and_ends_with_the_work(monkeypatch):
     assert "0:00:0" in shown
     assert "1,500 of 3,000 operations" in shown
     assert shown.endswith("\x1b[2K")  # the line is taken away again
+
+
+def test_a_bar_that_came_to_its_end_says_no_count(monkeypatch):
+    monkeypatch.setattr("lineage.cli.progress.PROGRESS_AFTER_S", 0.0)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with working("waiting") as bar:
+        read = bar.counting("reading", "bytes")
+        read(1_000_000, 2_000_000)
+        time.sleep(0.2)
+        read(3_000_000, 3_000_000)  # another file came to it
+        time.sleep(0.3)
+    shown = sys.stderr.getvalue()
+    assert "1.0 MB of 2.0 MB" in shown
+    assert "3.0 MB" not in shown
+
+
+def test_a_notice_is_written_when_the_bar_is_gone(store, monkeypatch):
+    told = []
+
+    @contextlib.contextmanager
+    def seen(*_, **__):
+        yield Bar()
+        told.append("the end of the bar")
+
+    monkeypatch.setattr("lineage.cli.session.working", seen)
+    monkeypatch.setattr("lineage.cli.session.note", told.append)
+    run("graph", "--as-of", "2020-03-01", "--store", store)
+    assert told[0] == "the end of the bar"
+    assert told[1].startswith("nothing is recorded as of 2020-03-01")
 
 
 @pytest.mark.parametrize("quiet", ["json", "pipe", "dumb"])

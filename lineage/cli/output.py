@@ -22,6 +22,8 @@ _GAP = 2
 """What stands between two columns on a terminal."""
 _LEAST = 8
 """So many characters of a line a column of text needs at least."""
+_READ = 18
+"""So many it needs to be read at ease: before it gets fewer, times break after their date."""
 _DATE = len("2026-05-01")
 _MOST_PLACES = 9
 
@@ -184,7 +186,8 @@ def _widths(part: Table, shown: Mapping[str, Sequence[str]], line: int) -> list[
         for name, width in whole.items()
     }
     room = line - _GAP * len(shown) - 1
-    if sum(least.values()) > room:
+    read = {name: max(width, min(whole[name], _READ)) for name, width in least.items()}
+    if sum(read.values()) > room:
         least |= dict.fromkeys(times, _DATE)
         whole |= dict.fromkeys(times, _DATE)
     if sum(least.values()) > room:

@@ -83,7 +83,7 @@ def _display() -> Progress:
     class Count(ProgressColumn):
         def render(self, task: Task) -> Text:
             unit = task.fields["unit"]
-            if task.total is None:
+            if task.total is None or task.finished:  # it goes on, and nobody knows how far
                 return Text("")
             done, total = int(task.completed), int(task.total)
             if unit == "bytes":

@@ -119,8 +119,9 @@ class Session:
                 finally:
                     self.warn_of(store)
                 self._check_for_rest(store, engine)
-                if engine.notice:
-                    note(engine.notice)
+                notice = engine.notice
+        if notice:  # once the bar is gone, whose line it would else be on
+            note(notice)
         return answer
 
     @contextmanager
