@@ -28,6 +28,11 @@ def changed(change, **options):
     return asked(pipeline(seed=1, change=change), **options)
 
 
+def listed(columns):
+    """Tell columns as those of a frame are recorded."""
+    return [{"name": name, "type": kind} for name, kind in columns.items()]
+
+
 def told(answer):
     return {(each["metric"], each["kind"], each["subject"]) for each in answer["findings"]}
 
@@ -167,10 +172,13 @@ class TestFindings:
         alone = grouped({**each, "function": None, "likely_cause": None} for each in findings)
         assert len(alone) == len(findings) > len(grouped(findings)) >= 1
 
-    def test_a_new_schema_is_found_with_what_is_new_in_it(self):
+    @pytest.mark.parametrize("form", [dict, listed], ids=["told", "of a frame"])
+    def test_a_new_schema_is_found_with_what_is_new_in_it(self, form):
         def renamed(step, age, operation):
-            if age == 0 and step == "load":
-                schema = {"columns": {"id": "string", "sum": "float64"}}
+            if step == "load":
+                new = {"id": "string", "sum": "float64"}
+                old = {"id": "int64", "total": "float64"}
+                schema = {"columns": form(new if age == 0 else old)}
                 operation.outputs = [dataclasses.replace(operation.outputs[0], schema_info=schema)]
             return operation
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lineage.analysis.provenance import columns_of, short
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,9 +53,9 @@ def _hours(hours: float) -> str:
 
 def _difference(before: str, after: str, schemas: Mapping[str, Any]) -> str:
     """Say which columns came, went and changed their type."""
-    old, new = _columns(schemas.get(before)), _columns(schemas.get(after))
+    old, new = columns_of(schemas.get(before)), columns_of(schemas.get(after))
     if not old or not new:
-        return f"{before} became {after}"
+        return f"{short(before)} became {short(after)}"
     parts = (
         ("added", [name for name in new if name not in old]),
         ("removed", [name for name in old if name not in new]),
@@ -67,16 +69,9 @@ def _difference(before: str, after: str, schemas: Mapping[str, Any]) -> str:
         ),
     )
     told = [f"{what} {_listed(names)}" for what, names in parts if names]
-    return "; ".join(told) or f"{before} became {after}, with the same columns"
+    return "; ".join(told) or f"{short(before)} became {short(after)}, with the same columns"
 
 
 def _listed(names: list[str]) -> str:
     more = len(names) - _MOST_COLUMNS
     return ", ".join(names[:_MOST_COLUMNS]) + (f" and {more} more" if more > 0 else "")
-
-
-def _columns(schema: Any) -> dict[str, str]:
-    columns = schema.get("columns") if isinstance(schema, dict) else None
-    if isinstance(columns, dict):
-        return {str(name): str(kind) for name, kind in columns.items()}
-    return {}
