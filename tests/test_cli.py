@@ -817,6 +817,13 @@ def test_a_line_of_a_terminal_is_shared_among_the_columns(monkeypatch):
     assert drawn(monkeypatch, 30)  # not even that fits, and it is written still
 
 
+def test_columns_of_one_name_and_of_none_are_all_written(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    output.write_part(output.Table(("n", "n", ""), [("one", "two", "")]))
+    assert sys.stdout.getvalue().split()[-2:] == ["one", "two"]
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

@@ -9,13 +9,13 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lineage.codec import json_default
 from lineage.core import DataSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 SCHEMA_VERSION = 1
 _GAP = 2
@@ -148,6 +148,13 @@ def package_version(name: str) -> str | None:
         return None
 
 
+class _Column(NamedTuple):
+    name: str
+    texts: list[str]
+    is_figure: bool
+    is_time: bool
+
+
 def _write_rich(part: Table) -> None:
     from rich import box
     from rich.console import Console
@@ -155,23 +162,30 @@ def _write_rich(part: Table) -> None:
     from rich.text import Text
 
     console = Console()
+    columns = _columns(part)
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.title, table.title_justify = part.title or None, "left"
-    shown = {}
-    for name, values in zip(part.columns, zip(*part.rows, strict=True), strict=True):
-        texts = [figure(each) if name in part.right else cell(each) for each in values]
-        if any(texts) or name not in part.spare:
-            shown[name] = texts
-    widths = _widths(part, shown, console.width)
-    for name, width in zip(shown, widths, strict=True):
-        justify: Literal["left", "right"] = "right" if name in part.right else "left"
-        table.add_column(name, justify=justify, overflow="fold", width=width)
-    for row in zip(*shown.values(), strict=True):
+    for column, width in zip(columns, _widths(columns, console.width), strict=True):
+        justify: Literal["left", "right"] = "right" if column.is_figure else "left"
+        table.add_column(column.name, justify=justify, overflow="fold", width=width)
+    for row in zip(*(column.texts for column in columns), strict=True):
         table.add_row(*map(Text, row))
     console.print(table)
 
 
-def _widths(part: Table, shown: Mapping[str, Sequence[str]], line: int) -> list[int | None]:
+def _columns(part: Table) -> list[_Column]:
+    """Write the cells of the columns that are shown."""
+    found = []
+    for name, values in zip(part.columns, zip(*part.rows, strict=True), strict=True):
+        write = figure if name in part.right else cell
+        texts = [write(each) for each in values]
+        if any(texts) or name not in part.spare:
+            is_time = any(isinstance(each, datetime) for each in values)
+            found.append(_Column(name, texts, name in part.right, is_time))
+    return found
+
+
+def _widths(columns: Sequence[_Column], line: int) -> list[int | None]:
     """Share a line among columns: figures stay whole, times too or break after their date.
 
     Returns:
@@ -179,31 +193,23 @@ def _widths(part: Table, shown: Mapping[str, Sequence[str]], line: int) -> list[
     """
     from rich.cells import cell_len
 
-    times = _times(part)
-    whole = {name: max(map(cell_len, (name, *texts))) for name, texts in shown.items()}
-    least = {
-        name: width if name in part.right or name in times else min(width, _LEAST)
-        for name, width in whole.items()
-    }
-    room = line - _GAP * len(shown) - 1
-    read = {name: max(width, min(whole[name], _READ)) for name, width in least.items()}
-    if sum(read.values()) > room:
-        least |= dict.fromkeys(times, _DATE)
-        whole |= dict.fromkeys(times, _DATE)
-    if sum(least.values()) > room:
-        return [None] * len(shown)
-    found = least
-    for most in range(_LEAST, line):
-        wider = {name: max(least[name], min(whole[name], most)) for name in shown}
-        if sum(wider.values()) > room:
-            break
-        found = wider
-    return list(found.values())
+    whole = [max(1, *map(cell_len, (each.name, *each.texts))) for each in columns]
+    room = line - _GAP * len(columns) - 1
 
+    def widths(most: int) -> list[int]:
+        return [
+            width if each.is_figure or each.is_time else min(width, most)
+            for each, width in zip(columns, whole, strict=True)
+        ]
 
-def _times(part: Table) -> set[str]:
-    places = {at for row in part.rows for at, each in enumerate(row) if isinstance(each, datetime)}
-    return {part.columns[at] for at in places}
+    if sum(widths(_READ)) > room:
+        whole = [
+            _DATE if each.is_time else width for each, width in zip(columns, whole, strict=True)
+        ]
+    if sum(widths(_LEAST)) > room:
+        return [None] * len(columns)
+    fitting = (most for most in range(line, _LEAST - 1, -1) if sum(widths(most)) <= room)
+    return list(widths(next(fitting)))
 
 
 @dataclass(frozen=True, slots=True)
