@@ -321,7 +321,7 @@ def test_stale_by_root_cause_and_by_days_that_count(store):
     assert group["root_cause"]["node_id"] == "api:quotes"
     assert group["total_explained"] == len(group["explained"]) == len(rows) - 1
     today = datetime.now(UTC).date()
-    every = ",".join(str(today - timedelta(days=day)) for day in range(9))
+    every = ",".join(str(today - timedelta(days=day)) for day in range(-1, 9))
     quiet = run("stale", "--hours", "1", "--holidays", every, "--store", store)
     assert quiet.stderr == "nothing is stale\n"
     limit = f"api:*=1;weekdays=mon-sun;holidays={every};timezone=Asia/Tokyo"
@@ -857,6 +857,7 @@ def test_a_bar_counts_and_ends_with_the_work(monkeypatch):
         for count in range(1, 6):
             read(count * 1_000_000, 10_000_000)
             time.sleep(0.1)
+        time.sleep(0.3)
         written(1_500, 3_000)
         time.sleep(0.3)
     shown = sys.stderr.getvalue()
