@@ -1,0 +1,1 @@
+"""Short functions over frames, one file for each kind of operation."""

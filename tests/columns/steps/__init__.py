@@ -1,0 +1,1 @@
+"""Functions of many steps, as people write them, and the truth about their columns."""
