@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lineage.calendars import FreshnessLimit
     from lineage.config import LineageConfig, get_config
-    from lineage.core import DataOperation, DataSource, LineageNode, OperationType
+    from lineage.core import ColumnEdge, DataOperation, DataSource, LineageNode, OperationType
     from lineage.decorators import track_lineage, track_repository_operation
     from lineage.errors import (
         ConfigError,
@@ -48,7 +48,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "calendars": ("FreshnessLimit",),
     "config": ("LineageConfig", "get_config"),
-    "core": ("DataOperation", "DataSource", "LineageNode", "OperationType"),
+    "core": ("ColumnEdge", "DataOperation", "DataSource", "LineageNode", "OperationType"),
     "decorators": ("track_lineage", "track_repository_operation"),
     "errors": (
         "ConfigError",
@@ -84,6 +84,7 @@ __all__ = [
     "Run",
     "get_global_tracker",
     "set_global_tracker",
+    "ColumnEdge",
     "DataOperation",
     "DataSource",
     "LineageNode",

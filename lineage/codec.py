@@ -1,6 +1,6 @@
 """The model as rows of a store and back: the only place that knows both shapes.
 
-A store holds six kinds of rows. `TABLES` gives their columns and types in words that every
+A store holds seven kinds of rows. `TABLES` gives their columns and types in words that every
 store can translate (`stores.tables` to Arrow). In a row, times are integers: microseconds since
 1970 in UTC. A `json` column holds text. `refs` is a list of structs, one per data source, with
 the fields of `REF`.
@@ -16,12 +16,19 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from lineage.core import SUCCESS, DataOperation, DataSource, LineageNode, OperationType
+from lineage.core import (
+    SUCCESS,
+    ColumnEdge,
+    DataOperation,
+    DataSource,
+    LineageNode,
+    OperationType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Row = dict[str, Any]
 
@@ -126,8 +133,27 @@ TABLES: dict[str, dict[str, str]] = {
         "variables": "json",
         "timestamp": "time",
     },
+    "column_edges": {
+        "run_id": "string",
+        "operation_id": "string",
+        "output": "string",
+        "output_column": "string",
+        "source": "string",
+        "source_column": "string",
+        "kind": "string",
+        "subtype": "string",
+        "confidence": "string",
+        "operation": "string",
+        "call_site": "string",
+        "timestamp": "time",
+    },
 }
 """Columns of each kind. Every kind has `timestamp`; its UTC date is the Hive partition."""
+
+COLUMN_EDGE_KEY = (
+    *("run_id", "operation_id", "output", "output_column", "source", "source_column", "kind"),
+)
+"""What a row of `column_edges` is about: of rows that are alike in these the newest one counts."""
 
 DEPENDENCY = "dependency"
 
@@ -325,6 +351,41 @@ def schema_row(schema_info: Mapping[str, Any], at: int | None) -> Row:
         "schema_id": schema_id(schema_info),
         "schema_info": to_json(schema_info),
         "timestamp": at,
+    }
+
+
+def column_edge_row(
+    edge: ColumnEdge,
+    *,
+    output: str,
+    source: str,
+    operation_id: str | None,
+    run_id: str | None = None,
+    at: datetime | None = None,
+) -> Row:
+    """Turn an edge between columns into its row of `column_edges`.
+
+    Args:
+        edge: The edge.
+        output: The id of the node that was written.
+        source: The id of the node that the source's column is of.
+        operation_id: The operation that wrote the output.
+        run_id: The run that it was in.
+        at: When that operation began; now when None.
+    """
+    return {
+        "run_id": run_id,
+        "operation_id": operation_id,
+        "output": output,
+        "output_column": edge.output_column,
+        "source": source,
+        "source_column": edge.source_column,
+        "kind": edge.kind,
+        "subtype": edge.subtype,
+        "confidence": edge.confidence,
+        "operation": edge.operation,
+        "call_site": edge.call_site,
+        "timestamp": to_micros(at or datetime.now(UTC)),
     }
 
 

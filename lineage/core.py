@@ -145,6 +145,39 @@ class _Thawed:
 _new = object.__new__
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnEdge:
+    """One column of an output that depends on one column of a source.
+
+    Args:
+        output_column: The column of the output.
+        source: The id of the source without its type: a name such as `sales`, or a path.
+        source_column: The column of the source.
+        kind: `direct`: the source's values are a part of the output's; `indirect`: they decide
+            which rows, groups or branches there are.
+        subtype: In the words of OpenLineage's column lineage facet: IDENTITY, TRANSFORMATION,
+            AGGREGATION; JOIN, GROUP_BY, FILTER, SORT, WINDOW, CONDITIONAL.
+        confidence: `exact`: by a rule for the operation; `inferred`: read in the code around it;
+            `default`: no rule knows the operation; `opaque`: all that is known is what went in.
+        operation: The operation that last changed the values, or that decides.
+        call_site: Where it was called, `file:line`.
+
+    Examples:
+        >>> edge = ColumnEdge("total", "sales", "qty", "direct", "AGGREGATION")
+        >>> edge.source, edge.confidence
+        ('sales', 'exact')
+    """
+
+    output_column: str
+    source: str
+    source_column: str
+    kind: str = "direct"
+    subtype: str = "TRANSFORMATION"
+    confidence: str = "exact"
+    operation: str = ""
+    call_site: str = ""
+
+
 @dataclass(slots=True)
 class DataOperation:
     """One finished (or active) operation: what ran, on what, with what outcome.

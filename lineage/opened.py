@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from lineage.analysis.column_edges import EdgeTable
     from lineage.analysis.nodes import NodeFacts
     from lineage.analysis.versions import VersionGraph
     from lineage.core import DataOperation, LineageNode
@@ -79,6 +80,11 @@ class Opened:
         Built of the operations when it is first asked for.
         """
         return self._current().versions
+
+    @property
+    def column_edges(self) -> EdgeTable:
+        """Which column was made from which, each edge once; `trace_column` follows one."""
+        return self._current().column_edges
 
     @property
     def nodes(self) -> Mapping[str, LineageNode]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from lineage import whys
+from lineage import columned, whys
 from lineage.analysis import (
     activity,
     anomalies,
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from lineage.analysis import difference
+    from lineage.analysis import column_edges, difference
     from lineage.analysis import why as reasons
+    from lineage.analysis.column_edges import KnownEdge
     from lineage.analysis.rests import HoursOrLimit
     from lineage.analysis.versions import KnownVersion, VersionTrace
     from lineage.graph import LineageGraph
@@ -249,13 +250,92 @@ class LineageQueryEngine(Opened):
         """List the runs, or those of a name, the newest last; `diff` compares two of them."""
         return shown(runs_of(self._current().runs.values(), name), "runs")
 
-    def why(self, name: str, *, max_depth: int | None = None, max_steps: int = 1000) -> reasons.Why:
+    def column_lineage(
+        self,
+        node: str | LineageNode,
+        column: str | None = None,
+        *,
+        operation_id: str | None = None,
+        run_id: str | None = None,
+    ) -> list[KnownEdge]:
+        """List from which columns the columns of a file or node were made, by its newest write.
+
+        Args:
+            node: The node's id, the path of a file, or one of these with `:column` behind it.
+            column: Only the edges of this column; needed where the text with a colon may mean two.
+            operation_id: Of what this operation wrote, instead of the newest write.
+            run_id: Of the newest write within this run.
+
+        Returns:
+            One edge per pair of columns and kind, with the attributes of `ColumnEdge` and with its
+            nodes, run, operation and time; none when nothing was told of the node's columns.
+
+        Raises:
+            NodeNotFoundError: No such node or column; the message names near ones.
+            OperationError: The operation or the run told nothing of this node's columns.
+            ConfigError: The text may mean more than one column.
+        """
+        answer = columned.edges_of(
+            self._current(),
+            _id(node),
+            self._scope,
+            column=column,
+            operation_id=operation_id,
+            run_id=run_id,
+        )
+        return shown(answer, "column edges")
+
+    def trace_column(
+        self,
+        node: str | LineageNode,
+        column: str | None = None,
+        *,
+        direction: column_edges.Direction = "both",
+        max_depth: int | None = None,
+    ) -> column_edges.ColumnTrace:
+        """Follow a column up and down stream, across runs and files.
+
+        Each output counts as its newest write made it. What is reached by direct edges alone and
+        what by a way with an indirect edge are listed apart, each with the least sure edge of the
+        surest way to it; a column may be in both.
+
+        Args:
+            node: The node and its column, `file:/x/out.csv:total`; see `column_lineage`.
+            column: The column, when it is given apart.
+            direction: `upstream`, `downstream` or `both`.
+            max_depth: How many edges away at most.
+
+        Raises:
+            NodeNotFoundError: No such node or column; the message names near ones.
+            ConfigError: The text may mean more than one column, or none; or no such direction.
+            ValueError: `max_depth` is negative.
+        """
+        answer = columned.trace(
+            self._current(),
+            _id(node),
+            self._scope,
+            column=column,
+            direction=direction,
+            max_depth=max_depth,
+        )
+        return shown(answer, "column")
+
+    def why(
+        self,
+        name: str,
+        *,
+        column: str | None = None,
+        max_depth: int | None = None,
+        max_steps: int = 1000,
+    ) -> reasons.Why:
         """Say which steps made a file (or a node) what it is, back to where it came from.
 
         Args:
             name: A file, looked up by its content first, so that one that was renamed or copied is
                 still known; or a node's id. With `:column` behind it, each step also says what it
-                does to that column, by the schemas and not by how the column was computed.
+                does to that column, by the schemas, and `column_edges` has by which edges it was
+                computed, as each step met its sources, where the steps told them.
+            column: The column, when it is given apart: a name and a column may both hold colons.
             max_depth: How many steps back at most.
             max_steps: How many steps in all at most; `is_whole` says whether these are all.
 
@@ -263,10 +343,11 @@ class LineageQueryEngine(Opened):
             NodeNotFoundError: Nothing is known of it; the message names near nodes.
             ConfigError: It is a folder.
         """
+        view = self._current()
         answer = whys.why(
-            self._current(), name, self._scope, max_depth=max_depth, max_steps=max_steps
+            view, name, self._scope, column=column, max_depth=max_depth, max_steps=max_steps
         )
-        return shown(answer, "why")
+        return shown(columned.explain(view, answer), "why")
 
     def history(self, name: str) -> lifetimes.Lifetime:
         """List the versions of a file, the oldest first: what made each, and what it changed.
@@ -323,10 +404,28 @@ class LineageQueryEngine(Opened):
         draw = (lambda: _picture(graph, names[-1], names)) if names else None
         return shown(answer, "critical", draw)
 
-    def analyze_impact(self, node_id: str | LineageNode) -> Impact:
-        """Find all that is affected when a node changes; see `analysis.impact.impact`."""
+    def analyze_impact(
+        self, node_id: str | LineageNode, column: str | None = None
+    ) -> Impact | column_edges.ColumnImpact:
+        """Find all that is affected when a node or a column changes; see `analysis.impact.impact`.
+
+        Args:
+            node_id: A node, which is meant as a whole, whatever colons are in it; else a column,
+                `file:/x/in.csv:price`: then the answer is of the nodes with columns made from it,
+                and has `column` and `columns`, those reached by direct edges alone and those by
+                a way with an indirect edge apart; see `trace_column`.
+            column: The column, when it is given apart.
+
+        Raises:
+            NodeNotFoundError: No such node or column; the message names near ones.
+            ConfigError: The text may mean more than one column.
+        """
         view, root = self._current(), _id(node_id)
         graph = view.merged.graph
+        if column is not None or (root not in graph and ":" in root):
+            start = columned.affected(view, root, self._scope, column)
+            if start is not None:
+                return shown(columned.impact(view, start), "impact")
 
         affected = LazySequence(
             lambda: view.operations.reading([root, *graph.downstream(root)]),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lineage.analysis import versions
+from lineage.analysis.column_edges import EdgeTable
 from lineage.analysis.nodes import Merged
 from lineage.analysis.operations import OperationTable
 from lineage.analysis.tables import since, times_as_integers
@@ -96,6 +97,11 @@ class View:
     def versions(self) -> VersionGraph:
         """What was made from what, version by version."""
         return VersionGraph(self.columns(versions.COLUMNS), scope=self._scope)
+
+    @cached_property
+    def column_edges(self) -> EdgeTable:
+        """The edges between columns, each once."""
+        return EdgeTable(self.read("column_edges"))
 
     @cached_property
     def runs(self) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from lineage.analysis.provenance import version_text
 from lineage.errors import ConfigError, NodeNotFoundError, node_not_found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Iterator
 
     from lineage.analysis.versions import Version, VersionGraph
     from lineage.analysis.why import Found, FoundBy
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 _MOST_ALIKE = 3
 
 
-def find(graph: VersionGraph, asked: str, *, known: Iterable[str], scope: str = "") -> Found:
+def find(
+    graph: VersionGraph,
+    asked: str,
+    *,
+    known: Iterable[str],
+    scope: str = "",
+    column: str | None = None,
+) -> Found:
     """Find the node and the version of `FILE`, `FILE:column`, a node's id, or its id and a column.
 
     Args:
@@ -31,6 +38,7 @@ def find(graph: VersionGraph, asked: str, *, known: Iterable[str], scope: str = 
         asked: The name; a file there is, or a node, is meant as a whole, whatever colons are in it.
         known: The ids of all nodes.
         scope: Of which time these are, where it is not of now.
+        column: The column, given apart: then the name is none of one, whatever colons are in it.
 
     Raises:
         NodeNotFoundError: There is neither a node nor a file of the name, or nothing is known of
@@ -40,7 +48,7 @@ def find(graph: VersionGraph, asked: str, *, known: Iterable[str], scope: str = 
     ids = dict.fromkeys(known)
     if "\0" in asked:  # no path has it
         raise node_not_found(asked, ids, scope)
-    name, column = _divided(asked, ids)
+    name, column = (asked, column) if column is not None else _divided(asked, ids)
     path = os.path.abspath(os.path.expanduser(name))
     nodes = _named(name, path, ids)
     if name not in ids and os.path.isdir(path) and not nodes:
@@ -91,15 +99,32 @@ def _divided(asked: str, ids: dict[str, None]) -> tuple[str, str | None]:
     """Take a column off a name, when the name without it is known and the whole is not."""
     if asked in ids or os.path.exists(os.path.expanduser(asked)):
         return asked, None
-    name, colon, column = asked.rpartition(":")
-    if not colon or not column or not name:
-        return asked, None
-    path = os.path.abspath(os.path.expanduser(name))
-    is_known = name in ids or os.path.exists(path) or bool(_named(name, path, ids))
-    return (name, column) if is_known else (asked, None)
+    for name, column in divisions(asked):  # the longest name that is known
+        path = os.path.abspath(os.path.expanduser(name))
+        if name in ids or os.path.exists(path) or _named(name, path, ids):
+            return name, column
+    return asked, None
 
 
-def _named(name: str, path: str, ids: dict[str, None]) -> list[str]:
+def divisions(asked: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and columns that `NAME:COLUMN` may stand for, the longest name first.
+
+    >>> list(divisions("file:a:b"))
+    [('file:a', 'b'), ('file', 'a:b')]
+    """
+    for at in range(len(asked) - 1, 0, -1):
+        if asked[at] == ":" and asked[at + 1 :]:
+            yield asked[:at], asked[at + 1 :]
+
+
+def named(name: str, ids: Container[str]) -> list[str]:
+    """List the nodes that a name stands for: a node's id, or the path of a file."""
+    if "\0" in name:  # no path has it
+        return [name] if name in ids else []
+    return _named(name, os.path.abspath(os.path.expanduser(name)), ids)
+
+
+def _named(name: str, path: str, ids: Container[str]) -> list[str]:
     """List the nodes that a path names: by its whole form, or as it was declared."""
     forms = (path, os.path.realpath(path), name)
     found = [f"file:{form}" for form in forms if f"file:{form}" in ids]

@@ -22,10 +22,16 @@ _MOST_NAMED = 2000
 
 
 def why(
-    view: View, name: str, scope: Callable[[], str], *, max_depth: int | None, max_steps: int
+    view: View,
+    name: str,
+    scope: Callable[[], str],
+    *,
+    column: str | None,
+    max_depth: int | None,
+    max_steps: int,
 ) -> reasons.Why:
     """Say which steps made a file or a node; see `LineageQueryEngine.why`."""
-    found = _found(view, name, scope)
+    found = _found(view, name, scope, column)
     return reasons.why(
         view.versions, known_of(view), found, max_depth=max_depth, max_steps=max_steps
     )
@@ -74,5 +80,6 @@ def known_of(view: View) -> Known:
     return Known(read, view.schemas, view.runs, view.processes)
 
 
-def _found(view: View, name: str, scope: Callable[[], str]) -> Any:
-    return whereabouts.find(view.versions, name, known=view.merged.graph.node_ids, scope=scope())
+def _found(view: View, name: str, scope: Callable[[], str], column: str | None = None) -> Any:
+    known = view.merged.graph.node_ids
+    return whereabouts.find(view.versions, name, known=known, scope=scope(), column=column)

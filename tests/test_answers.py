@@ -14,9 +14,20 @@ from lineage.answers import Answer, Answers, LazyAnswers, shown
 from lineage.codec import json_default
 from lineage.core import DataSource
 from lineage.query import LineageQueryEngine
+from lineage.stores.memory import MemoryStore
+from tests.test_columned import wrote
 from tests.test_query import API, CLEAN, EQUITY, NOW, OPERATIONS, OPTION, RAW, ListStore, step
 
 HOSTILE = DataSource("file", "<script>alert(1)</script>\x00\n\"'", "javascript:&<b>")
+
+
+def of_columns():
+    """Give an engine over one step that told of its columns."""
+    store = MemoryStore()
+    wrote(store, "op", "file:b", [("y", "file:a", "x"), ("y", "file:a", "z", "indirect")])
+    return LineageQueryEngine(store)
+
+
 ASKED = {
     "no anomalies": lambda engine: engine.find_anomalies(),
     "lineage": lambda engine: engine.get_data_lineage(CLEAN.node_id),
@@ -39,6 +50,11 @@ ASKED = {
         step("read", 1, [API], [RAW], run_id="first", record_count_out=100),
         step("read", 2, [API], [RAW], run_id="second", record_count_out=7),
     ).diff("first", "second"),
+    "column edges": lambda engine: of_columns().column_lineage("file:b"),
+    "no column edges": lambda engine: of_columns().column_lineage("file:a"),
+    "column": lambda engine: of_columns().trace_column("file:b:y"),
+    "column why": lambda engine: of_columns().why("file:b:y"),
+    "column impact": lambda engine: of_columns().analyze_impact("file:a:x"),
     "impact": lambda engine: engine.analyze_impact(API.node_id),
     "freshness": lambda engine: engine.analyze_data_freshness(CLEAN.node_id, now=NOW),
     "stale groups": lambda engine: engine.group_stale_data(2, now=NOW, include_in_memory=True),

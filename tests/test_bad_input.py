@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lineage import (
+    ColumnEdge,
     ConfigError,
     DataOperation,
     DataSource,
@@ -28,12 +29,13 @@ from lineage import (
     StoreError,
 )
 from lineage.cli import app
+from lineage.codec import column_edge_row
 from lineage.stores.manifest import Manifest, encode_manifest, manifest_path
 from lineage.stores.memory import MemoryStore
 
 NOW = datetime(2026, 6, 20, 12, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-KINDS = ("operations", "nodes", "relationships")
+KINDS = ("operations", "nodes", "relationships", "column_edges")
 
 A, B, C = "table:a", "table:b", "table:c"
 NO_NODE = "table:nowhere"
@@ -53,12 +55,16 @@ OF_NODES = {
     "why": (lambda engine, a: engine.why(a), 1),
     "history": (lambda engine, a: engine.history(a), 1),
     "blame": (lambda engine, a: engine.blame(a), 1),
+    "column_lineage": (lambda engine, a: engine.column_lineage(a), 1),
+    "trace_column": (lambda engine, a: engine.trace_column(a, "x"), 1),
+    "impact of a column": (lambda engine, a: engine.analyze_impact(a, "x"), 1),
     "analyze_impact": (lambda engine, a: engine.analyze_impact(a), 1),
     "analyze_data_freshness": (lambda engine, a: engine.analyze_data_freshness(a, now=NOW), 1),
 }
 OF_ALL = {
     "graph": lambda engine: engine.graph.edges(),
     "versions": lambda engine: engine.versions.edge_count,
+    "column_edges": lambda engine: len(engine.column_edges),
     "nodes": lambda engine: dict(engine.nodes),
     "operations": lambda engine: engine.operations,
     "operations_between": lambda engine: engine.operations_between(end=NOW),
@@ -85,6 +91,7 @@ METHODS = {
     **OF_ALL,
     **{name: (lambda e, f=f, n=n: f(e, *(A, B)[:n])) for name, (f, n) in OF_NODES.items()},
 }
+AS_WELL = {"impact of a column"}
 OF_RUNS = {"diff"}  # tests/test_difference.py asks for runs that are not there
 NO_QUESTIONS = {"refresh", "as_of", "notice", "problems", "run_analysis"}
 
@@ -96,8 +103,14 @@ COMMANDS = {
     "timeline": ["timeline", "--hours", "10000000"],
     "sources": ["sources"],
     "graph": ["graph", "--format", "mermaid"],
+    "graph columns": ["graph", "--columns", "--format", "dot"],
+    "graph column": ["graph", f"{B}:x", "--columns", "--format", "dot"],
     "graph node": ["graph", B, "--format", "mermaid"],
     "impact": ["impact", A],
+    "impact column": ["impact", f"{A}:x"],
+    "columns": ["columns", B],
+    "columns column": ["columns", f"{B}:x"],
+    "columns trace": ["columns", B, "--column", "x", "--trace"],
     "path": ["path", A, C],
     "path all": ["path", A, C, "--all"],
     "common": ["common", B, C],
@@ -108,6 +121,7 @@ COMMANDS = {
     "versions": ["versions", B],
     "version": ["versions", B, "newest"],
     "why": ["why", B],
+    "why column": ["why", f"{B}:x"],
     "history": ["history", B],
     "blame": ["blame", B],
     "stale": ["stale"],
@@ -123,6 +137,10 @@ OF_UNKNOWN = {
     "show": ["show", NO_NODE],
     "graph": ["graph", NO_NODE, "--format", "mermaid"],
     "impact": ["impact", NO_NODE],
+    "impact column": ["impact", A, "--column", "nowhere"],
+    "columns": ["columns", NO_NODE],
+    "columns column": ["columns", f"{A}:nowhere"],
+    "columns trace": ["columns", NO_NODE, "--column", "x", "--trace"],
     "path from": ["path", NO_NODE, A],
     "path to": ["path", A, NO_NODE, "--all"],
     "common": ["common", A, NO_NODE],
@@ -153,7 +171,13 @@ def operation(number, source, target):
 def made(path, edges):
     repository = LineageMetadataRepository(path)
     for number, (source, target) in enumerate(edges):
-        repository.save_operation(operation(number, source, target))
+        made = operation(number, source, target)
+        repository.save_operation(made)
+        edge = ColumnEdge("x", source, "x", operation="assign", call_site="jobs.py:7")
+        named = {"output": target, "source": source, "operation_id": made.operation_id}
+        repository.append(
+            "column_edges", [column_edge_row(edge, run_id="run-1", at=made.timestamp, **named)]
+        )
     repository.seal()
     repository.close()
     return path
@@ -228,7 +252,7 @@ def without_format(arguments):
 
 def test_every_method_is_asked():
     public = {name for name in dir(LineageQueryEngine) if not name.startswith("_")}
-    assert public - NO_QUESTIONS - OF_RUNS == set(METHODS)
+    assert public - NO_QUESTIONS - OF_RUNS == set(METHODS) - AS_WELL
 
 
 def test_every_command_is_asked():

@@ -49,7 +49,7 @@ def with_todays_columns(rows):
 
 
 def test_there_is_a_sample_of_each_format():
-    assert NAMES == ["0.1", "0.2", "0.3"]
+    assert NAMES == ["0.1", "0.2", "0.3", "0.4"]
 
 
 def test_a_sample_is_read_as_it_was(sample):

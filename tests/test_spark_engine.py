@@ -1,6 +1,7 @@
 """A store asked by Spark, on a real cluster, answers as it does when it is asked here."""
 
 import dataclasses
+import json
 import random
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from lineage import spark as spark_room
+from lineage.codec import json_default
 from lineage.core import FAILED, DataOperation, DataSource, LineageNode
 from lineage.errors import (
     ConfigError,
@@ -32,6 +34,7 @@ from lineage.spark.store import SparkStore
 from lineage.stores.manifest import aside
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.synth import synthesize
+from tests.test_columned import wrote
 
 T0 = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=UTC)
 NOW = T0 + timedelta(days=3)
@@ -212,6 +215,26 @@ class TestSameAnswers:
             there = spark_room.engine(spark, store, as_of=event, known_at=record)
             compare(here, there, FEW)
         assert there.as_of(T0 - timedelta(days=9)).notice.startswith("nothing is recorded as of")
+
+    def test_columns(self, spark, tmp_path):
+        repository = LineageMetadataRepository(tmp_path / "store", settings=OFF)
+        wrote(repository, "one", "file:b", [("y", "file:a", "x"), ("z", "file:a", "x", "indirect")])
+        repository.seal()
+        wrote(repository, "two", "file:c", [("w", "file:b", "y")], minute=1)
+        here = LineageQueryEngine(repository)
+        there = spark_room.engine(spark, tmp_path / "store")
+        for ask in (
+            lambda engine: engine.column_lineage("file:b"),
+            lambda engine: engine.trace_column("file:c:w"),
+            lambda engine: engine.analyze_impact("file:a:x"),
+            lambda engine: engine.analyze_impact("file:a", "x"),
+            lambda engine: engine.why("file:c:w"),
+        ):
+            found, expected = (
+                json.dumps(ask(engine), default=json_default) for engine in (there, here)
+            )
+            assert found == expected
+            assert "file:a" in found
 
     def test_a_broken_expression_is_seen(self, asked, monkeypatch):
         from lineage.spark import store

@@ -460,7 +460,24 @@ def test_version_1_had_no_hash_of_code_and_no_processes(store, monkeypatch):
     assert [row["process_key"] for row in rows_of(store, "processes")] == ["p"]
     assert [row["code_hash"] for row in rows_of(store, "operations")] == [None, "h"]
     with store._database.reading() as connection:
-        assert migrations.version_of(connection) == 2
+        assert migrations.version_of(connection) == len(migrations.STEPS)
+
+
+def test_version_2_had_no_edges_between_columns(store, monkeypatch):
+    def as_of_version_2(connection):
+        migrations._first(connection)
+        connection.execute(sqlalchemy.text("DROP TABLE lineage_column_edges"))
+
+    with monkeypatch.context() as before:
+        before.setattr(migrations, "STEPS", [as_of_version_2, migrations._second])
+        with store._database.alone() as connection:
+            migrations.migrate(connection)
+    assert rows_of(store, "column_edges") == []
+    assert store.get_storage_stats()["column_edges_row_count"] == 0
+    store.insert("column_edges", [{"output": "file:a", "kind": "direct", "timestamp": 6}])
+    assert [row["output"] for row in rows_of(store, "column_edges")] == ["file:a"]
+    with store._database.reading() as connection:
+        assert migrations.version_of(connection) == len(migrations.STEPS)
 
 
 def test_an_earlier_version_is_read_as_it_is_and_migrated_when_written(store, monkeypatch):

@@ -344,6 +344,7 @@ KEYS = {
     "schemas": ("schema_id",),
     "runs": ("run_id",),
     "processes": ("process_key",),
+    "column_edges": ("output", "source"),
 }
 
 

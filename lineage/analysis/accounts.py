@@ -26,6 +26,11 @@ BLAMED = (
     *("timestamp", "version", "function", "code", "commit", "user", "run_name", "run_id", "rows"),
     *("size_bytes", "event", "is_on_disk", "operation_id"),
 )
+EDGE = (
+    *("output_node", "output_column", "source_node", "source_column", "kind", "subtype"),
+    *("confidence", "operation", "call_site", "operation_id", "run_id", "timestamp"),
+)
+COLUMN = ("direction", "kind", "distance", "node_id", "column", "confidence")
 CAUSE = ("rank", "kind", "function", "message")
 
 
@@ -58,6 +63,30 @@ def why(answer: Mapping[str, Any]) -> Row:
         "steps": made(answer["steps"], reason_row),
         "origins": made(answer["origins"], chosen(ORIGIN)),
     }
+
+
+def edge_row(edge: Any) -> Row:
+    """Give the row of an edge between columns."""
+    return {name: getattr(edge, name) for name in EDGE}
+
+
+def column(answer: Mapping[str, Any]) -> Row:
+    """Give the figures and the tables of a column that was followed."""
+    return {
+        **figures(answer, "node_id", "column"),
+        "columns": column_rows(answer),
+        "outdated": answer["outdated"],
+    }
+
+
+def column_rows(answer: Mapping[str, Any]) -> list[Row]:
+    """List the columns up and down stream of one."""
+    return [
+        {"direction": direction, "kind": kind, **each}
+        for direction in ("upstream", "downstream")
+        for kind in ("direct", "indirect")
+        for each in answer[direction][kind]
+    ]
 
 
 def moment_row(moment: Mapping[str, Any]) -> Row:

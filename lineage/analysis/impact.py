@@ -99,6 +99,21 @@ def impact(
     (1, 1)
     """
     levels = graph.downstream_levels(node_id)
+    return impact_of_levels(levels, node_id, nodes=nodes, operations=operations)
+
+
+def impact_of_levels(
+    levels: Sequence[Sequence[str]],
+    node_id: str,
+    *,
+    nodes: Mapping[str, LineageNode],
+    operations: Sequence[AffectedOperation] = (),
+) -> Impact:
+    """Describe what is affected, given by its distance, the nearest first; see `impact`.
+
+    A node that the store tells nothing else of is left out.
+    """
+    levels = [[name for name in level if name in nodes] for level in levels]
     source_type, source_id, location = place_of(nodes, node_id)
     groups: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     for distance, level in enumerate(levels, 1):

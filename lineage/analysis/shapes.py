@@ -461,6 +461,18 @@ SHAPES: dict[str, Shape] = {
         accounts.MOMENT,
         lambda answer: _made(answer["versions"], accounts.moment_row),
     ),
+    "column edges": Shape(
+        lambda answer: f"{len(answer):,} edges between columns",
+        lambda answer: {"": _made(answer, accounts.edge_row)},
+        accounts.EDGE,
+        lambda answer: _made(answer, accounts.edge_row),
+    ),
+    "column": Shape(
+        lambda answer: f"Column {answer['column']} of {answer['node_id']}",
+        accounts.column,
+        accounts.COLUMN,
+        accounts.column_rows,
+    ),
     "why": Shape(
         lambda answer: f"Why {answer['asked']}",
         accounts.why,

@@ -17,6 +17,7 @@ from lineage.fingerprint import is_content
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lineage.analysis.column_edges import ColumnStep
     from lineage.analysis.provenance import Known, Step
     from lineage.analysis.versions import VersionGraph
 
@@ -68,13 +69,15 @@ class Why(Found):
     """The steps that made a version, the nearest first, and what they took from outside.
 
     `made_from` of a step names, by node, the operation that made what it read. `is_whole` is False
-    when there are more steps than were asked for.
+    when there are more steps than were asked for. `column_edges` are those by which the column that
+    was asked for was computed, back to where it came from, if the steps told them.
     """
 
     steps: list[Reason]
     origins: list[Origin]
     is_whole: bool
     columns: list[str]
+    column_edges: list[ColumnStep]
 
 
 def why(
@@ -117,6 +120,7 @@ def why(
         "origins": [{**origin, "read_by": by_row.get(row, "")} for row, origin in walk.origins],
         "is_whole": walk.is_whole,
         "columns": columns,
+        "column_edges": [],
     }
     return answer
 

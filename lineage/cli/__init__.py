@@ -7,6 +7,7 @@ problem), 2 wrong usage or settings, 3 what was asked for is not there, 4 the st
 from __future__ import annotations
 
 from lineage.cli.check import register as register_check
+from lineage.cli.columns import register as register_columns
 from lineage.cli.command import app
 from lineage.cli.documents import register as register_documents
 from lineage.cli.graph import register as register_graph
@@ -24,6 +25,7 @@ register_settings(app)
 register_history(app)
 register_why(app)
 register_graph(app)
+register_columns(app)
 register_structure(app)
 register_measures(app)
 register_check(app)

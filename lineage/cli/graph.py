@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lineage.cli.columns import Column, reached_table
 from lineage.cli.command import NOT_FOUND, command
 from lineage.cli.files import deliver, format_for
 from lineage.cli.output import Table, note, printable
@@ -16,6 +17,7 @@ from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotat
 if TYPE_CHECKING:
     from lineage.analysis.structure import AllPaths
     from lineage.query import LineageQueryEngine
+    from lineage.visualizer import LineageVisualizer
 
 _NUMBERS = frozenset({"reads", "writes", "upstream", "downstream", "distance", "steps"})
 
@@ -31,6 +33,9 @@ class Drawing(StrEnum):
     MERMAID = "mermaid"
     PNG = "png"
     PDF = "pdf"
+
+
+_WITHOUT_COLUMNS = (Drawing.TEXT, Drawing.JSON, Drawing.MERMAID)
 
 
 def register(app: typer.Typer) -> None:
@@ -94,6 +99,10 @@ def graph(
         Drawing | None,
         typer.Option("--format", help="By the suffix of FILE, or text.", show_default=False),
     ] = None,
+    columns: Annotated[
+        bool,
+        typer.Option("--columns", help="Draw columns, around NODE or NODE:COLUMN: dot, svg, html."),
+    ] = False,
     output: Output = None,
 ) -> None:
     """Draw the graph, or what is around one node."""
@@ -107,6 +116,10 @@ def graph(
             max_graph_nodes=session.config.max_graph_nodes,
             max_graph_depth=session.config.max_graph_depth,
         )
+        if columns:
+            if session.as_json and output is None:
+                return visualizer.to_column_drawing(node, depth)
+            return _drawn_columns(visualizer, form, node, depth)
         if session.as_json and output is None:
             return visualizer.generate_graph_data(node, depth)
         if form in (Drawing.PNG, Drawing.PDF):
@@ -115,12 +128,41 @@ def graph(
             return visualizer.export_to_json(node, depth)
         return visualizer.render(form, node, depth)
 
+    if columns and form in _WITHOUT_COLUMNS and not (session.as_json and output is None):
+        raise typer.BadParameter(
+            "--columns draws dot, svg, html, png or pdf: give --format, or -o FILE; as text: "
+            "lineage columns"
+        )
     deliver(session, session.ask(draw), form=form, output=output)
 
 
-def impact(session: Session, node: Node) -> None:
-    """List what is affected when a node changes, the nearest first."""
-    answer = session.ask(lambda engine: engine.analyze_impact(node))
+def _drawn_columns(
+    visualizer: LineageVisualizer, form: str, node: str | None, depth: int | None
+) -> str | bytes:
+    if form in (Drawing.PNG, Drawing.PDF):
+        from lineage.images import to_image
+
+        return to_image(visualizer.render_columns("dot", node, depth), form)
+    return visualizer.render_columns(form, node, depth)
+
+
+def impact(
+    session: Session,
+    node: Annotated[
+        str,
+        typer.Argument(
+            metavar="NODE[:COLUMN]", help="A node's id, such as file:orders, or one and a column."
+        ),
+    ],
+    *,
+    column: Column = None,
+) -> None:
+    """List what is affected when a node changes, or a column of it, the nearest first."""
+    answer: Any = session.ask(lambda engine: engine.analyze_impact(node, column))
+    if "columns" in answer:
+        nothing = f"nothing was made from {answer['column']} of {answer['target_node']['node_id']}"
+        session.show(answer, reached_table(answer["columns"], nothing))
+        return
     found = [each for nodes in answer["impact_by_source_type"].values() for each in nodes]
     found.sort(key=lambda each: (each["distance"], each["node_id"]))
     rows = [

@@ -9,6 +9,7 @@ import typer
 
 from lineage.analysis.changes import CAUSES, is_frame
 from lineage.analysis.provenance import commit_text, short, version_text
+from lineage.cli.columns import Column  # noqa: TC001 - typer reads the annotations
 from lineage.cli.command import FINDING, command
 from lineage.cli.output import Table, cell, note, printable
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
@@ -17,6 +18,7 @@ from lineage.codec import to_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from lineage.analysis.column_edges import ColumnStep
     from lineage.analysis.difference import Difference, RunFacts
     from lineage.analysis.lifetimes import Moment
     from lineage.analysis.provenance import Code, Met, Step
@@ -46,10 +48,11 @@ def why(
         typer.Argument(
             metavar="FILE[:COLUMN]",
             help="A file, looked up by its content; or a node's id. With a column: what each step "
-            "does to it, by the schemas.",
+            "does to it, and from which columns it was computed.",
         ),
     ],
     *,
+    column: Column = None,
     depth: Annotated[
         int | None,
         typer.Option("--depth", min=0, help="How many steps back at most.", show_default=False),
@@ -57,7 +60,8 @@ def why(
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many at most.")] = 100,
 ) -> None:
     """Say which steps made a file what it is, back to where it came from."""
-    answer = session.ask(lambda engine: engine.why(name, max_depth=depth, max_steps=number))
+    limits: Any = {"max_depth": depth, "max_steps": number}
+    answer = session.ask(lambda engine: engine.why(name, column=column, **limits))
     session.show(answer, "\n".join(map(printable, _why_lines(answer))))
     if not answer["is_whole"] and not session.as_json:
         note("there are more steps: more of them by --number, or --depth")
@@ -125,6 +129,10 @@ def _why_lines(answer: Why) -> Iterator[str]:
         yield ""
         yield from _reason_lines(reason, places, answer, is_new=reason["step"]["run_id"] != run)
         run = reason["step"]["run_id"]
+    if answer["column_edges"]:
+        yield ""
+        yield f"column {answer['column']} was computed from"
+        yield from _indented(map(_edge_line, answer["column_edges"]))
     if answer["origins"]:
         yield ""
         yield "from outside"
@@ -136,7 +144,7 @@ def _why_lines(answer: Why) -> Iterator[str]:
 def _column_line(answer: Why) -> str:
     name = answer["column"]
     made = [each["step"] for each in answer["steps"] if each["column"] == "made"]
-    basis = "(by the schemas of the steps, not by how it is computed)"
+    basis = "(by the schemas of the steps)"
     if made:
         names = ", ".join(dict.fromkeys(step["code"]["function"] for step in made))
         return f"column {name} first appears in {names} {basis}"
@@ -144,6 +152,14 @@ def _column_line(answer: Why) -> str:
         return f"column {name} was there from the start {basis}"
     known = f"; the columns are {', '.join(answer['columns'])}" if answer["columns"] else ""
     return f"no step has a column {name}{known}"
+
+
+def _edge_line(step: ColumnStep) -> str:
+    edge, far = step["edge"], "  " * step["depth"]
+    how = f"{edge.kind} {edge.subtype.lower()}, {edge.confidence}"
+    place = _here("  ".join(filter(None, (edge.operation, edge.call_site))))
+    source = f"{_here(edge.source_node)}:{edge.source_column}"
+    return "  ".join(filter(None, (f"{far}{edge.output_column} <- {source}", how, place)))
 
 
 def _reason_lines(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BoxKind = Literal["data", "operation"]
-ArrowKind = Literal["dependency", "input", "output"]
+ArrowKind = Literal["dependency", "input", "output", "direct", "indirect"]
 
 
 class Colours(NamedTuple):
@@ -35,7 +35,10 @@ ARROW_STROKES: dict[ArrowKind, str] = {
     "dependency": "#64748b",
     "input": "#4878b0",
     "output": "#3f8f5f",
+    "direct": "#2f6f9f",
+    "indirect": "#9a6b1f",
 }
+DASHED: frozenset[ArrowKind] = frozenset(("indirect",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Box:
         details: What a click on it shows, in this order.
         is_root: Whether the drawing is about this box.
         has_error: Whether the operation failed, or for data, the last one that was to write it.
+        rows: Names below its label, such as its columns, at which arrows may begin and end.
     """
 
     id: str
@@ -59,6 +63,7 @@ class Box:
     details: Mapping[str, str] = field(default_factory=dict, hash=False)
     is_root: bool = False
     has_error: bool = False
+    rows: tuple[str, ...] = ()
 
     @property
     def colours(self) -> Colours:
@@ -83,12 +88,18 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A directed connection from the box `source` to the box `target`, both given by id."""
+    """A directed connection from the box `source` to the box `target`, both given by id.
+
+    `source_row` and `target_row` say from which of their rows it comes and to which it goes; None
+    stands for the box as a whole.
+    """
 
     source: str
     target: str
     kind: ArrowKind = "dependency"
     label: str = ""
+    source_row: int | None = None
+    target_row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ class Drawing:
         note: A remark under the picture, such as how many nodes were left out.
 
     Raises:
-        ValueError: If an id occurs twice, or an arrow names a box that is not there.
+        ValueError: If an id occurs twice, or an arrow names a box, or a row, that is not there.
     """
 
     title: str
@@ -113,15 +124,20 @@ class Drawing:
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", tuple(self.boxes))
         object.__setattr__(self, "arrows", tuple(self.arrows))
-        known: set[str] = set()
+        rows: dict[str, int] = {}
         for box in self.boxes:
-            if box.id in known:
+            if box.id in rows:
                 raise ValueError(f"the box id {box.id!r} occurs twice; ids must be unique")
-            known.add(box.id)
+            rows[box.id] = len(box.rows)
         for arrow in self.arrows:
-            for end in (arrow.source, arrow.target):
-                if end not in known:
+            for end, row in ((arrow.source, arrow.source_row), (arrow.target, arrow.target_row)):
+                if end not in rows:
                     raise ValueError(
                         f"the arrow {arrow.source!r} -> {arrow.target!r} names {end!r}, "
                         "which is not a box; leave such arrows out"
+                    )
+                if row is not None and not 0 <= row < rows[end]:
+                    raise ValueError(
+                        f"the arrow {arrow.source!r} -> {arrow.target!r} names row {row} of "
+                        f"{end!r}, which has {rows[end]}"
                     )

@@ -112,11 +112,19 @@ def _data(drawing: Drawing, scene: Scene) -> dict[str, object]:
                 ],
                 "root": box.is_root,
                 "failed": box.has_error,
+                "rows": [visible(row) for row in box.rows],
             }
             for box in drawing.boxes
         ],
         "arrows": [
-            [at[arrow.source], at[arrow.target], visible(arrow.label)] for arrow in drawing.arrows
+            [
+                at[arrow.source],
+                at[arrow.target],
+                visible(arrow.label),
+                -1 if arrow.source_row is None else arrow.source_row,
+                -1 if arrow.target_row is None else arrow.target_row,
+            ]
+            for arrow in drawing.arrows
         ],
     }
 

@@ -61,19 +61,27 @@ class Layout:
     height: float
 
 
-def lay_out(sizes: Sequence[Size], edges: Sequence[Pair]) -> Layout:
+def lay_out(
+    sizes: Sequence[Size], edges: Sequence[Pair], *, layer_gap: float = LAYER_GAP
+) -> Layout:
     """Lay a directed graph out from left to right.
 
     Args:
         sizes: Width and height of each box, in pixels.
         edges: Pairs of box numbers; loops, cycles and repeated edges are allowed.
+        layer_gap: The least space between two layers.
 
     >>> [place.x for place in lay_out([(80, 30), (90, 30)], [(0, 1)]).places]
     [0.0, 136.0]
     """
     members, inside = _components(len(sizes), edges)
     parts = [
-        _component([sizes[node] for node in nodes], nodes, [edges[number] for number in numbers])
+        _component(
+            [sizes[node] for node in nodes],
+            nodes,
+            [edges[number] for number in numbers],
+            layer_gap,
+        )
         for nodes, numbers in zip(members, inside, strict=True)
     ]
     corners, width, height = _packed([(part.width, part.height) for part in parts])
@@ -132,7 +140,7 @@ def _packed(sizes: Sequence[Size]) -> tuple[list[Point], float, float]:
     return corners, widest, top + shelf
 
 
-def _component(sizes: list[Size], nodes: list[int], edges: list[Pair]) -> Layout:
+def _component(sizes: list[Size], nodes: list[int], edges: list[Pair], layer_gap: float) -> Layout:
     """Lay out one connected component; its edges name nodes by their numbers outside."""
     inner = {node: number for number, node in enumerate(nodes)}
     pairs = [(inner[source], inner[target]) for source, target in edges]
@@ -143,7 +151,7 @@ def _component(sizes: list[Size], nodes: list[int], edges: list[Pair]) -> Layout
     centres = placed(graph, extents, gaps)
     low = min(centre - extent / 2 for centre, extent in zip(centres, extents, strict=True))
     centres = [centre - low for centre in centres]
-    columns = _columns(graph, sizes, centres)
+    columns = _columns(graph, sizes, centres, layer_gap)
     layer_of = [0] * len(centres)
     for number, layer in enumerate(graph.layers):
         for node in layer:
@@ -198,7 +206,9 @@ def _neighbours(layer: list[int], chains: list[list[int]]) -> Layered:
     return Layered(rows, above, below)
 
 
-def _columns(graph: Layered, sizes: list[Size], centres: list[float]) -> list[Column]:
+def _columns(
+    graph: Layered, sizes: list[Size], centres: list[float], layer_gap: float
+) -> list[Column]:
     """Give each layer its column: as wide as its widest box, further off where edges are steep."""
     columns: list[Column] = []
     left = 0.0
@@ -209,7 +219,7 @@ def _columns(graph: Layered, sizes: list[Size], centres: list[float]) -> list[Co
             abs(centres[node] - centres[other]) for node in layer for other in graph.below[node]
         )
         steepest = rises[int(len(rises) * _STEEP_SHARE)] if rises else 0.0
-        left = right + min(_WIDEST_LAYER_GAP, LAYER_GAP + steepest * _STEEPNESS)
+        left = right + min(_WIDEST_LAYER_GAP, layer_gap + steepest * _STEEPNESS)
     return columns
 
 

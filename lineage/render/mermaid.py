@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _LABEL_WIDTH, _LABEL_SIZE = 420.0, 14.0
 # Letters and digits of any script, spaces, and an underscore inside a word mean themselves.
 _SPECIAL = re.compile(r"[^\w ]|(?<!\w)_|_(?!\w)")
-_WORDS = {"dependency": "-->", "input": "-.->", "output": "==>"}
+_WORDS = {
+    **{"dependency": "-->", "input": "-.->", "output": "==>"},
+    **{"direct": "-->", "indirect": "-.->"},
+}
 
 
 def to_mermaid(drawing: Drawing) -> str:
@@ -29,11 +32,16 @@ def to_mermaid(drawing: Drawing) -> str:
     """
     number = {box.id: at for at, box in enumerate(drawing.boxes)}
     lines = ["flowchart LR"]
+    drawn: set[str] = set()
     lines += [f"    {_box(at, box)}" for at, box in enumerate(drawing.boxes)]
     for arrow in drawing.arrows:
         label = f'|"{_escaped(arrow.label)}"|' if arrow.label.strip() else ""
         link = f"{_WORDS[arrow.kind]}{label}"
-        lines.append(f"    n{number[arrow.source]} {link} n{number[arrow.target]}")
+        line = f"    n{number[arrow.source]} {link} n{number[arrow.target]}"
+        is_of_rows = arrow.source_row is not None or arrow.target_row is not None
+        if not is_of_rows or line not in drawn:  # of those between rows of two boxes one of a kind
+            lines.append(line)
+        drawn.add(line)
     groups = {_style(box) for box in drawing.boxes}
     lines += [
         f"    classDef {name} fill:{colours.fill},stroke:{colours.stroke},color:{colours.text}"

@@ -8,6 +8,7 @@
   const search = byId("search");
   const found = byId("found");
   const boxes = [...picture.querySelectorAll("[data-box]")];
+  const rows = boxes.map((box) => [...box.querySelectorAll("[data-row]")]);
   const arrows = [...picture.querySelectorAll("[data-arrow]")];
   const places = boxes.map((box) => {
     const rect = box.querySelector("rect");
@@ -16,9 +17,10 @@
   });
   const leaving = boxes.map(() => []);
   const entering = boxes.map(() => []);
-  data.arrows.forEach(([source, target], number) => {
-    leaving[source].push({ box: target, arrow: number });
-    entering[target].push({ box: source, arrow: number });
+  // `near` and `far` are the rows that an arrow leads from and to, -1 for a box as a whole.
+  data.arrows.forEach(([source, target, , from, to], number) => {
+    leaving[source].push({ box: target, arrow: number, near: from, far: to });
+    entering[target].push({ box: source, arrow: number, near: to, far: from });
   });
 
   // --- The view: which part of the drawing is seen, and how large -------------------------------
@@ -130,42 +132,56 @@
   picture.addEventListener("click", (event) => {
     if (travelled > 4) return;
     const box = event.target.closest("[data-box]");
-    if (box) choose(Number(box.dataset.box));
+    const row = event.target.closest("[data-row]");
+    if (box) choose(Number(box.dataset.box), row ? Number(row.dataset.row) : -1);
     else release();
   });
 
   // --- Choosing a box: its record, and its path lit -----------------------------------------
   let chosen = -1;
 
-  function reach(start, next, seenBoxes, seenArrows) {
-    const stack = [start];
-    const met = new Set(stack);
+  const isOn = (near, row) => row < 0 || near < 0 || near === row;
+
+  function reach(start, row, next, seenRows, seenArrows) {
+    const stack = [[start, row]];
+    const met = new Set([start]);
+    const known = new Set([`${start} ${row}`]);
     while (stack.length) {
-      for (const { box, arrow } of next[stack.pop()]) {
+      const [at, own] = stack.pop();
+      seenRows.push([at, own]);
+      for (const { box, arrow, near, far } of next[at]) {
+        if (!isOn(near, own)) continue;
         seenArrows.add(arrow);
-        if (!met.has(box)) {
-          met.add(box);
-          stack.push(box);
-        }
+        met.add(box);
+        if (known.has(`${box} ${far}`)) continue;
+        known.add(`${box} ${far}`);
+        stack.push([box, far]);
       }
     }
-    met.forEach((box) => seenBoxes.add(box));
-    return met.size - 1;
+    return met;
   }
 
-  function choose(number) {
-    const onBoxes = new Set();
+  function choose(number, row = -1) {
+    const onRows = [];
     const onArrows = new Set();
-    const upstream = reach(number, entering, onBoxes, onArrows);
-    const downstream = reach(number, leaving, onBoxes, onArrows);
+    const above = reach(number, row, entering, onRows, onArrows);
+    const below = reach(number, row, leaving, onRows, onArrows);
+    const onBoxes = new Set([...above, ...below]);
+    const upstream = above.size - 1;
+    const downstream = below.size - 1;
     chosen = number;
     boxes.forEach((box, at) => {
       box.classList.toggle("on", onBoxes.has(at));
       box.classList.toggle("chosen", at === number);
     });
     arrows.forEach((arrow, at) => arrow.classList.toggle("on", onArrows.has(at)));
+    rows.forEach((each) => each.forEach((one) => one.classList.remove("on", "chosen")));
+    for (const [box, at] of onRows) {
+      for (const one of at < 0 ? rows[box] : [rows[box][at]]) one.classList.add("on");
+    }
+    if (row >= 0) rows[number][row].classList.add("chosen");
     picture.classList.add("lit");
-    describe(number, upstream, downstream);
+    describe(number, row, upstream, downstream);
     hold(number);
     keepInSight(number);
   }
@@ -174,6 +190,7 @@
     chosen = -1;
     picture.classList.remove("lit");
     boxes.forEach((box) => box.classList.remove("on", "chosen"));
+    rows.forEach((each) => each.forEach((one) => one.classList.remove("on", "chosen")));
     arrows.forEach((arrow) => arrow.classList.remove("on"));
     panel.hidden = true;
   }
@@ -184,7 +201,7 @@
     return made;
   }
 
-  function describe(number, upstream, downstream) {
+  function describe(number, row, upstream, downstream) {
     const box = data.boxes[number];
     const kind = [box.group, box.kind === "operation" ? "operation" : ""].filter(Boolean).join(" ");
     const list = document.createElement("dl");
@@ -198,9 +215,10 @@
       element("h2", box.label || "(no name)"),
       element("p", kind + (box.failed ? ", failed" : "")),
       element("p", box.id),
+      ...(row < 0 ? [] : [element("h3", "Column"), element("p", box.rows[row])]),
       list,
-      ...neighbours(`From (${upstream} upstream)`, entering[number]),
-      ...neighbours(`To (${downstream} downstream)`, leaving[number]),
+      ...neighbours(`From (${upstream} upstream)`, entering[number], row),
+      ...neighbours(`To (${downstream} downstream)`, leaving[number], row),
     );
     panel.hidden = false;
     panel.scrollTop = 0;
@@ -208,13 +226,17 @@
     show();
   }
 
-  function neighbours(title, links) {
+  function neighbours(title, links, row) {
     const list = document.createElement("ul");
-    for (const { box, arrow } of links.slice(0, 200)) {
+    for (const { box, arrow, far } of links.filter(({ near }) => isOn(near, row)).slice(0, 200)) {
       const label = data.arrows[arrow][2];
-      const button = element("button", data.boxes[box].label + (label ? ` (${label})` : ""));
+      const column = far < 0 ? "" : ` \u00b7 ${data.boxes[box].rows[far]}`;
+      const button = element(
+        "button",
+        data.boxes[box].label + column + (label ? ` (${label})` : ""),
+      );
       button.addEventListener("click", () => {
-        choose(box);
+        choose(box, far);
         goTo(box);
       });
       const item = document.createElement("li");
@@ -225,7 +247,7 @@
   }
 
   // --- Search -------------------------------------------------------------------------------
-  const haystack = data.boxes.map((box) => `${box.label}\n${box.id}\n${box.group}`.toLowerCase());
+  const haystack = data.boxes.map((box) => `${box.label}\n${box.id}\n${box.group}\n${box.rows.join("\n")}`.toLowerCase());
   let matches = [];
   let current = -1;
 

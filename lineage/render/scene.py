@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from lineage.render.drawing import ARROW_STROKES, FAILURE
-from lineage.render.layout import lay_out
+from lineage.render.drawing import ARROW_STROKES, DASHED, FAILURE
+from lineage.render.layout import LAYER_GAP, lay_out
 from lineage.render.routing import LOOP_REACH
 from lineage.render.text import is_measured, one_line, shortened, text_width, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lineage.render.drawing import Arrow, Box, Drawing
+    from lineage.render.layout import Layout, Size
     from lineage.render.routing import Place, Point
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -22,6 +24,10 @@ CAPTION_SIZE = 10.0
 _MUTED = "#3d4856"
 _PADDING = 14.0
 _BOX_HEIGHT = 42.0
+_ROW_HEIGHT, _ROW_SIZE = 20.0, 11.5
+_FOOT = 5.0
+_BUNDLE, _BUNDLE_STEP = 22.0, 4.0
+_ROWS_GAP = 120.0  # that many arrows between rows can be told apart
 _NARROWEST, _WIDEST = 84.0, 250.0
 _HEAD_LENGTH, _HEAD_HALF = 8.0, 3.8
 _AMPERSAND = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;"}
@@ -43,12 +49,11 @@ def draw_scene(drawing: Drawing) -> Scene:
     class `arrow` with its number in `data-arrow`.
     """
     labels = [_Label.of(box) for box in drawing.boxes]
-    number = {box.id: at for at, box in enumerate(drawing.boxes)}
-    edges = [(number[arrow.source], number[arrow.target]) for arrow in drawing.arrows]
-    layout = lay_out([(label.width, _BOX_HEIGHT) for label in labels], edges)
-    names = [one_line(box.label) for box in drawing.boxes]
+    sizes = [(label.width, _height(box)) for label, box in zip(labels, drawing.boxes, strict=True)]
+    layout, routes = _laid_out(drawing, sizes)
+    boxes = {box.id: box for box in drawing.boxes}
     markup = [
-        _arrow(at, arrow, layout.routes[at], f"{names[edges[at][0]]} \u2192 {names[edges[at][1]]}")
+        _arrow(at, arrow, routes[at], _ends(boxes, arrow))
         for at, arrow in enumerate(drawing.arrows)
     ]
     markup += [_box(at, box, labels[at], layout.places[at]) for at, box in enumerate(drawing.boxes)]
@@ -69,6 +74,68 @@ def number(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
+def _height(box: Box) -> float:
+    return _BOX_HEIGHT + (_ROW_HEIGHT * len(box.rows) + _FOOT if box.rows else 0.0)
+
+
+def _laid_out(drawing: Drawing, sizes: Sequence[Size]) -> tuple[Layout, list[list[Point]]]:
+    """Lay a drawing out; the arrows between rows of two boxes have one way, side by side."""
+    number = {box.id: at for at, box in enumerate(drawing.boxes)}
+    edges: list[tuple[int, int]] = []
+    ways: list[int] = []
+    way_of: dict[tuple[int, int], int] = {}
+    for arrow in drawing.arrows:
+        ends = number[arrow.source], number[arrow.target]
+        has_rows = arrow.source_row is not None or arrow.target_row is not None
+        way = way_of.setdefault(ends, len(edges)) if has_rows else len(edges)
+        if way == len(edges):
+            edges.append(ends)
+        ways.append(way)
+    has_tables = any(box.rows for box in drawing.boxes)
+    gap = _ROWS_GAP if has_tables else LAYER_GAP
+    layout = lay_out(sizes, edges, layer_gap=gap)
+    sharing = Counter(ways)
+    met: Counter[int] = Counter()
+    routes: list[list[Point]] = []
+    for arrow, way in zip(drawing.arrows, ways, strict=True):
+        source, target = (layout.places[at] for at in edges[way])
+        step = min(_BUNDLE_STEP, _BUNDLE / sharing[way])
+        aside = (met[way] - (sharing[way] - 1) / 2) * step
+        met[way] += 1
+        ports = _port(source, arrow.source_row), _port(target, arrow.target_row)
+        if arrow.source_row is None and arrow.target_row is None:
+            routes.append(layout.routes[way])
+        else:
+            routes.append(_between_rows(layout.routes[way], ports, aside))
+    return layout, routes
+
+
+def _port(place: Place, row: int | None) -> float:
+    """Give the y at which arrows meet a row of a box, or its head."""
+    return place.y + (_BOX_HEIGHT / 2 if row is None else _BOX_HEIGHT + _ROW_HEIGHT * (row + 0.5))
+
+
+def _between_rows(route: Sequence[Point], ports: tuple[float, float], aside: float) -> list[Point]:
+    """Let a route begin and end at rows, and keep it beside others on its way."""
+    leave, arrive = ports
+    if len(route) == 2:  # a loop
+        near = 3.0 if leave == arrive else 0.0
+        return [(route[0][0], leave - near), (route[1][0], arrive + near)]
+    middle = [(x, y + aside) for x, y in route[2:-2]]
+    first, last = (
+        [(x, y) for x, _ in some] for some, y in ((route[:2], leave), (route[-2:], arrive))
+    )
+    return [*first, *middle, *last]
+
+
+def _ends(boxes: Mapping[str, Box], arrow: Arrow) -> str:
+    def name(box: Box, row: int | None) -> str:
+        return one_line(box.label) + ("" if row is None else f" \u00b7 {one_line(box.rows[row])}")
+
+    source = name(boxes[arrow.source], arrow.source_row)
+    return f"{source} \u2192 {name(boxes[arrow.target], arrow.target_row)}"
+
+
 class _Label(NamedTuple):
     """What stands on a box: the label and, smaller, the group; and how wide the box is."""
 
@@ -83,6 +150,8 @@ class _Label(NamedTuple):
         caption = one_line(box.group) + (" \u00b7 failed" if box.has_error else "")
         caption = shortened(caption.strip(" \u00b7"), room, CAPTION_SIZE)
         wide = max(text_width(text, LABEL_SIZE), text_width(caption, CAPTION_SIZE))
+        rows = (text_width(_row_text(row), _ROW_SIZE) for row in box.rows)
+        wide = max(wide, *rows, 0.0) if box.rows else wide
         return cls(text, caption, max(_NARROWEST, round(wide + 2 * _PADDING)))
 
 
@@ -144,7 +213,31 @@ def _box(at: int, box: Box, label: _Label, place: Place) -> str:
                 anchor="middle",
             )
         )
-    return "".join([*lines, "</g>"])
+    return "".join([*lines, *_rows(box, place), "</g>"])
+
+
+def _row_text(row: str) -> str:
+    return shortened(one_line(row), _WIDEST - 2 * _PADDING, _ROW_SIZE)
+
+
+def _rows(box: Box, place: Place) -> list[str]:
+    """Write the rows of a box below its head, each on its own ground."""
+    parts: list[str] = []
+    for at, row in enumerate(box.rows):
+        top = place.y + _BOX_HEIGHT + _ROW_HEIGHT * at
+        parts.append(
+            f'<g class="row" data-row="{at}"><title>{escaped(row)}</title>'
+            f'<rect x="{number(place.x + 4)}" y="{number(top + 1)}" '
+            f'width="{number(place.width - 8)}" height="{number(_ROW_HEIGHT - 2)}" rx="3" '
+            'fill="#ffffff" fill-opacity="0.75"/>'
+        )
+        parts.append(
+            text_element(
+                _row_text(row), place.x + 12, top + 14, size=_ROW_SIZE, fill=box.colours.text
+            )
+        )
+        parts.append("</g>")
+    return parts
 
 
 def _tooltip(box: Box) -> str:
@@ -162,11 +255,12 @@ def _rectangle(place: Place, radius: float, paint: str, weight: float) -> str:
 
 def _arrow(at: int, arrow: Arrow, route: Sequence[Point], ends: str) -> str:
     stroke = ARROW_STROKES[arrow.kind]
+    dash = ' stroke-dasharray="5 3.5"' if arrow.kind in DASHED else ""
     line, head = _loop_paths(route) if len(route) == 2 else _paths(route)
     title = f"{ends}\n{arrow.kind}" + (f": {arrow.label}" if arrow.label else "")
     return (
         f'<g class="arrow {arrow.kind}" data-arrow="{at}"><title>{escaped(title)}</title>'
-        f'<path d="{line}" fill="none" stroke="{stroke}" stroke-width="1.4"/>'
+        f'<path d="{line}" fill="none" stroke="{stroke}" stroke-width="1.4"{dash}/>'
         f'<path d="{head}" fill="{stroke}"/></g>'
     )
 

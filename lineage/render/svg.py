@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from lineage.render.drawing import ARROW_STROKES, FAILED, OTHER, PALETTE, TEXT
+from lineage.render.drawing import ARROW_STROKES, DASHED, FAILED, OTHER, PALETTE, TEXT
 from lineage.render.scene import FONT, draw_scene, escaped, number, text_element
 from lineage.render.text import one_line, shortened, text_width
 
@@ -102,8 +102,9 @@ def swatch(entry: Entry) -> str:
     """Draw what an entry of the legend explains, 20 pixels wide and 14 high."""
     fill, stroke, _ = entry.colours
     if entry.shape in ARROW_STROKES:
+        dash = ' stroke-dasharray="4 3"' if entry.shape in DASHED else ""
         return (
-            f'<path d="M0 7H13" stroke="{stroke}" stroke-width="1.4"/>'
+            f'<path d="M0 7H13" stroke="{stroke}" stroke-width="1.4"{dash}/>'
             f'<path d="M20 7L11 3.2L11 10.8Z" fill="{stroke}"/>'
         )
     radius, heavy = (3, 1.2) if entry.shape == "data" else (7, 1.2)

@@ -11,6 +11,7 @@ from lineage.spark.view import SparkView
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from lineage.analysis.column_edges import ColumnImpact
     from lineage.analysis.freshness import Freshness
     from lineage.analysis.impact import Impact
     from lineage.analysis.structure import AllPaths, CommonAncestors
@@ -112,9 +113,12 @@ class SparkEngine(LineageQueryEngine):
         """Find what two nodes were both made from."""
         return LineageQueryEngine.find_common_ancestors(self._near(a, b), a, b)
 
-    def analyze_impact(self, node_id: Node) -> Impact:
-        """Find all that is affected when a node changes."""
-        return LineageQueryEngine.analyze_impact(self._near(node_id), node_id)
+    def analyze_impact(self, node_id: Node, column: str | None = None) -> Impact | ColumnImpact:
+        """Find all that is affected when a node or a column changes.
+
+        Edges between columns come to the driver. Of a graph that does not, give the column apart.
+        """
+        return LineageQueryEngine.analyze_impact(self._near(node_id), node_id, column)
 
     def analyze_data_freshness(self, node_id: Node, **options: Any) -> Freshness:
         """Say when a node and its near sources were last read and written."""

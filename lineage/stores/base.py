@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from lineage.settings import StoreSettings
     from lineage.stores.records import Definition, Tables
 
-KINDS = ("operations", "nodes", "relationships", "schemas", "runs", "processes")
+KINDS = (
+    *("operations", "nodes", "relationships", "schemas", "runs", "processes"),
+    "column_edges",
+)
 DERIVED = ("nodes", "relationships")
 """The kinds with rows that follow from operations."""
 

@@ -1,9 +1,10 @@
 """Copy a store into another, of any two kinds, exactly.
 
-Operations, runs, processes and schemas are rows that are copied as they are; one that the target
-has is not copied again, so that a copy that was interrupted goes on where it ended, and one that is
-repeated changes nothing. Nodes and relationships follow from operations in every store; only what
-does not (what was saved by hand, and the metadata of sources) is copied of them.
+Operations, runs, processes, edges between columns and schemas are rows that are copied as they are;
+one that the target has is not copied again, so that a copy that was interrupted goes on where it
+ended, and one that is repeated changes nothing. Nodes and relationships follow from operations in
+every store; only what does not (what was saved by hand, and the metadata of sources) is copied of
+them.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ def copy_store(
     for stretch in _stretches(counts):
         copy.rows("runs", stretch)
         copy.rows("processes", stretch)
+        copy.rows("column_edges", stretch)
         copy.rows("operations", stretch)
         for kind in DERIVED:
             copy.facts(kind, stretch)

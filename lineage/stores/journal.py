@@ -15,8 +15,10 @@ import threading
 import time
 import weakref
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from lineage.codec import as_tuples
 from lineage.errors import DeletedError, StoreError
 from lineage.stores.decoding import SegmentReader
 from lineage.stores.derive import with_ref_tuples
@@ -31,17 +33,20 @@ from lineage.stores.records import (
     Tables,
     encode,
     process_header,
+    rows_record,
 )
 from lineage.stores.room import SUFFIX, free_blocks, journal_bytes
 from lineage.stores.segments import Segment, can_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 
 logger = logging.getLogger("lineage")
 
+_MANY_ROWS = 16
+_ROWS_PER_RECORD = 4096
 ATTEMPTS = 6
 """How often a record is tried in a new segment, when other threads fill them as fast."""
 _MOST_READERS = 16
@@ -110,7 +115,24 @@ class Journal:
             StoreError: It could not be written.
         """
         fields = with_ref_tuples(row) if kind == "operations" else dict(row)
-        payload = encode((ROW, kind, fields))
+        self._append(encode((ROW, kind, fields)))
+
+    def append_rows(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Append rows of any kind; very many take a record for some thousands of them.
+
+        Raises:
+            StoreError: They could not be written.
+        """
+        left = iter(rows)
+        while batch := list(islice(left, _ROWS_PER_RECORD)):
+            record = _record_of(kind, batch)
+            if record is not None:
+                self._append(record)
+                continue
+            for row in batch:
+                self.append_row(kind, row)
+
+    def _append(self, payload: bytes) -> None:
         for attempt in range(ATTEMPTS):
             segment = self.open()
             try:
@@ -353,3 +375,13 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _record_of(kind: str, rows: Sequence[Mapping[str, Any]]) -> bytes | None:
+    """Write rows as one record; None when they are better, or can only be, written one by one."""
+    if kind == "operations" or len(rows) < _MANY_ROWS:
+        return None
+    try:
+        return rows_record(kind, as_tuples(kind, rows))
+    except (ValueError, TypeError, OverflowError):  # one of them is none: the others are kept
+        return None

@@ -54,6 +54,7 @@ _LOOKED_UP = {
     "schemas": "schema_id",
     "runs": "run_id",
     "processes": "process_key",
+    "column_edges": "output",
 }
 _MYSQL: dict[str, Any] = {
     "mysql_engine": "InnoDB",
@@ -113,7 +114,12 @@ def _second(connection: Connection) -> None:
     tables["processes"].create(connection, checkfirst=True)
 
 
-STEPS: list[Callable[[Connection], None]] = [_first, _second]
+def _third(connection: Connection) -> None:
+    """Add the table of edges between columns."""
+    tables["column_edges"].create(connection, checkfirst=True)
+
+
+STEPS: list[Callable[[Connection], None]] = [_first, _second, _third]
 """What makes version n of version n - 1, from version 1 on."""
 
 

@@ -231,8 +231,7 @@ class LineageMetadataRepository:
             StoreError: The store cannot be written.
         """
         check_kind(kind)
-        for row in rows:
-            self.journal.append_row(kind, row)
+        self.journal.append_rows(kind, rows)
 
     def insert_tables(self, tables: Mapping[str, pa.Table]) -> None:
         """Put tables straight into sealed parts, with what follows from their operations.

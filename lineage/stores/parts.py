@@ -44,7 +44,7 @@ _ALIKE = frozenset(
 _SOUGHT = frozenset(
     (
         *("timestamp", "operation_id", "operation_type", "run_id", "node_id", "schema_id"),
-        *("from_node_id", "to_node_id"),
+        *("from_node_id", "to_node_id", "output", "source"),
     )
 )
 """Columns of which the least and the greatest value let readers pass over row groups."""

@@ -75,7 +75,9 @@ class PastStore:
 
             for table in self._derived(kind):
                 yield matching(kind, table, where)
-        elif kind == "runs":
+        elif kind == "column_edges" and self.known_at is not None:
+            yield from self._known_edges(where)
+        elif kind in ("runs", "column_edges"):
             yield from self.store.scan(kind, replace(where, end=_earlier(where.end, self.end)))
         else:
             yield from self.store.scan(kind, where)
@@ -109,6 +111,22 @@ class PastStore:
             known = _known_from(table) <= (to_micros(self.known_at) or 0)
             found = table.filter(columns.mask(known))
             yield found.select(list(where.columns)) if where.columns else found
+
+    def _known_edges(self, where: Filter) -> Iterator[pa.Table]:
+        """Yield the edges between columns of the operations that were known then."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from lineage.stores.tables import empty_table, matching
+
+        ids = ("operation_id",)
+        none = empty_table("operations").select(list(ids))
+        tables = [none, *self._operations(Filter(columns=ids))]
+        known = pa.concat_tables([table.select(list(ids)).cast(none.schema) for table in tables])
+        sought = known["operation_id"].combine_chunks()
+        for table in self.store.scan("column_edges", Filter(end=self.as_of)):
+            chosen = table.filter(pc.is_in(table["operation_id"], value_set=sought))
+            yield matching("column_edges", chosen, where)
 
     def _derived(self, kind: str) -> Iterator[pa.Table]:
         """Yield rows of whole dates, those that follow from operations, what was told by hand."""

@@ -17,10 +17,12 @@ code hash or nil] |
 error, parameters, records in, records out |
 | CALL | site, origin, number, parent's number or id, thread, start ns, duration ns, parameters |
 | ROW | kind, {column: value} |
+| ROWS | kind, how many, {column: [values, place of each row's value, or nil]} |
 
 A CALL is an operation that succeeded and of which no more is known; its id is what those of its
 origin begin with and its number. The run of an OPERATION is that of a RUN or an ORIGIN. An error is
-nil or [type, text]. Parameters are values in the order of the site's names, or a map. An input or
+nil or [type, text]. The values of a column of ROWS without places are one of each row, or one of
+all. Parameters are values in the order of the site's names, or a map. An input or
 output is [source, version, schema, record count].
 """
 
@@ -43,8 +45,8 @@ from lineage.errors import CorruptStoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-FORMAT_VERSION = 3
-HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW, ORIGIN, CALL = range(9)
+FORMAT_VERSION = 4
+HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW, ORIGIN, CALL, ROWS = range(10)
 DEFINITIONS = frozenset((HEADER, SITE, SOURCE, SCHEMA, RUN, ORIGIN))
 
 digest = xxhash.xxh3_64_digest
@@ -76,6 +78,8 @@ CallRecord = tuple[int, int, int, int, int | str | None, int | None, int, int, l
 
 _SITE_BEFORE_3 = 7
 _SOURCE = ("node_id", "source_type", "source_id", "location")
+
+_REPEATING = frozenset((str, int, type(None)))
 
 _Value = TypeVar("_Value")
 
@@ -141,6 +145,36 @@ def parameters_json(parameters: dict[str, Any]) -> str:
     return _to_json(parameters).decode()
 
 
+def rows_record(kind: str, rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """Write rows in column order as one record; what repeats in a column is in it once."""
+    cells = {
+        name: _gathered(values)
+        for name, values in zip(TABLES[kind], zip(*rows, strict=True), strict=True)
+    }
+    return encode((ROWS, kind, len(rows), cells))
+
+
+def _gathered(values: Sequence[Any]) -> tuple[Sequence[Any], list[int] | None]:
+    """Give the values of a column and which of them each row has; None where that says no more."""
+    if not _REPEATING.issuperset(map(type, values)):  # 0.0 and -0.0 are equal, and not the same
+        return values, None
+    number_of: dict[Any, int] = {}
+    places = [number_of.setdefault(value, len(number_of)) for value in values]
+    if len(number_of) == 1:
+        return values[:1], None
+    if 2 * len(number_of) > len(values):
+        return values, None
+    return list(number_of), places
+
+
+def _spread(given: tuple[Sequence[Any], Sequence[int] | None], count: int) -> Sequence[Any]:
+    """Give the value of each row of a column of ROWS."""
+    values, places = given
+    if places is not None:
+        return list(map(values.__getitem__, places))
+    return list(values) * count if len(values) == 1 else values
+
+
 class _Defined(dict[int, _Value]):
     """Definitions by number, and those of the generation before."""
 
@@ -177,6 +211,7 @@ class RecordDecoder:
             OPERATION: self._operation,
             CALL: self._call,
             ROW: self._row,
+            ROWS: self._rows,
         }
 
     def feed(self, payload: bytes | memoryview, *, emit: bool = True) -> None:
@@ -262,6 +297,13 @@ class RecordDecoder:
 
     def _row(self, kind: str, row: dict[str, Any]) -> None:
         self._emit(kind, tuple(map(row.get, TABLES[kind])))
+
+    def _rows(self, kind: str, count: int, cells: dict[str, Any]) -> None:
+        named = {name: _spread(given, count) for name, given in cells.items()}
+        nothing = [None] * count
+        made = list(zip(*(named.get(name, nothing) for name in TABLES[kind]), strict=True))
+        for row in made:
+            self._emit(kind, row)
 
     def _call(self, *record: Any) -> None:
         self._operation(*self.of_call(record))

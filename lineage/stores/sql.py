@@ -128,8 +128,7 @@ class SqlStore:
             StoreError: The outbox cannot be written.
         """
         check_kind(kind)
-        for row in rows:
-            self.journal.append_row(kind, row)
+        self.journal.append_rows(kind, rows)
 
     def insert(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put rows of one kind straight into the database, in one transaction.

@@ -180,6 +180,26 @@ def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     return column if column.type == field.type else column.cast(field.type)
 
 
+def newest_of(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Give, of the rows that are alike in some columns of texts, the newest, in their order.
+
+    Of rows of one time the last one counts.
+    """
+    numbers = np.zeros(len(table), np.int64)
+    for name in names if len(table) else ():
+        texts = table[name].combine_chunks().cast(pa.string())
+        coded = texts.dictionary_encode(null_encoding="encode")
+        if len(coded.dictionary) > 1:
+            codes = columns.integers(coded.indices, 0)
+            numbers = np.unique(numbers * len(coded.dictionary) + codes, return_inverse=True)[1]
+    parts = [columns.integers(chunk, _NEVER) for chunk in table["timestamp"].chunks]
+    order = np.lexsort((np.concatenate([np.empty(0, np.int64), *parts]), numbers))
+    is_last = np.append(numbers[order][1:] != numbers[order][:-1], [True] * min(1, len(table)))
+    if is_last.all():
+        return table
+    return table.take(columns.places(np.sort(order[is_last.astype(bool)])))
+
+
 def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
     """Give the rows of a table as tuples: times in microseconds, references in `REF` order."""
     return list(zip(*map(_values, table.columns), strict=True)) if table.num_columns else []

@@ -14,12 +14,13 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import lineage
 from lineage import codec
-from lineage.core import DataOperation, DataSource
+from lineage.core import ColumnEdge, DataOperation, DataSource
 from lineage.stores.base import KINDS
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker
@@ -54,6 +55,19 @@ def use(tracker: LineageTracker, base: int) -> None:
     tracker.complete_operation(operation, 10, 7)
 
 
+def column_edge(source_column: str) -> dict[str, Any]:
+    """Give an edge from a column of a file."""
+    edge = ColumnEdge("total", "orders", source_column, "direct", "AGGREGATION", operation="sum")
+    return codec.column_edge_row(
+        edge,
+        output="file:net",
+        source="file:orders",
+        operation_id="by-hand",
+        run_id="r1",
+        at=datetime(2026, 11, 29, tzinfo=UTC),
+    )
+
+
 def read(repository: LineageMetadataRepository) -> dict[str, Any]:
     """Give the rows of all kinds, each in an order of its own, as JSON values."""
     rows = {}
@@ -77,8 +91,10 @@ def main(name: str) -> None:
     )
     process = {"process_key": "p1", "entry_point": "make.py", "commit_id": "0" * 40}
     repository.append("processes", [process | {"packages": '{"numpy":"2.3.4"}', "timestamp": 0}])
+    repository.append("column_edges", [column_edge("price"), column_edge("amount")])
     repository.seal()
     use(tracker, 2)
+    repository.append("column_edges", [column_edge(f"c{number}") for number in range(20)])
     repository.save_operation(
         DataOperation.create("read", operation_id="by-hand", inputs=[DataSource("file", "orders")])
     )
