@@ -1,0 +1,215 @@
+"""What names stand for where they are read: in scopes, loops and branches."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lineage.columns import naming
+from lineage.columns.containers import (
+    appended,
+    at_path,
+    step_of,
+    stored,
+)
+from lineage.columns.operation import UNSAID
+from lineage.columns.values import (
+    CONDITIONAL,
+    GROUP_BY,
+    Const,
+    Flat,
+    Frame,
+    Func,
+    Group,
+    Items,
+    Many,
+    Value,
+    decided,
+    deciding,
+    element,
+    flat,
+    join,
+    merged,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lineage.columns.syntax import File
+
+
+class Known(Protocol):
+    """What the tape knows of expressions."""
+
+    def given(self, node: ast.AST, before: int, at: ast.AST | None, file: File) -> Value | None:
+        """What an expression gave, when it last ran before an entry."""
+
+    def named(self, scope: ast.AST | None, name: str, before: int) -> tuple[int, Value] | None:
+        """What a name last stood for as something was called on it, and in which entry."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where code is read: the file, up to which entry, and what the names of a function are."""
+
+    file: File
+    before: int
+    at: ast.AST | None = None
+    caller: tuple[File, ast.AST] | None = None
+    inner: ast.AST | None = None
+    bound: Mapping[str, Value] = field(default_factory=dict)
+    outer: Place | None = None
+
+
+class Names(ABC):
+    """Read what names stand for.
+
+    Args:
+        known: What the tape knows of expressions.
+    """
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._under_way: set[tuple[Any, ...]] = set()
+
+    @abstractmethod
+    def evaluate(self, node: ast.AST | None, place: Place) -> Value:
+        """Give what an expression is made from."""
+
+    def _name(self, node: ast.Name, place: Place) -> Value:
+        key = (id(node), node.id, place.before)
+        if key in self._under_way:
+            return Const(UNSAID)
+        self._under_way.add(key)
+        try:
+            return self._name_at(node, place)
+        finally:
+            self._under_way.discard(key)
+
+    def _name_at(self, node: ast.Name, place: Place) -> Value:
+        child: ast.AST = node
+        for up in place.file.ancestors(node):
+            found = self._name_in(up, child, node, place)
+            if found is not None:
+                return found
+            if up is place.inner and place.outer is not None and not isinstance(up, ast.Lambda):
+                place = replace(place.outer, before=place.before)
+            child = up
+        tree = place.file.tree
+        if tree is not None and naming.events(tree, node.id, place.file):
+            return self._local(node, tree, place, None)
+        return Func(None, None, node.id) if hasattr(builtins, node.id) else Const(UNSAID)
+
+    def _name_in(self, up: ast.AST, child: ast.AST, node: ast.Name, place: Place) -> Value | None:
+        """Give what a name stands for, if this node around it binds it; None if it does not."""
+        name = node.id
+        if up is place.inner and name in place.bound:
+            return self._local(node, up, place, place.bound[name])
+        for generator in getattr(up, "generators", ()):
+            path = naming.path_to(generator.target, name)
+            if path is not None and not naming.contains(generator.iter, node):
+                return at_path(element(self.evaluate(generator.iter, place)), path)
+        if isinstance(up, ast.Lambda) and naming.parameter(up, name) is not None:
+            return self._parameter(up, name, place)
+        if isinstance(up, (ast.FunctionDef, ast.AsyncFunctionDef)) and child in up.body:
+            file = place.file
+            if naming.parameter(up, name) is not None or naming.is_bound(up, name, file):
+                return self._local(node, up, place, None)
+        return None
+
+    def _parameter(self, scope: ast.AST, name: str, place: Place) -> Value:
+        known = self._known.named(scope, name, place.before)
+        if known is not None:
+            return known[1]
+        if place.caller is None:
+            return Const(UNSAID)
+        file, call = place.caller
+        given = naming.argument_for(call, scope, name, place.file)
+        if given is None:
+            default = naming.default_of(scope, name)
+            return Const(UNSAID) if default is None else self.evaluate(default, place)
+        return self.evaluate(given, Place(file, place.before, call))
+
+    def _local(self, node: ast.Name, scope: ast.AST, place: Place, bound: Value | None) -> Value:
+        """Give what a name of a scope stands for: what is bound to it, and then done to it."""
+        value = bound
+        events = naming.before(naming.events(scope, node.id, place.file), node, place.file)
+        if value is None and naming.parameter(scope, node.id) is not None and not (
+            events and events[0].is_certain
+        ):  # fmt: skip
+            value = self._parameter(scope, node.id, place)
+        for event in events:
+            value = self._after(event, value, place)
+        if place.inner is None:
+            known = self._known.named(scope, node.id, place.before)
+            if known is not None and isinstance(known[1], (Frame, Group)):
+                latest = self._latest(events, place)
+                if latest is None or known[0] >= latest or not isinstance(value, (Frame, Group)):
+                    is_rebound = bool(events) and events[-1].is_certain and latest is None
+                    if not is_rebound or isinstance(value, Const):
+                        return known[1]
+        return Const(UNSAID) if value is None else value
+
+    def _latest(self, events: Sequence[naming.Event], place: Place) -> int | None:
+        numbers = [
+            number
+            for event in events
+            for node in (event.value, event.node)
+            if node is not None
+            and (number := getattr(self._known, "number_of", lambda *_: None)(node, place.before))
+            is not None
+        ]
+        return max(numbers, default=None)
+
+    def _after(self, event: naming.Event, value: Value | None, place: Place) -> Value | None:
+        """Give what a name stands for after one more thing was done to it."""
+        if place.inner is None and event.kind in ("store", "call"):
+            found = self._known.given(event.node, place.before, place.at, place.file)
+            if isinstance(found, Frame) and event.kind == "store":
+                return found
+        if event.kind in ("import", "function"):
+            return self._defined(event, place)
+        tests = join(flat(self.evaluate(test, place)) for test in event.conditions)
+        decides = deciding(tests, CONDITIONAL, step_of("if", event.node))
+        if event.kind in ("bind", "each"):
+            new = self.evaluate(event.value, replace(place, at=event.node))
+            if event.kind == "each":
+                new = element(new)
+            new = decided(at_path(new, event.path), decides)
+            return new if event.is_certain or value is None else merged([value, new])
+        given = self.evaluate(event.value, replace(place, at=event.node))
+        if event.inner is not None:
+            inner = flat(self.evaluate(event.inner, replace(place, at=event.node)))
+            given = decided(given, deciding(inner, GROUP_BY, step_of("[]", event.node)))
+        if event.kind == "store":
+            key = self.evaluate(event.key, replace(place, at=event.node))
+            return decided(stored(value, key, given), decides)
+        if event.kind == "add":
+            if isinstance(value, (Const, type(None))) and isinstance(given, (Many, Items)):
+                return decided(given, decides)
+            return Flat(join((flat(value or Const()), flat(given), decides)))
+        return appended(value, given, event.method, decides)
+
+    def _defined(self, event: naming.Event, place: Place) -> Value:
+        if event.kind == "import":
+            return Func(None, None, event.method)
+        outer = place.outer if place.inner is not None and place.outer is not None else place
+        return Func(event.node, outer, event.method)
+
+    def _attribute_set(self, node: ast.Attribute, place: Place) -> Value:
+        """Follow `self.x`: to whatever is put there, and done to it, in the same file."""
+        key = (id(place.file), node.attr, place.before)
+        if not isinstance(node.value, ast.Name) or key in self._under_way:
+            return Const(UNSAID)
+        self._under_way.add(key)
+        value: Value | None = None
+        try:
+            for event in naming.attribute_events(node.attr, place.file):
+                there = replace(place, at=event.node, inner=None, bound={}, caller=None)
+                value = self._after(event, value, there)
+        finally:
+            self._under_way.discard(key)
+        return Const(UNSAID) if value is None else value
