@@ -14,11 +14,11 @@ RUFF := $(BIN)/ruff
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo pictures test check bench peers faults docs format clean
+.PHONY: help venv demo pictures test check bench peers faults pandas-suite docs format clean
 
 help: ## list what make can do here
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1  |\2/p' $(MAKEFILE_LIST) | \
-		awk -F'|' '{printf "%-17s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1  |\2/p' $(MAKEFILE_LIST) | \
+		awk -F'|' '{printf "%-21s%s\n", $$1, $$2}'
 	@echo
 	@echo "  PYTHON=…  the Python to use    JOBS=$(JOBS)  test processes"
 
@@ -56,6 +56,9 @@ faults: $(STAMPS)/test ## run the fault campaigns of docs/reliability.md in full
 	FAULTS=full $(BIN)/python -m pytest -s -k "reader or surroundings or minute or EveryOrder or killed" \
 		tests/faults/test_readers.py tests/faults/test_surroundings.py tests/faults/test_clocks.py \
 		tests/test_background.py tests/test_compaction.py tests/test_killed.py
+
+pandas-suite: $(STAMPS)/test ## run pandas' own tests with capture off and on: no new failure
+	$(BIN)/python -m tests.pandas_suite
 
 docs: $(STAMPS)/docs ## build the documentation into site/
 	$(BIN)/zensical build --clean

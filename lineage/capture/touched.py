@@ -1,0 +1,299 @@
+"""Files that were opened while a tape was: a look for gaps in what is on the tape.
+
+Only what Python opens is seen; libraries that open files in native code are noted by their
+functions. A file that no entry names is told with the line of the user's code that touched it. The
+hook of the interpreter cannot be removed; it is set once, and does nothing while nobody looks.
+"""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+import tempfile
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from lineage.capture.locations import is_within, path_of
+from lineage.capture.places import INNER, OPAQUE, USER, whose
+from lineage.capture.tape import Everywhere, Location, Tape, current, inside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+_MOST = 10_000
+_DEEPEST = 200
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+_CODE = (".py", ".pyc", ".pyi", ".so", ".pth")
+_OF_HOME = (".config", ".local", ".matplotlib", ".jupyter")
+_APART_NAMES = ("__pycache__", ".cache", ".ipython", ".git")
+
+
+class Move(NamedTuple):
+    """A file that was renamed or copied, after so many entries."""
+
+    how: str
+    source: str
+    target: str
+    entries: int
+    call_site: str
+
+
+class _Seen:
+    """What was touched under one tape."""
+
+    def __init__(self) -> None:
+        self.opened: dict[tuple[str, str], str] = {}
+        self.moves: list[Move] = []
+        self.temporary: set[str] = set()
+
+
+class _State:
+    """Whether anybody looks, and whether the hook is set."""
+
+    is_on = False
+    is_set = False
+
+
+class _Local(threading.local):
+    database: str | None = None
+
+
+_seen: weakref.WeakKeyDictionary[Tape, _Seen] = weakref.WeakKeyDictionary()
+_databases: dict[int, str] = {}
+_local = _Local()
+
+
+def install() -> None:
+    """Begin to look."""
+    _State.is_on = True
+    if not _State.is_set:
+        _State.is_set = True
+        sys.addaudithook(_hook)
+
+
+def uninstall() -> None:
+    """Look no more."""
+    _State.is_on = False
+    _databases.clear()
+
+
+def unexplained(tape: Tape) -> list[tuple[str, str, str]]:
+    """Give the files that were opened and that no entry names, as (path, mode, `file:line`).
+
+    Code, installed packages, caches, devices and temporary files of libraries are left out, and so
+    is what was to be read and is not there. The mode is `r` or `w`.
+    """
+    seen = _seen.get(tape)
+    if seen is None:
+        return []
+    known = _explained(tape, seen.moves)
+    moved = {move.source: move.target for move in seen.moves if move.how == "rename"}
+    found: dict[tuple[str, str], str] = {}
+    for (path, mode), where in seen.opened.items():
+        last = moved.get(path, path) if mode == "w" else path
+        if not known(path) and not known(last) and not _is_within(path, seen.temporary):
+            found.setdefault((last, mode), where)
+    return [(path, mode, where) for (path, mode), where in found.items()]
+
+
+def moves(tape: Tape) -> list[Move]:
+    """Give the files that were renamed and copied, in order."""
+    seen = _seen.get(tape)
+    return [] if seen is None else list(seen.moves)
+
+
+def database_of(connection: Any) -> str | None:
+    """Give the file of a connection of `sqlite3`; empty in memory or unknown, None for others."""
+    for kind in type(connection).__mro__:
+        if kind.__module__ == "sqlite3" and kind.__name__ == "Connection":
+            return _databases.get(id(connection), "")
+    return None
+
+
+def is_apart(path: str) -> bool:
+    """Tell whether a path is no data of the user's: code, packages, devices, caches."""
+    if path.startswith(_roots()) or path.endswith(_CODE):
+        return True
+    return any(f"{os.sep}{name}{os.sep}" in path for name in _APART_NAMES)
+
+
+def _explained(tape: Tape, moved: list[Move]) -> Callable[[str], bool]:
+    places = [each for entry in list(tape.entries) for each in entry.args if type(each) is Location]
+    exact = {path for place in places for path in (place.location, *place.parts)}
+    folders = [place for place in places if os.path.isdir(place.location)]
+
+    def is_known(path: str) -> bool:
+        return path in exact or any(is_within(folder, path) for folder in folders)
+
+    exact |= {os.path.realpath(path) for path in exact}
+    for _ in moved:
+        more = {
+            other
+            for move in moved
+            for path, other in ((move.source, move.target), (move.target, move.source))
+            if is_known(path) and other not in exact
+        }
+        if not more:
+            break
+        exact |= more
+    return lambda path: is_known(path) or is_known(os.path.realpath(path))
+
+
+def _is_within(path: str, folders: set[str]) -> bool:
+    return any(path == each or path.startswith(os.path.join(each, "")) for each in folders)
+
+
+_known_roots: list[tuple[str, ...]] = []
+
+
+def _roots() -> tuple[str, ...]:
+    if not _known_roots:
+        home = os.path.expanduser("~")
+        prefixes = dict.fromkeys((sys.prefix, sys.base_prefix, sys.exec_prefix))
+        roots = [
+            *_packages(),
+            *("/proc", "/dev", "/sys", "/etc", "/run", "/usr/share", "/usr/lib"),
+            *(os.path.join(each, name) for each in prefixes for name in ("lib", "lib64", "share")),
+            os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache"),
+            *(os.path.join(home, name) for name in _OF_HOME),
+        ]
+        _known_roots.append(tuple(os.path.join(root, "") for root in dict.fromkeys(roots) if root))
+    return _known_roots[0]
+
+
+def _packages() -> Iterator[str]:
+    for name in ("purelib", "platlib", "stdlib"):
+        yield sysconfig.get_path(name)
+    yield site.getusersitepackages()
+
+
+# The hook
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if not _State.is_on or event not in _EVENTS:
+        return
+    tape = current.get() or Everywhere.tape
+    if tape is None:
+        return
+    try:
+        _EVENTS[event](tape, args)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+
+
+def _on_open(tape: Tape, args: tuple[Any, ...]) -> None:
+    path = None if inside.busy else path_of(args[0])
+    if not path:
+        return
+    path = os.path.abspath(path)
+    if is_apart(path):
+        return
+    mode = "w" if _is_writing(args[1], args[2]) else "r"
+    seen = _of(tape)
+    if (path, mode) in seen.opened or len(seen.opened) >= _MOST:
+        return
+    if os.path.isdir(path) or (mode == "r" and not os.path.exists(path)):
+        return
+    opener = sys._getframe(2)
+    found = _caller(opener)
+    if found is not None and not _is_temporary(opener, is_library=found[0]):
+        seen.opened[path, mode] = found[1]
+
+
+def _is_temporary(opener: FrameType, *, is_library: bool) -> bool:
+    """Whether `tempfile` opens a file for a library, or to see where files can be made."""
+    code = opener.f_code
+    if code.co_filename != tempfile.__file__:
+        return False
+    return is_library or code.co_name == "_get_default_tempdir"
+
+
+def _is_writing(mode: Any, flags: Any) -> bool:
+    if isinstance(mode, str):
+        return any(letter in mode for letter in "wax+")
+    return isinstance(flags, int) and bool(flags & _WRITING)
+
+
+def _on_move(how: str) -> Callable[[Tape, tuple[Any, ...]], None]:
+    def note_move(tape: Tape, args: tuple[Any, ...]) -> None:
+        if inside.busy or len(_of(tape).moves) >= _MOST:
+            return
+        paths = [path_of(each) for each in args[:2]]
+        found = _caller(sys._getframe(2))
+        if None in paths or found is None:
+            return
+        source, target = (os.path.abspath(str(path)) for path in paths)
+        if not (is_apart(source) or is_apart(target)):
+            _of(tape).moves.append(Move(how, source, target, len(tape.entries), found[1]))
+
+    return note_move
+
+
+def _on_temporary(tape: Tape, args: tuple[Any, ...]) -> None:
+    found = _caller(sys._getframe(2))
+    if found is None or found[0]:
+        path = path_of(args[0])
+        if path and len(_of(tape).temporary) < _MOST:
+            _of(tape).temporary.add(os.path.abspath(path))
+
+
+def _on_database(tape: Tape, args: tuple[Any, ...]) -> None:
+    path = path_of(args[0]) or ""
+    if path.startswith("file:"):
+        path = unquote(urlsplit(path).path)
+    is_file = path not in ("", ":memory:")
+    _local.database = os.path.abspath(path) if is_file else ""
+    if is_file and not inside.busy and not is_apart(_local.database):
+        found = _caller(sys._getframe(2))
+        if found is not None and len(_of(tape).opened) < _MOST:
+            _of(tape).opened.setdefault((_local.database, "w"), found[1])
+
+
+def _on_connection(_: Tape, args: tuple[Any, ...]) -> None:
+    if len(_databases) >= _MOST:
+        del _databases[next(iter(_databases))]
+    _databases[id(args[0])] = _local.database or ""
+
+
+def _of(tape: Tape) -> _Seen:
+    found = _seen.get(tape)
+    if found is None:
+        found = _seen[tape] = _Seen()
+    return found
+
+
+def _caller(frame: FrameType | None) -> tuple[bool, str] | None:
+    """Give whether a library opened a file, and the line of the user's; None if that has none."""
+    is_library = False
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return None
+        file = frame.f_code.co_filename
+        kind = whose(file)
+        if kind == OPAQUE and file.startswith(_OURS):
+            return None
+        if kind == USER and not file.startswith(_roots()) and file[:1] != "<":
+            return is_library, f"{os.path.basename(file)}:{frame.f_lineno}"
+        is_library = is_library or kind in (INNER, OPAQUE) or (
+            kind == USER and file[:1] != "<"
+        )  # fmt: skip
+        frame = frame.f_back
+    return None
+
+
+_EVENTS: dict[str, Callable[[Tape, tuple[Any, ...]], None]] = {
+    "open": _on_open,
+    "os.rename": _on_move("rename"),
+    "shutil.copyfile": _on_move("copy"),
+    "tempfile.mkstemp": _on_temporary,
+    "tempfile.mkdtemp": _on_temporary,
+    "sqlite3.connect": _on_database,
+    "sqlite3.connect/handle": _on_connection,
+}

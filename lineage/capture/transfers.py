@@ -1,0 +1,353 @@
+"""What reads and writes put on the tape: an entry with the location, and a mark on what was read.
+
+A wrapper looks at its path before the original runs when it reads, and after that when it writes.
+Of the other arguments only those that tell of columns are kept: options of a connection hold keys.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lineage.capture.identity import ByIdentity, is_arrow, note_arrow
+from lineage.capture.locations import located
+from lineage.capture.noting import keep, note
+from lineage.capture.patches import disguised
+from lineage.capture.places import call_site
+from lineage.capture.tape import Entry, Everywhere, Location, Ref, Tape, Unknown, current, inside
+from lineage.capture.touched import is_apart
+from lineage.fingerprint import is_frame
+from lineage.redact import redact_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_KEPT = frozenset({
+    "usecols", "columns", "names", "index_col", "header", "index", "sheet_name", "key", "filters",
+    "partition_cols", "orient", "parse_dates", "mode", "where", "colspecs", "skiprows", "unpack",
+    "ndmin", "schema", "append",
+})  # fmt: skip
+_MOST_FRAMES = 256
+_END = object()
+WRITTEN = OPENED = ""
+"""What a write gives, and opening: nothing that can be marked."""
+_NO_NAMES: list[str] = []
+# Readers that give frames part by part: what they read, and how.
+_Opened = tuple[str, Location | None, dict[str, Any]]
+
+
+_open = ByIdentity()
+_buffers = ByIdentity()
+
+
+class Call:
+    """The arguments of a call by their names."""
+
+    __slots__ = ("_args", "_kwargs", "_names")
+
+    def __init__(self, names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._names, self._args, self._kwargs = names, args, kwargs
+
+    def __getitem__(self, name: str) -> Any:
+        """Give an argument, or None."""
+        if name in self._kwargs:
+            return self._kwargs[name]
+        place = self._names.index(name) if name in self._names else len(self._args)
+        return self._args[place] if place < len(self._args) else None
+
+    def kept(self, path: str = "") -> dict[str, Any]:
+        """Give those that tell of columns; the path is none of them."""
+        every = {**dict(zip(self._names, self._args, strict=False)), **self._kwargs}
+        return {
+            name: redact_text(value) if type(value) is str else value
+            for name, value in every.items()
+            if name in _KEPT and name != path and value is not None
+        }
+
+
+def names_of(original: Any) -> list[str]:
+    """Give the names of the positional parameters; none where nobody can tell."""
+    try:
+        return list(inspect.signature(original).parameters)
+    except (TypeError, ValueError):
+        return _NO_NAMES
+
+
+def reader(original: Any, name: str, path: str) -> Callable[..., Any]:
+    """Make the wrapper of a function that reads what the parameter `path` names."""
+    names = names_of(original) or [path]
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+            return original(*args, **kwargs)
+        found = begin(tape, names, (args, kwargs), path)
+        inside.busy = True
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            inside.busy = False
+        have_read(tape, name, found, result)
+        return result
+
+    return disguised(wrapper, original)
+
+
+def method_reader(original: Any, name: str, *, is_chunk: bool = False) -> Callable[..., Any]:
+    """Make the wrapper of a method of what was opened before: it gives frames part by part."""
+    names = names_of(original)
+
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+            return original(self, *args, **kwargs)
+        inside.busy = True
+        try:
+            result = original(self, *args, **kwargs)
+        finally:
+            inside.busy = False
+        given = Call(names, (self, *args), {} if is_chunk else kwargs)
+        have_read_part(tape, name, self, given, result)
+        return result
+
+    return disguised(wrapper, original)
+
+
+def opener(original: Any, name: str, path: str, *, is_writing: bool = False) -> Callable[..., Any]:
+    """Make the wrapper of an `__init__` that opens what the parameter `path` names."""
+    names = names_of(original)
+
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+            original(self, *args, **kwargs)
+            return
+        given = (self, *args), kwargs
+        found = None if is_writing else begin(tape, names, given, path)
+        inside.busy = True
+        try:
+            original(self, *args, **kwargs)
+        finally:
+            inside.busy = False
+        if found is not None:
+            note(tape, name, None, ((found[0],), found[1]), OPENED)
+        remember_open(tape, self, name, found or begin(tape, names, given, path))
+
+    return disguised(wrapper, original)
+
+
+def writer(original: Any, name: str, path: str, data: str) -> Callable[..., Any]:
+    """Make the wrapper of what writes the argument `data` to what the parameter `path` names.
+
+    A call without a path gives a text, and is noted as any other method.
+    """
+    names = names_of(original)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+            return original(*args, **kwargs)
+        inside.busy = True
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            inside.busy = False
+        have_written(tape, name, Call(names, args, kwargs), (path, data), result)
+        return result
+
+    return disguised(wrapper, original)
+
+
+# After and before the original
+
+
+def begin(
+    tape: Tape, names: list[str], given: tuple[tuple[Any, ...], dict[str, Any]], path: str
+) -> tuple[Any, dict[str, Any]]:
+    """Give what a read is of, as it is before the read, and the arguments that are kept."""
+    inside.busy = True  # a path object may be anything's
+    try:
+        call = Call(names, *given)
+        value = call[path]
+        return source_of(tape, value, call["filesystem"]), call.kept(path)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+        return Unknown("unknown"), {}
+    finally:
+        inside.busy = False
+
+
+def source_of(tape: Tape, value: Any, filesystem: Any = None) -> Any:
+    """Give the location of a value; of a buffer, what was written to it last."""
+    known = opened(value)
+    if known is not None:
+        return known[1] or Unknown(type(value).__name__)
+    found = located(value, filesystem)
+    if found is not None:
+        return found
+    written = _buffers.get(value)
+    if written is not None and written[0] == tape.token:
+        return Ref(written[1])
+    return Unknown(type(value).__name__)
+
+
+def have_read(tape: Tape, name: str, found: tuple[Any, dict[str, Any]], result: Any) -> None:
+    """Note a read that is done, and mark what it gave: one frame, many, or what will give them."""
+    source, kept = found
+    if _is_of_library(name, source):
+        return
+    args = source if type(source) is tuple else (source,)
+    try:
+        if is_arrow(result):
+            note_arrow(tape, name, (None, args, kept), result)
+            return
+        note(tape, name, None, (args, kept), result)
+        for key, each in _many(result):
+            note(tape, name, None, (args, {**kept, "key": key}), each)
+        if _is_source(result):
+            remember_open(tape, result, name, found)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+
+
+def have_read_part(tape: Tape, name: str, whole: Any, call: Call, result: Any) -> None:
+    """Note what was read of something opened before."""
+    try:
+        known = opened(whole)
+        if known is None:
+            inside.busy = True
+            try:
+                known = name, located(whole), {}
+            finally:
+                inside.busy = False
+        source = known[1] or Unknown(type(whole).__name__)
+        have_read(tape, name or known[0], (source, {**known[2], **call.kept()}), result)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+
+
+def have_written(tape: Tape, name: str, call: Call, what: tuple[str, str], result: Any) -> None:
+    """Note a write that is done."""
+    try:
+        path, data = call[what[0]], call[what[1]]
+        if path is None and result is not None:
+            note(tape, name, data, ((), call.kept(what[0])), result)
+            return
+        inside.busy = True
+        try:
+            place = opened_place(path) or located(path, call["filesystem"], is_written=True)
+        finally:
+            inside.busy = False
+        target = place or Unknown(type(path).__name__)
+        if _is_of_library(name, target):
+            return
+        if what[1] == "self":
+            note(tape, name, data, ((target,), call.kept(what[0])), WRITTEN)
+        else:
+            note_written(tape, name, target, data, call.kept(what[0]))
+        if place is None:
+            _remember_buffer(tape, path)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+
+
+def note_written(
+    tape: Tape, name: str, place: Any, data: Any, kept: dict[str, Any] | None = None
+) -> None:
+    """Note that data were written to a place; what nothing noted has made is met."""
+    where = call_site(sys._getframe(1))
+    if where is None:
+        return
+    inside.busy = True
+    try:
+        number = keep(tape, data, where)
+        if not isinstance(number, Ref):
+            met = tape.append(Entry("<met>", None, ("",), {}, "", None, (), *where))
+            number = None if met is None else Ref(met)
+        named = {key: keep(tape, value, where) for key, value in (kept or {}).items()}
+        tape.append(Entry(name, number, (place,), named, "", None, (), *where))
+    finally:
+        inside.busy = False
+
+
+# What gives frames part by part
+
+
+def parts_of(result: Any, name: str, found: tuple[Any, dict[str, Any]]) -> Iterator[Any]:
+    """Give the frames of a generator one by one, each noted as it is read."""
+    try:
+        while True:
+            if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+                part = next(result, _END)
+            else:
+                inside.busy = True
+                try:
+                    part = next(result, _END)
+                finally:
+                    inside.busy = False
+                if part is not _END:
+                    have_read(tape, name, found, part)
+            if part is _END:
+                return
+            yield part
+    finally:
+        result.close()
+
+
+def generator_reader(original: Any, name: str) -> Callable[..., Any]:
+    """Make the wrapper of a method that gives frames by a generator."""
+    names = names_of(original)
+
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        if inside.busy or (current.get() or Everywhere.tape) is None:
+            return result
+        known = opened(self)
+        source = (known and known[1]) or Unknown(type(self).__name__)
+        kept = {**(known[2] if known else {}), **Call(names, (self, *args), kwargs).kept()}
+        return parts(result, name, (source, kept))
+
+    parts = disguised(parts_of, original)
+    return disguised(wrapper, original)
+
+
+def remember_open(tape: Tape, value: Any, name: str, found: tuple[Any, dict[str, Any]]) -> None:
+    """Remember what an object reads or writes, as long as it lives."""
+    try:
+        source = found[0] if isinstance(found[0], Location) else None
+        _open.put(value, (name, source, found[1]))
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+
+
+def opened(value: Any) -> _Opened | None:
+    """Give what an object was opened for, if it was noted."""
+    found: _Opened | None = _open.get(value)
+    return found
+
+
+def opened_place(value: Any) -> Location | None:
+    """Give the location that an object writes to; it is open, and has no version yet."""
+    known = opened(value)
+    return None if known is None or known[1] is None else known[1]._replace(version=None)
+
+
+def _remember_buffer(tape: Tape, value: Any) -> None:
+    if tape.entries and type(value).__module__ == "_io":
+        _buffers.put(value, (tape.token, len(tape.entries) - 1))
+
+
+def _is_of_library(name: str, place: Any) -> bool:
+    """Whether a library reads or writes a file of its own by what the user's code uses as well."""
+    return "." in name and type(place) is Location and is_apart(place.location)
+
+
+def _is_source(value: Any) -> bool:
+    return type(value).__name__ in ("NpzFile", *_CHUNKED) or type(value).__name__.endswith("Reader")
+
+
+_CHUNKED = ("TextFileReader", "JsonReader", "StataReader", "SAS7BDATReader", "XportReader")
+
+
+def _many(result: Any) -> Iterator[tuple[Any, Any]]:
+    """Give the frames of a list or a dictionary: the sheets of a book, the tables of a page."""
+    if type(result) in (list, dict) and len(result) <= _MOST_FRAMES:
+        items = result.items() if type(result) is dict else enumerate(result)
+        yield from ((key, each) for key, each in items if is_frame(type(each)))
