@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lineage.calendars import FreshnessLimit
+    from lineage.captured import column_lineage, source
     from lineage.config import LineageConfig, get_config
     from lineage.core import ColumnEdge, DataOperation, DataSource, LineageNode, OperationType
     from lineage.decorators import track_lineage, track_repository_operation
@@ -34,19 +35,21 @@ if TYPE_CHECKING:
     from lineage.graph import LineageGraph
     from lineage.query import LineageQueryEngine
     from lineage.repositories import TrackedRepository
-    from lineage.run import Run, init, track
+    from lineage.run import Run, autotrack, init, stop_autotrack, track
     from lineage.settings import TrackerSettings
     from lineage.stores.base import open_store
     from lineage.stores.copying import copy_store
     from lineage.stores.memory import MemoryStore
     from lineage.stores.parquet import LineageMetadataRepository
     from lineage.tracker import LineageTracker, get_global_tracker, set_global_tracker
+    from lineage.verifying import verify
     from lineage.visualizer import LineageVisualizer
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "calendars": ("FreshnessLimit",),
+    "captured": ("column_lineage", "source"),
     "config": ("LineageConfig", "get_config"),
     "core": ("ColumnEdge", "DataOperation", "DataSource", "LineageNode", "OperationType"),
     "decorators": ("track_lineage", "track_repository_operation"),
@@ -62,20 +65,28 @@ _HOMES = {
     "graph": ("LineageGraph",),
     "query": ("LineageQueryEngine",),
     "repositories": ("TrackedRepository",),
-    "run": ("Run", "init", "track"),
+    "run": ("Run", "autotrack", "init", "stop_autotrack", "track"),
     "settings": ("TrackerSettings",),
     "stores.base": ("open_store",),
     "stores.copying": ("copy_store",),
     "stores.memory": ("MemoryStore",),
     "stores.parquet": ("LineageMetadataRepository",),
     "tracker": ("LineageTracker", "get_global_tracker", "set_global_tracker"),
+    "verifying": ("verify",),
     "visualizer": ("LineageVisualizer",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+# `%load_ext lineage` calls these; nobody else does.
+_HOME_OF |= dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "notebook")
 
 __all__ = [
     "init",
     "track",
+    "autotrack",
+    "stop_autotrack",
+    "source",
+    "column_lineage",
+    "verify",
     "track_lineage",
     "track_repository_operation",
     "TrackedRepository",
@@ -84,11 +95,11 @@ __all__ = [
     "Run",
     "get_global_tracker",
     "set_global_tracker",
-    "ColumnEdge",
     "DataOperation",
     "DataSource",
     "LineageNode",
     "OperationType",
+    "ColumnEdge",
     "LineageMetadataRepository",
     "MemoryStore",
     "open_store",

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineage import codec, codes, files, links
 from lineage.core import FAILED, DataOperation, OperationType
@@ -14,13 +14,27 @@ from lineage.stores.records import SITE, Definition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from lineage.kept import Keeper
     from lineage.recorder import Recorder
     from lineage.stores.records import Origin
 
 _SITES = 1000
+
+
+class CodePlace(NamedTuple):
+    """Where code ran: its module, its code object, and the line."""
+
+    module: str
+    code: CodeType
+    line: int
+
+    @classmethod
+    def of(cls, frame: FrameType) -> CodePlace:
+        """Give where a frame is, which is not kept."""
+        module = links.module_name(str(frame.f_globals.get("__name__")))
+        return cls(module, frame.f_code, frame.f_lineno)
 
 
 @dataclass(slots=True)
@@ -55,10 +69,10 @@ class ByHand:
         parameters: Mapping[str, Any] | None,
         context: Mapping[str, Any] | None,
         *,
-        frame: FrameType,
+        place: CodePlace,
         within: tuple[int | str | None, Origin],
     ) -> str:
-        """Begin an operation whose code is that of a frame, within a parent and a run."""
+        """Begin an operation of some code, within a parent and a run."""
         operation_id, _ = self._recorder.next_id()
         parent, origin = within
         secrets: list[str] = []
@@ -70,12 +84,12 @@ class ByHand:
             parameters=kept[0],
             execution_context=kept[1],
             parent_id=origin.operation_id(parent),
-            code_module=links.module_name(str(frame.f_globals.get("__name__"))),
-            code_name=frame.f_code.co_qualname,
-            code_file=frame.f_code.co_filename,
-            code_line=frame.f_lineno,
+            code_module=place.module,
+            code_name=place.code.co_qualname,
+            code_file=place.code.co_filename,
+            code_line=place.line,
             thread_id=threading.get_ident(),
-            code_hash=codes.hash_of_code(frame.f_code),
+            code_hash=codes.hash_of_code(place.code),
         )
         self.active[operation_id] = Active(
             operation, time.perf_counter_ns(), self._recorder.inside(origin), secrets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from lineage.capturing import captured
 from lineage.core import DataSource, OperationType
 from lineage.sites import Declared, Repository, Site
 from lineage.tracker import LineageTracker, get_global_tracker, set_global_tracker
@@ -38,6 +39,8 @@ def track_lineage(
     extract_outputs: Callable[..., Iterable[DataSource | str]] | None = ...,
     tracker: LineageTracker | None = ...,
     repository_type: str | None = ...,
+    *,
+    capture: bool = ...,
 ) -> Callable[[Function], Function]: ...
 
 
@@ -49,6 +52,8 @@ def track_lineage(
     extract_outputs: Callable[..., Iterable[DataSource | str]] | None = None,
     tracker: LineageTracker | None = None,
     repository_type: str | None = None,
+    *,
+    capture: bool = False,
 ) -> Any:
     """Track a function, method, coroutine, generator or async generator.
 
@@ -66,6 +71,8 @@ def track_lineage(
         extract_outputs: Called with (function, args, kwargs, result); gives data sources written.
         tracker: The tracker to use; the global one at the time of the call when None.
         repository_type: Kept in the operation's context.
+        capture: Note what the function does to frames, so that the columns of the frames that it
+            gives back are known; what is called within a run is captured without this.
 
     Raises:
         ValueError: A name is neither a parameter nor of the form `type:id`.
@@ -87,6 +94,8 @@ def track_lineage(
         site.output_sources = _declared(site, "output_sources", output_sources)
         site.extract_inputs, site.extract_outputs = extract_inputs, extract_outputs
         site.tracker = tracker
+        if capture:
+            site.called = captured(site.function, site.name)
         if repository_type is not None:
             site.context["repository_type"] = repository_type
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import time
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lineage import codec, links
+from lineage.capturing import Capturing
+from lineage.columns.edges import Coverage
 from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
 from lineage.settings import StoreSettings, TrackerSettings
 from lineage.stores.base import open_store
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lineage.config import LineageConfig
+    from lineage.core import ColumnEdge
 
 
 def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTracker:
@@ -81,14 +85,18 @@ def tracker_from(config: LineageConfig) -> LineageTracker:
     )
 
 
-def track(name: str | None = None, /, **parameters: Any) -> Run:
+def track(name: str | None = None, /, *, capture: bool = True, **parameters: Any) -> Run:
     """Open a run: what is tracked inside it belongs to it.
+
+    What ordinary pandas code does inside is noted, unless `capture` is False: which files it reads
+    and writes, and which columns each column comes from. Nothing has to be changed in the code.
 
     With no tracker set, one is made from the configuration first; after
     `set_global_tracker(None)` nothing is recorded.
 
     Args:
         name: What the run is called; the name of the calling function or module when None.
+        capture: Whether to note what is done to frames.
         **parameters: What it was started with; bounded and redacted.
 
     Examples:
@@ -107,7 +115,45 @@ def track(name: str | None = None, /, **parameters: Any) -> Run:
         name = module if called == "<module>" else f"{module}.{called}"
     if scope.tracker is None and not scope.is_off:
         init()
-    return Run(get_global_tracker(), name, parameters)
+    return Run(get_global_tracker(), name, parameters, capture=capture)
+
+
+def autotrack(**parameters: Any) -> Run:
+    """Begin a run of the whole process, all its threads included, until `stop_autotrack`.
+
+    For notebooks, and for scripts that have no place for a `with` statement. Called again, it gives
+    the run that is under way; at the end of the process the run ends by itself.
+
+    Args:
+        **parameters: What it was started with; bounded and redacted.
+
+    Examples:
+        >>> import lineage
+        >>> run = lineage.autotrack()
+        >>> lineage.stop_autotrack()
+        >>> run.status
+        'success'
+    """
+    if _automatic:
+        return _automatic[0]
+    if scope.tracker is None and not scope.is_off:
+        init()
+    frame = sys._getframe(1)
+    name = links.module_name(str(frame.f_globals.get("__name__")))
+    run = Run(get_global_tracker(), name, parameters, capture=True, is_global=True)
+    run.__enter__()
+    _automatic.append(run)
+    return run
+
+
+def stop_autotrack() -> None:
+    """End the run that `autotrack` began; without one, nothing happens."""
+    while _automatic:
+        _automatic.pop().__exit__(None, None, None)
+
+
+_automatic: list[Run] = []
+atexit.register(stop_autotrack)
 
 
 class Run:
@@ -120,7 +166,16 @@ class Run:
         status: `running`, then `success` or `failed`.
     """
 
-    def __init__(self, tracker: LineageTracker, name: str, parameters: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        tracker: LineageTracker,
+        name: str,
+        parameters: dict[str, Any],
+        *,
+        capture: bool = False,
+        is_global: bool = False,
+    ) -> None:
+        self._capturing = Capturing(is_global=is_global) if capture else None
         self.tracker = tracker
         self.name = name
         self.run_id = uuid4().hex
@@ -152,6 +207,8 @@ class Run:
         }
         current.set((None, self._origin))
         self.tracker.open_run(self.run_id)
+        if self._capturing is not None and self.tracker.settings.enabled:
+            self._capturing.begin(self.tracker)
         self._keep()
         self.tracker.describe_process(whole=False)
         self.tracker.publish("run.started", self)
@@ -170,6 +227,8 @@ class Run:
             self._row["error_type"], self._row["error_info"] = self.tracker.keeper.error_of(
                 error, self._secrets
             )
+        if self._capturing is not None:
+            self._capturing.end(self.tracker, self.run_id)
         self.tracker.close_run(self.run_id)
         current.set(self._outside)
         self._keep()
@@ -233,6 +292,14 @@ class Run:
         self.tracker.add_output(operation_id, product)
         self.tracker.complete_operation(operation_id)
         return product.node_id
+
+    def column_lineage(self) -> dict[str, list[ColumnEdge]]:
+        """Give what the columns of each file that this run wrote are made from, by its path."""
+        return {} if self._capturing is None else self._capturing.column_lineage()
+
+    def coverage(self) -> Coverage:
+        """Count the columns of this run's outputs by how well they are explained."""
+        return Coverage() if self._capturing is None else self._capturing.coverage()
 
     @property
     def started_at(self) -> datetime | None:

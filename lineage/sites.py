@@ -50,7 +50,7 @@ class Site:
     ) -> None:
         module, name = links.module_name(function.__module__), function.__qualname__
         code = getattr(function, "__code__", None)
-        self.function = function
+        self.function = self.called = function
         self.operation_type = operation_type
         self.names = names
         self.name = f"{module}.{name}"

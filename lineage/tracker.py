@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lineage import ending
-from lineage.byhand import ByHand
+from lineage.byhand import ByHand, CodePlace
 from lineage.core import DataOperation, DataSource, LineageNode, OperationType
 from lineage.errors import DeletedError, OperationError, StoreError
 from lineage.history import History
@@ -210,9 +210,20 @@ class LineageTracker:
         frame: FrameType,
     ) -> str:
         """Begin an operation whose code is that of a frame, which is not kept."""
+        place = CodePlace.of(frame)
+        return self.begin_at(place, operation_type, parameters, execution_context)
+
+    def begin_at(
+        self,
+        place: CodePlace,
+        operation_type: OperationType | str,
+        parameters: Mapping[str, Any] | None = None,
+        execution_context: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Begin an operation of the code at a place."""
         within = current.get() or self.outermost
         return self._by_hand.begin(
-            operation_type, parameters, execution_context, frame=frame, within=within
+            operation_type, parameters, execution_context, place=place, within=within
         )
 
     def add_input(self, operation_id: str, data_source: DataSource) -> None:

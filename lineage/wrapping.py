@@ -333,7 +333,7 @@ def _compile(source: str, site: Site, more: dict[str, Any]) -> Callable[..., Any
     names = {
         "site": site,
         "plain": site.plain,
-        "function": site.function,
+        "function": site.called,
         "Steps": steps,
         **_RUNTIME,
     }

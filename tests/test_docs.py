@@ -253,7 +253,7 @@ def _problem(command: str) -> str | None:
     tool, rest = words[0] if words else "export", words[1:]
     if tool == "make":
         targets = re.findall(
-            r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+            r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
         )
         return None if set(rest) <= set(targets) else f"no such target among {rest}"
     if tool in ("python", "pytest"):

@@ -13,6 +13,7 @@ from lineage.cli.documents import register as register_documents
 from lineage.cli.graph import register as register_graph
 from lineage.cli.history import register as register_history
 from lineage.cli.measures import register as register_measures
+from lineage.cli.run import register as register_run
 from lineage.cli.settings import register as register_settings
 from lineage.cli.structure import register as register_structure
 from lineage.cli.synth import register as register_synth
@@ -32,6 +33,7 @@ register_check(app)
 register_documents(app)
 register_upkeep(app)
 register_synth(app)
+register_run(app)
 
 
 def main() -> None:

@@ -104,15 +104,23 @@ def options(
 
 
 def command(
-    group: typer.Typer, name: str | None = None, *, is_question: bool = False
+    group: typer.Typer,
+    name: str | None = None,
+    *,
+    is_question: bool = False,
+    takes_rest: bool = False,
 ) -> Callable[[Any], Any]:
     """Make a command of a function `(session, ...)`, with the shared options added.
 
-    These are `--store` and `--json`, and for a question `--as-of` and `--known-at`.
+    These are `--store` and `--json`, and for a question `--as-of` and `--known-at`. Where a command
+    takes the rest of the line, options behind its first argument are no options of ours.
     """
+    settings = {"allow_interspersed_args": False} if takes_rest else None
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        group.command(name)(_with_session(function, is_question=is_question))
+        group.command(name, context_settings=settings)(
+            _with_session(function, is_question=is_question)
+        )
         return function
 
     return register
