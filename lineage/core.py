@@ -32,6 +32,10 @@ class OperationType(StrEnum):
     JOIN = "join"
     DERIVE = "derive"
 
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        """Copy and pickle by the text, which all have; Python 3.11.2 does it by the name."""
+        return type(self), (self._value_,)
+
     @classmethod
     def _missing_(cls, value: object) -> OperationType | None:
         if not isinstance(value, str) or not value.strip():
