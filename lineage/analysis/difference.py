@@ -117,7 +117,9 @@ def difference(known: Known, run_a: str, run_b: str) -> Difference:
 def align(before: Sequence[Step], after: Sequence[Step]) -> Iterator[Pair]:
     """Match the steps of two runs, in the order of the flow; each of them is in one pair."""
     partner: dict[int, int] = {}
-    for key in (_whole_key, _function_key):
+    for key, match in (
+        (_whole_key, _matched), (_function_key, _matched), (_function_key, _in_order)
+    ):  # fmt: skip
         rest_a = [at for at in range(len(before)) if at not in partner]
         taken = set(partner.values())
         rest_b = [at for at in range(len(after)) if at not in taken]
@@ -126,7 +128,7 @@ def align(before: Sequence[Step], after: Sequence[Step]) -> Iterator[Pair]:
             for at in places:
                 groups[key(steps[at])][side].append(at)
         for ours, theirs in groups.values():
-            partner.update(_matched(before, after, ours, theirs))
+            partner.update(match(before, after, ours, theirs))
     alone = iter(sorted(set(range(len(after))) - set(partner.values())))
     waiting = next(alone, None)
     for at, step in enumerate(before):
@@ -163,6 +165,13 @@ def _matched(
         found += zip(ours[block.a :][:size], theirs[block.b :][:size], strict=True)
         one, other = block.a + size, block.b + size
     return found
+
+
+def _in_order(
+    _before: Sequence[Step], _after: Sequence[Step], ours: list[int], theirs: list[int]
+) -> Iterable[tuple[int, int]]:
+    """Match what is left of a function on both sides, as calls with other parameters."""
+    return zip(ours, theirs, strict=False)
 
 
 def _whole_key(step: Step) -> Any:
