@@ -25,6 +25,7 @@ from lineage.stores.records import (
     OPERATION,
     ORIGIN,
     ROW,
+    ROWS,
     RUN,
     SCHEMA,
     SITE,
@@ -248,6 +249,12 @@ def test_a_header_that_is_no_map_is_damage():
     payloads = [encode(record) for record in records]
     assert RecordDecoder().decode(payloads) == [len(DEFINITIONS)]
     check_same([*payloads, *payloads[: len(DEFINITIONS)]])
+
+
+def test_rows_that_are_no_maps_are_damage():
+    for record in ((ROW, "runs", "run0"), (ROWS, "runs", 1, "run0")):
+        payloads = [encode(each) for each in [*DEFINITIONS, record]]
+        assert RecordDecoder().decode(payloads) == [len(DEFINITIONS)]
 
 
 @given(st.lists(operations(), min_size=1, max_size=8))

@@ -296,9 +296,13 @@ class RecordDecoder:
         self.runs[number] = run_id
 
     def _row(self, kind: str, row: dict[str, Any]) -> None:
+        if not isinstance(row, dict):
+            raise TypeError("a row is no map")
         self._emit(kind, tuple(map(row.get, TABLES[kind])))
 
     def _rows(self, kind: str, count: int, cells: dict[str, Any]) -> None:
+        if not isinstance(cells, dict):
+            raise TypeError("the cells of a record of rows are no map")
         named = {name: _spread(given, count) for name, given in cells.items()}
         nothing = [None] * count
         made = list(zip(*(named.get(name, nothing) for name in TABLES[kind]), strict=True))
