@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NO_BAR = "enable_progress_bar = false"  # one is written to stdout, where a program's data go
 _SETTINGS = (
     "TimeZone = 'UTC'",
-    "enable_progress_bar = false",  # one is written to stdout otherwise, where a program's data go
+    _NO_BAR,
     "parquet_metadata_cache = true",  # a frame binds its files at each step
     "python_enable_replacements = false",
 )
@@ -158,6 +159,16 @@ class Relations:
         return pa.RecordBatchReader.from_batches(schema, batches())
 
 
+def _set(connection: duckdb.DuckDBPyConnection, setting: str) -> None:
+    import duckdb
+
+    try:
+        connection.execute(f"SET {setting}")
+    except duckdb.InvalidInputException:
+        if setting != _NO_BAR:  # a notebook without widgets has no bar, and takes no such setting
+            raise
+
+
 def _connect(files: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     import duckdb
 
@@ -170,7 +181,7 @@ def _connect(files: Sequence[Path]) -> duckdb.DuckDBPyConnection:
         "enable_external_access = false",
         "lock_configuration = true",
     ):
-        connection.execute(f"SET {setting}")
+        _set(connection, setting)
     return connection
 
 
