@@ -46,7 +46,9 @@ def outcome(function):
         try:
             result, problem = function(), None
         except BaseException as error:
-            result, problem = None, (type(error), str(error), type(error.__cause__))
+            # Where the stack ended, and with which text, is not for the program to know.
+            text = "" if isinstance(error, RecursionError) else str(error)
+            result, problem = None, (type(error), text, type(error.__cause__))
     seen = [(each.category, str(each.message), each.filename, each.lineno) for each in caught]
     return result, problem, seen
 
@@ -405,7 +407,10 @@ def test_at_the_end_of_the_stack_nothing_is_raised_that_would_not_be():
     with captured() as tape:
         here = len(inspect.stack(0))
         for room in range(2, 30):
-            sys.setrecursionlimit(here + room)
+            try:
+                sys.setrecursionlimit(here + room)
+            except RecursionError:  # some versions want more room than that to set it
+                continue
             try:
                 try:
                     failed = None

@@ -195,7 +195,8 @@ def test_wrappers_are_in_no_traceback(folder, capfd):
 # Notebooks
 
 
-def test_cells_share_names_and_are_files_of_their_own(capfd):
+def test_cells_share_names_and_are_files_of_their_own(capfd, monkeypatch):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)  # a test of commands leaves its own
     path = notebook("x = 1\n", "", "def f():\n    return y\n", "y = x + 1\nprint(f())\n1 / 0\n")
     assert ran(run_notebook, path) == 1
     out, err = capfd.readouterr()
