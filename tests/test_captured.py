@@ -14,6 +14,7 @@ import pytest
 import lineage
 from lineage.capture.adapters import start, stop
 from lineage.capture.pandas import wrappers
+from lineage.captured import Capture
 
 SALES = {"qty": [1, 2, 3, 4], "price": [5.0, 6.0, 7.0, 8.0], "shop": ["a", "b", "a", "b"]}
 
@@ -306,3 +307,67 @@ class TestNotebook:
         shell.run_line_magic("load_ext", "lineage")
         with pytest.raises(ValueError, match="takes start or stop"):
             shell.run_line_magic("lineage", "pause")
+
+
+SIDE = pd.DataFrame({"z": [1, 2]})
+KNOWN = pd.DataFrame({"a": [1, 2, 2], "b": [3.0, None, 5.0], "k": ["x", "y", "x"]})
+MASK = KNOWN.a > 1
+ONE_EACH = {
+    "DataFrame": lambda frame: pd.DataFrame({"q": [1]}),
+    "copy": lambda frame: frame.copy(),
+    "pivot_table": lambda frame: frame.pivot_table(index="k", values="a"),
+    "reset_index": lambda frame: frame.reset_index(),
+    "__setitem__": lambda frame: frame.__setitem__("n", 1),
+    "fillna": lambda frame: frame.fillna(0),
+    "dropna": lambda frame: frame.dropna(),
+    "replace": lambda frame: frame.replace(1, 9),
+    "rename": lambda frame: frame.rename(columns={"a": "x"}),
+    "merge": lambda frame: frame.merge(KNOWN, on="k", how="left"),
+    "join": lambda frame: frame.join(SIDE),
+    "set_axis": lambda frame: frame.set_axis(["q", "w", "e"], axis=1),
+    "insert": lambda frame: frame.insert(0, "n", 1),
+    "astype": lambda frame: frame.astype({"a": float}),
+    "sort_values": lambda frame: frame.sort_values("a"),
+    "reindex": lambda frame: frame.reindex([0, 1]),
+    "explode": lambda frame: frame.explode("a"),
+    "melt": lambda frame: frame.melt(id_vars="k"),
+    "__getitem__": lambda frame: frame[MASK],
+    "query": lambda frame: frame.query("a > 1"),
+    "loc.__getitem__": lambda frame: frame.loc[0:1],
+    "concat": lambda frame: pd.concat([frame, KNOWN]),
+    "groupby": lambda frame: frame.groupby("k"),
+    "head": lambda frame: frame.head(),
+    "T": lambda frame: frame.T,
+    "apply": lambda frame: frame.apply(len),
+    "drop_duplicates": lambda frame: frame.drop_duplicates(),
+    "set_index": lambda frame: frame.set_index("k"),
+    "update": lambda frame: frame.update(KNOWN),
+    "__delitem__": lambda frame: frame.__delitem__("a"),
+}
+
+
+def entries_of(call):
+    """The entries of one call on a frame that is known, by name, with what each was called on."""
+    frame = KNOWN.copy()
+    capture = Capture()
+    capture.open()
+    try:
+        lineage.source(frame, "known")
+        call(frame)
+    finally:
+        capture.close()
+    assert capture.tape.missed == 0
+    return [each for each in capture.tape.entries[1:] if each.name not in ("<met>", "<source>")]
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_an_operation_is_one_entry_rightly_named_and_parented(name):
+    (entry,) = entries_of(ONE_EACH[name])
+    assert entry.name == name
+    if name not in ("DataFrame", "concat"):
+        assert entry.target == 0
+
+
+def test_the_steps_of_assign_are_entries_within_its_own():
+    names = [each.name for each in entries_of(lambda frame: frame.assign(n=lambda rows: rows.a))]
+    assert names == ["copy", "__getitem__", "__setitem__", "assign"]
