@@ -251,6 +251,13 @@ def test_a_header_that_is_no_map_is_damage():
     check_same([*payloads, *payloads[: len(DEFINITIONS)]])
 
 
+def test_a_call_whose_parent_is_no_operation_is_damage():
+    call = (CALL, 0, 10, 1, [], 11, 1_800_000_000_000_001_000, 1500, [1, 2.5])
+    payloads = [encode(each) for each in [*DEFINITIONS, call]]
+    assert RecordDecoder().decode(payloads) == [len(DEFINITIONS)]
+    check_same(payloads)
+
+
 def test_rows_that_are_no_maps_are_damage():
     for record in ((ROW, "runs", "run0"), (ROWS, "runs", 1, "run0")):
         payloads = [encode(each) for each in [*DEFINITIONS, record]]

@@ -315,6 +315,8 @@ class RecordDecoder:
     def of_call(self, record: Sequence[Any]) -> tuple[Any, ...]:
         """Give the elements that the record of a call has as an operation, behind its tag."""
         site, origin, number, parent, *times, parameters = record
+        if parent is not None and type(parent) not in (int, str):
+            raise TypeError("the parent of a call is no operation")
         prefix = self.prefixes[origin]
         ids = f"{prefix}{number}", f"{prefix}{parent}" if type(parent) is int else parent
         return site, origin, (), (), *ids, *times, None, parameters, None, None
