@@ -14,9 +14,11 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from email.utils import formatdate
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
 
+HERE = Path(__file__).parent
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "nobody",
     "AWS_SECRET_ACCESS_KEY": "verySecretKey123456",
@@ -28,7 +30,15 @@ CREDENTIALS = {
 def server(port=0):
     """Run the server; yields its address and its process."""
     port = port or free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [
+        sys.executable,
+        "-P",
+        str(HERE / "object_server.py"),
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     with _started(command, f"http://127.0.0.1:{port}", "/moto-api/") as process:
         yield f"http://127.0.0.1:{port}", process
 
