@@ -30,7 +30,6 @@ _NAMES = {
     "pyarrow": dict.fromkeys(("Table", "RecordBatch", "Dataset"), "array"),
     "numpy": {"ndarray": "array", "bool": "", "bool_": "", "generic": "scalar"},
 }  # fmt: skip
-_MARKED = frozenset({"frame", "series", "index", "group"})
 _kinds: dict[type, str] = {float: "scalar", tuple: "items"}
 _foreign: weakref.WeakKeyDictionary[type, str] = weakref.WeakKeyDictionary()
 

@@ -76,15 +76,6 @@ def note(
         inside.busy = False
 
 
-def note_before(tape: Tape, name: str, target: Any) -> None:
-    """Do what `record_before` does for the caller of who calls this."""
-    inside.busy = True
-    try:
-        record_before(tape, name, target, sys._getframe(2))
-    finally:
-        inside.busy = False
-
-
 def note_source(tape: Tape, frame: Any, node_id: str, caller: FrameType) -> None:
     """Put a frame on the tape that was named as a source."""
     inside.busy = True

@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 
     from lineage.columns.syntax import File
 
-_OPERAND = {"__setitem__": 1, "insert": 2}
-
 
 class Resolver:
     """Work out what the values of a tape are made from.
