@@ -100,6 +100,11 @@ class Capture:
         """Give the column edges of an entry."""
         return edges_of(self._resolver.value(number))
 
+    def labels(self, number: int) -> list[Any]:
+        """Give the columns of an entry's frame; none of what is no frame."""
+        is_frame = self.tape.entries[number].kind == "frame"
+        return as_frame(self._resolver.value(number)).labels if is_frame else []
+
     def coverage(self, since: int = 0) -> Coverage:
         """Count the columns of the outputs since an entry by how sure their edges are."""
         written = [number for number, _ in self.written() if number >= since]

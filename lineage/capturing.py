@@ -107,7 +107,7 @@ def tell(capture: Capture, since: int, tracker: LineageTracker, run_id: str | No
             _tell_write(capture, number, tracker, run_id)
         elif capture.tape.transfers[number][1] is None and (place.node_id, entry.at) not in read:
             read.add((place.node_id, entry.at))
-            _record(tracker, entry, capture.started_at(number), reads=[_file(place, entry)])
+            _record(tracker, entry, capture.started_at(number), reads=[_file(place, capture.labels(number))])
 
 
 def _tell_write(capture: Capture, number: int, tracker: LineageTracker, run_id: str | None) -> None:
@@ -119,7 +119,7 @@ def _tell_write(capture: Capture, number: int, tracker: LineageTracker, run_id: 
         node_ids = capture.node_ids
         sources = dict.fromkeys(node_ids.get(edge.source, edge.source) for edge in edges)
         reads = [DataSource.parse(node_id) for node_id in sources if ":" in node_id]
-        writes = [_file(place, capture.tape.entries[entry.target])]
+        writes = [_file(place, capture.labels(entry.target))]
         operation_id = _record(tracker, entry, at, reads=reads, writes=writes)
     _append(tracker, capture, _Output(run_id, operation_id, place.node_id, at), edges)
 
@@ -177,11 +177,10 @@ def _append(
         tracker.store.append("column_edges", rows)
 
 
-def _file(place: Any, entry: Entry) -> DataSource:
+def _file(place: Any, labels: Sequence[Any]) -> DataSource:
     """Give the source that a file is, with the columns of the frame that it gave or took."""
     kind, _, name = place.node_id.partition(":")
     parts = {"parts": list(place.parts)} if len(place.parts) > 1 else {}
-    labels = list(entry.labels) if entry.kind == "frame" and entry.labels is not None else []
     columns = [{"name": str(label), "type": "unknown"} for label in labels]
     schema = {"columns": columns} if columns else None
     return DataSource(kind, name, place.location, schema, parts, place.version)

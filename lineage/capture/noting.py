@@ -112,7 +112,7 @@ keep = Keeper(_meet).keep
 def _append(tape: Tape, what: tuple[Any, ...], result: Any, where: Where) -> None:
     kind, labels, levels = shape_of(result)
     if kind == "frame":
-        labels = tape.labels(labels)
+        labels = None if _is_told(what, labels) else tape.labels(labels)
     elif kind in ("named", "grouper") or (kind == "items" and len(result) > _MOST_ITEMS):
         kind = ""
     number = tape.append(tuple.__new__(Entry, (*what, kind, labels, levels, *where)))
@@ -126,6 +126,18 @@ def _append(tape: Tape, what: tuple[Any, ...], result: Any, where: Where) -> Non
         _append_items(tape, number, result, where)
     else:
         tape.mark(result, number)
+
+
+def _is_told(what: tuple[Any, ...], index: Any) -> bool:
+    """Whether the columns that came out are those that were there and the ones that are named.
+
+    An index that is kept of every assignment would be most of what noting one costs.
+    """
+    name, _, args, _ = what
+    is_plain = type(index).__name__ == "Index"
+    return is_plain and (
+        (name == "__setitem__" and type(args[0]) is str) or (name == "assign" and not args)
+    )
 
 
 def _append_items(tape: Tape, number: int, items: tuple[Any, ...], where: Where) -> None:

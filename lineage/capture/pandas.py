@@ -37,8 +37,6 @@ _LEFT_ALONE = frozenset({
     "from_dummies", "bool", "first_valid_index", "last_valid_index", "swapaxes", "swap", "view",
     "flags", "style", "sparse", "__finalize__", "struct", "attrs", *NAMES,
 })  # fmt: skip
-# Their inner steps are the user's steps: each keyword of `assign` is an assignment of its own.
-_OPEN = frozenset({"assign"})
 # These look for names by counting the frames above them.
 _COUNTING = frozenset({"query", "eval"})
 _FUNCTIONS = (
@@ -214,8 +212,8 @@ def _indexer(name: str, value: Any) -> Any:
 
 def _method(name: str, value: FunctionType, prefix: str) -> Any:
     code = value.__code__
-    if name in _OPEN:
-        return wrap.open_method(value, name)
+    if name == "assign":
+        return wrap.assigning_method(value, name)
     if name in _COUNTING:
         return wrap.counting_method(value, name)
     if name in _CHANGING:

@@ -73,8 +73,8 @@ class Entry(NamedTuple):
     """One operation: what ran, on what, with what result, and where it was called.
 
     `at` is the code and the instruction that called, `back` those of its caller. `labels` are the
-    columns of the result, `levels` the names of its index; `kind` is `frame`, `series`, `group`,
-    `scalar`, `array` or ``.
+    columns of the result, None where they are too many or follow from the arguments; `levels` are
+    the names of its index; `kind` is `frame`, `series`, `group`, `scalar`, `array` or ``.
     """
 
     name: str

@@ -88,7 +88,10 @@ def constructor(original: Any, name: str) -> Callable[..., Any]:
 
 
 def around(
-    original: Any, before: Before | None, after: After, *, is_open: bool = False
+    original: Any,
+    before: Before | None,
+    after: After,
+    is_open: Callable[[dict[str, Any]], bool] | None = None,
 ) -> Callable[..., Any]:
     """Make the wrapper of a method of which something is noted before it runs, too.
 
@@ -96,7 +99,7 @@ def around(
         original: The method.
         before: Called before it runs.
         after: Called when it has returned.
-        is_open: Whether what it calls is noted as well.
+        is_open: Says by the keywords whether what it calls is noted as well.
     """
     chain = chain_of(original)
 
@@ -117,7 +120,7 @@ def around(
                     before(tape, self, (args, kwargs), caller)
             except RecursionError:
                 tape.missed += 1
-            inside.busy = not is_open
+            inside.busy = is_open is None or not is_open(kwargs)
             result = original(self, *args, **kwargs)
             try:
                 inside.busy = True
@@ -182,16 +185,22 @@ def counting_method(original: Any, name: str) -> Callable[..., Any]:
     return update_wrapper(inner, original)
 
 
-def open_method(original: Any, name: str) -> Callable[..., Any]:
-    """Make the wrapper of a method whose inner steps are noted."""
+def assigning_method(original: Any, name: str) -> Callable[..., Any]:
+    """Make the wrapper of `assign`: one step, but for functions, whose own steps are the user's."""
 
     def before(tape: Tape, target: Any, _: Given, caller: FrameType) -> None:
         record_before(tape, name, target, caller)
 
-    def after(tape: Tape, target: Any, _: Given, result: Any, caller: FrameType) -> None:
-        record(tape, name, target, ((None, tape.number_of(result)), {}), result, caller)
+    def after(tape: Tape, target: Any, given: Given, result: Any, caller: FrameType) -> None:
+        if _has_function(given[1]):
+            given = ((None, tape.number_of(result)), {})
+        record(tape, name, target, given, result, caller)
 
-    return around(original, before, after, is_open=True)
+    return around(original, before, after, _has_function)
+
+
+def _has_function(kwargs: dict[str, Any]) -> bool:
+    return any(map(callable, kwargs.values()))
 
 
 def reading_indexer(original: Any, name: str) -> Callable[..., Any]:

@@ -175,7 +175,7 @@ class Resolver:
                 items = whole.items if isinstance(whole, Items) else []
                 at = entry.args[0]
                 return _shaped(items[at] if at < len(items) else whole, entry)
-            case "assign":
+            case "assign" if entry.args:  # of functions: its steps are entries before it
                 return self._values[entry.args[1]] if entry.args[1] is not None else Const()
             case _:
                 return self._apply(number, entry, node, place)

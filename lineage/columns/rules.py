@@ -88,6 +88,7 @@ _METHODS = _table(
     (selecting.shifted, "shift"),
     (setting.set_item, "__setitem__"),
     (setting.set_located, "loc.__setitem__ iloc.__setitem__ at.__setitem__ iat.__setitem__"),
+    (setting.assigned, "assign"),
     (setting.inserted, "insert"),
     (setting.removed, "__delitem__ pop"),
     (setting.updated, "update"),

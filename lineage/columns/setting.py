@@ -99,6 +99,14 @@ def _for_each(op: Op, labels: list[Any], value: Value) -> list[Deps]:
             return [flat(value)] * len(labels)
 
 
+def assigned(op: Op) -> Value:
+    """`assign` of values that are at hand, none of which knows of another."""
+    frame = op.frame
+    for label, argument in op.kwargs.items():
+        frame = with_columns(op, frame, [label], argument.value)
+    return frame
+
+
 def inserted(op: Op) -> Value:
     """`insert`: a column at a place."""
     return with_columns(op, op.frame, [op.literal(1, "column")], op.value(2, "value"))

@@ -126,6 +126,7 @@ def ratios() -> list[tuple[str, str]]:
         ("pipeline, 1,000,000 rows", lambda: pipeline(large), 1),
         ("pipeline, 1,000 rows", lambda: pipeline(small), 10),
         ("assign, 1,000 rows", lambda: small.assign(new=1.0), 200),
+        ("assign of a function, 1,000 rows", lambda: small.assign(new=len), 200),
         ("merge, 1,000 rows", lambda: small.merge(other, on="shop"), 50),
         ("setitem, 1,000 rows", lambda: setting(small), 400),
     ]
