@@ -107,7 +107,12 @@ def tell(capture: Capture, since: int, tracker: LineageTracker, run_id: str | No
             _tell_write(capture, number, tracker, run_id)
         elif capture.tape.transfers[number][1] is None and (place.node_id, entry.at) not in read:
             read.add((place.node_id, entry.at))
-            _record(tracker, entry, capture.started_at(number), reads=[_file(place, capture.labels(number))])
+            _record(
+                tracker,
+                entry,
+                capture.started_at(number),
+                reads=[_file(place, capture.labels(number))],
+            )
 
 
 def _tell_write(capture: Capture, number: int, tracker: LineageTracker, run_id: str | None) -> None:

@@ -160,6 +160,57 @@ def test_the_pictures_of_the_readme_are_those_of_the_demo(demo: Path) -> None:
         )
 
 
+def _columns(store: Path, folder: Path) -> set[tuple[str, ...]]:
+    """Give the column edges of all that was stored, with files by their names alone."""
+    engine, found = LineageQueryEngine(store), set()
+    for file in sorted((folder / "warehouse").glob("*.parquet")):
+        for edge in engine.column_lineage(str(file)):
+            source = Path(edge.source).name
+            found.add((file.name, edge.output_column, source, edge.source_column, edge.kind,
+                       edge.subtype, edge.confidence))  # fmt: skip
+    return found
+
+
+def _undecorated(text: str) -> str:
+    """Take out of the demo all that says it is tracked."""
+    text = re.sub(r"@lineage\.track_lineage.*\n", "", text).replace("(TrackedRepository)", "")
+    return re.sub(r"with lineage\.track\(.*\):", "if True:", text)
+
+
+def test_the_demo_has_the_same_columns_when_it_knows_nothing_of_lineage(
+    demo: Path, tmp_path: Path
+) -> None:
+    text = _undecorated((EXAMPLES / "flights.py").read_text(encoding="utf-8"))
+    other = text.replace('groupby("carrier", as', 'groupby(["carrier"], as').replace(
+        'flights["year"] - flights["built"]', 'flights["year"] - flights["seats"]'
+    )
+    assert not re.search(r"track_lineage|lineage\.track\(|\(TrackedRepository", text)
+    found = {}
+    for name, script in (("plain", text), ("other", other)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "flights.py").write_text(script, encoding="utf-8")
+        for part in ("ingest", "analyse"):
+            _run("-m", "lineage", "run", "flights.py", part, "--folder", "out", folder=folder)
+        found[name] = _columns(folder / "lineage_data", folder / "out")
+    assert len(found["plain"]) > 200
+    assert found["plain"] == _columns(demo / "lineage", demo)
+    assert {edge[3] for edge in found["other"] ^ found["plain"]} == {"built", "seats"}
+
+
+def test_the_picture_of_the_columns_is_that_of_the_demo(demo: Path, tmp_path: Path) -> None:
+    drawn = tmp_path / "columns.svg"
+    _run("-m", "lineage", "graph", "--columns", "--store", str(demo / "lineage"),
+         "--output", str(drawn), folder=tmp_path)  # fmt: skip
+    kept = (ROOT / "docs" / "images" / "columns.svg").read_text(encoding="utf-8")
+    assert _arrows(drawn.read_text(encoding="utf-8")) == _arrows(kept), "make pictures"
+    assert len(_arrows(kept)) > 80
+
+
+def _arrows(svg: str) -> list[str]:
+    return sorted(re.findall(r'<g class="arrow[^>]*><title>([^<]+)', svg))
+
+
 def _labels(svg: str) -> list[str]:
     return sorted(re.findall(r'<g class="box[^>]*><title>([^<\n]+)', svg))
 
