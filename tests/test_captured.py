@@ -368,6 +368,96 @@ def test_an_operation_is_one_entry_rightly_named_and_parented(name):
         assert entry.target == 0
 
 
+def test_values_are_assigned_in_one_entry_whose_columns_follow(tracker, sales):
+    (entry,) = entries_of(lambda frame: frame.assign(n=1, a=2))
+    assert (entry.name, entry.target, entry.labels) == ("assign", 0, None)
+    with lineage.track("report"):
+        lineage.source(sales, "sales")
+        made = sales.assign(shop=sales.qty, twice=sales.price * 2)
+        made["third"] = made.twice
+    assert pairs(made) == {
+        ("qty", "sales.qty"), ("price", "sales.price"), ("shop", "sales.qty"),
+        ("twice", "sales.price"), ("third", "sales.price"),
+    }  # fmt: skip
+
+
+def test_two_levels_of_columns_are_kept_of_an_assignment(tracker):
+    wide = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]))
+    with lineage.track("report"):
+        lineage.source(wide, "wide")
+        wide["b", ""] = wide["a", "x"]
+    assert ("('b', '')", "wide.('a', 'x')") in pairs(wide)
+
+
+class TestColumnTransformer:
+    """What scikit-learn puts together of several columns is told apart, block by block."""
+
+    @pytest.fixture
+    def parts(self):
+        compose = pytest.importorskip("sklearn.compose")
+        preprocessing = pytest.importorskip("sklearn.preprocessing")
+        return compose.ColumnTransformer(
+            [
+                ("scaled", preprocessing.StandardScaler(), ["qty"]),
+                ("flags", preprocessing.OneHotEncoder(sparse_output=False), ["shop"]),
+            ],
+            remainder="passthrough",
+        )
+
+    def test_each_block_is_made_of_its_columns(self, tracker, sales, parts):
+        with lineage.track("report"):
+            lineage.source(sales, "sales")
+            array = parts.fit_transform(sales)
+            made = pd.DataFrame(array, columns=["qty", "a", "b", "price"])
+            last = pd.DataFrame({"last": array[:, -1]})
+        assert pairs(made) == {
+            ("qty", "sales.qty"), ("a", "sales.shop"), ("b", "sales.shop"),
+            ("price", "sales.price"),
+        }  # fmt: skip
+        assert pairs(last) == {("last", "sales.price")}
+
+    def test_what_it_was_fitted_on_counts(self, tracker, sales, parts):
+        with lineage.track("report"):
+            lineage.source(sales, "known")
+            other = lineage.source(sales.copy(), "other")
+            made = parts.fit(sales).set_output(transform="pandas").transform(other)
+        assert pairs(made) == {
+            ("scaled__qty", "known.qty"), ("scaled__qty", "other.qty"),
+            ("flags__shop_a", "known.shop"), ("flags__shop_a", "other.shop"),
+            ("flags__shop_b", "known.shop"), ("flags__shop_b", "other.shop"),
+            ("remainder__price", "other.price"),
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "columns", [["qty"], [0], slice(0, 1), slice("qty", "qty"), [True, False, False],
+                    lambda frame: ["qty"]],
+    )  # fmt: skip
+    def test_columns_may_be_given_in_every_way(self, tracker, sales, columns):
+        compose = pytest.importorskip("sklearn.compose")
+        parts = compose.ColumnTransformer([("kept", "passthrough", columns)], remainder="drop")
+        with lineage.track("report"):
+            lineage.source(sales, "sales")
+            made = pd.DataFrame(parts.fit_transform(sales).reshape(-1, 1), columns=["kept"])
+        assert pairs(made) == {("kept", "sales.qty")}
+
+    def test_without_names_each_column_is_made_of_all(self, tracker, sales, parts):
+        compose = pytest.importorskip("sklearn.compose")
+        numbers = sales[["qty", "price"]]
+        parts = compose.ColumnTransformer([("kept", "passthrough", [1])])
+        with lineage.track("report"):
+            lineage.source(numbers, "sales")
+            made = pd.DataFrame(parts.fit_transform(numbers.to_numpy()), columns=["kept"])
+        assert ("kept", "sales.price") in pairs(made)
+
+    def test_the_methods_are_the_very_same_afterwards(self, sales, parts):
+        kind = type(parts)
+        before = {name: vars(kind)[name] for name in ("fit", "fit_transform", "transform")}
+        start()
+        assert vars(kind)["fit"] is not before["fit"]
+        stop()
+        assert {name: vars(kind)[name] for name in before} == before
+
+
 def test_the_steps_of_assign_are_entries_within_its_own():
     names = [each.name for each in entries_of(lambda frame: frame.assign(n=lambda rows: rows.a))]
     assert names == ["copy", "__getitem__", "__setitem__", "assign"]

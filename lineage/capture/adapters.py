@@ -13,6 +13,7 @@ _ADAPTERS = {
     "sys": ("lineage.capture.touched", "lineage.capture.plain"),
     "pandas": ("lineage.capture.pandas", "lineage.capture.tables"),
     "numpy": ("lineage.capture.arrays",),
+    "sklearn.compose": ("lineage.capture.transformers",),
     **dict.fromkeys(
         ("pyarrow.pandas_compat", "pyarrow.parquet", "pyarrow.csv", "pyarrow.json",
          "pyarrow.feather", "pyarrow.orc", "pyarrow.dataset"),

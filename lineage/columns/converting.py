@@ -7,8 +7,10 @@ from typing import Any
 from lineage.columns.elementwise import combined
 from lineage.columns.operation import UNSAID, Op, as_frame, labels_of, one_column
 from lineage.columns.values import (
+    NOTHING,
     TRANSFORMATION,
     Const,
+    Deps,
     Flat,
     Frame,
     Items,
@@ -116,6 +118,30 @@ def dummies(op: Op) -> Value:
         found = source.column(best) if best is not None else None
         columns.append(changed(found or source.values, TRANSFORMATION, op.step))
     return Frame(op.labels, columns, source.index, source.rows)
+
+
+def blocks(op: Op) -> Value:
+    """What a `ColumnTransformer` gives: each block of columns from those it was made of.
+
+    A block depends on what its transformer was fitted on as well.
+    """
+    source, fitted = as_frame(op.value(0, "X")), op.value(2)
+    known = op.literal(1)
+    if not isinstance(known, list):
+        whole = changed(join((flat(source), flat(fitted))), TRANSFORMATION, op.step)
+        labels = op.labels or []
+        return Frame(labels, [whole] * len(labels)) if labels else Flat(whole)
+
+    frames = [source, fitted] if isinstance(fitted, Frame) else [source]
+    columns: list[Deps] = []
+    for labels, start, stop, is_passed in sorted(known, key=lambda block: block[1]):
+        if is_passed:
+            columns += [source.column(label) or NOTHING for label in labels]
+        else:
+            found = [frame.column(label) or NOTHING for frame in frames for label in labels]
+            columns += [changed(join(found), TRANSFORMATION, op.step)] * (stop - start)
+    labels = op.labels or list(range(len(columns)))
+    return Frame(labels, columns, source.index, source.rows, is_array=op.labels is None)
 
 
 def _prefixes(op: Op, source: Frame) -> dict[Any, Any]:

@@ -133,6 +133,7 @@ _FUNCTIONS = _table(
     (converting.function_of, """
         cut qcut to_datetime to_numeric to_timedelta isna isnull notna notnull unique factorize"""),
     (converting.dummies, "get_dummies"),
+    (converting.blocks, "transform_columns"),
     (joining.concatenated, "concat"),
     (merging.merged_function, "merge merge_asof merge_ordered"),
     (making.frame_of, "DataFrame from_records"),

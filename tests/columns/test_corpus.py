@@ -12,7 +12,6 @@ from tests.columns.score import cases_of, edges_of, score
 OPEN = [*cases_of("tests.columns.plain"), *cases_of("tests.columns.steps")]
 FROZEN = cases_of("tests.columns.frozen")
 MISSED = {
-    "columns_transformed_by_kind": "how wide each block of a ColumnTransformer is, is not known",
     "one_number": "a float of Python's carries no mark",
     "time_window_in_groups": "a group orders the rows of its windows: not claimed for the index",
     "bosses": "the length of what was looked up counts as an influence on rows alone",
