@@ -1,6 +1,6 @@
 """The model as rows of a store and back: the only place that knows both shapes.
 
-A store holds seven kinds of rows. `TABLES` gives their columns and types in words that every
+A store holds ten kinds of rows. `TABLES` gives their columns and types in words that every
 store can translate (`stores.tables` to Arrow). In a row, times are integers: microseconds since
 1970 in UTC. A `json` column holds text. `refs` is a list of structs, one per data source, with
 the fields of `REF`.
@@ -28,7 +28,7 @@ from lineage.core import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Row = dict[str, Any]
 
@@ -132,6 +132,36 @@ TABLES: dict[str, dict[str, str]] = {
         "packages": "json",
         "variables": "json",
         "timestamp": "time",
+        "command": "json",
+    },
+    "environments": {
+        "environment_id": "string",
+        "interpreter": "string",
+        "platform": "string",
+        "content": "json",
+        "timestamp": "time",
+    },
+    "products": {
+        "product_id": "string",
+        "name": "string",
+        "version": "string",
+        "node_id": "string",
+        "path": "string",
+        "content": "string",
+        "size_bytes": "int64",
+        "metadata": "json",
+        "parents": "json",
+        "hints": "json",
+        "operation_id": "string",
+        "run_id": "string",
+        "timestamp": "time",
+    },
+    "contents": {
+        "content_id": "string",
+        "media": "string",
+        "text": "string",
+        "size_bytes": "int64",
+        "timestamp": "time",
     },
     "column_edges": {
         "run_id": "string",
@@ -150,10 +180,14 @@ TABLES: dict[str, dict[str, str]] = {
 }
 """Columns of each kind. Every kind has `timestamp`; its UTC date is the Hive partition."""
 
-COLUMN_EDGE_KEY = (
-    *("run_id", "operation_id", "output", "output_column", "source", "source_column", "kind"),
-)
-"""What a row of `column_edges` is about: of rows that are alike in these the newest one counts."""
+KEYS: dict[str, tuple[str, ...]] = {
+    "column_edges": (
+        *("run_id", "operation_id", "output", "output_column", "source", "source_column", "kind"),
+    ),
+    "environments": ("environment_id",),
+    "contents": ("content_id",),
+}
+"""What a row of a kind is about: of rows that are alike in these the newest one counts."""
 
 DEPENDENCY = "dependency"
 

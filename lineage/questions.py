@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from lineage.codec import COLUMN_EDGE_KEY, TABLES
+from lineage.codec import KEYS, TABLES
 from lineage.errors import ConfigError, StoreError
 from lineage.stores.base import EVERYTHING
 
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 _NEWEST = {
     "runs": "QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY ended_at NULLS LAST) = 1",
     "processes": "QUALIFY row_number() OVER (PARTITION BY process_key ORDER BY timestamp DESC) = 1",
-    "column_edges": "QUALIFY row_number() OVER "
-    f"(PARTITION BY {', '.join(COLUMN_EDGE_KEY)} ORDER BY timestamp DESC) = 1",
+    **{
+        kind: "QUALIFY row_number() OVER "
+        f"(PARTITION BY {', '.join(key)} ORDER BY timestamp DESC) = 1"
+        for kind, key in KEYS.items()
+    },
 }
 """What leaves the newest of the rows about one thing."""
 

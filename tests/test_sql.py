@@ -463,6 +463,33 @@ def test_version_1_had_no_hash_of_code_and_no_processes(store, monkeypatch):
         assert migrations.version_of(connection) == len(migrations.STEPS)
 
 
+def test_version_3_had_no_environments_and_no_products(store, monkeypatch):
+    added = ("environments", "products", "contents")
+
+    def as_of_version_3(connection):
+        migrations._first(connection)
+        connection.execute(sqlalchemy.text("ALTER TABLE lineage_processes DROP COLUMN command"))
+        for kind in added:
+            connection.execute(sqlalchemy.text(f"DROP TABLE lineage_{kind}"))
+
+    steps = [as_of_version_3, migrations._second, migrations._third]
+    with monkeypatch.context() as before:
+        before.setattr(migrations, "STEPS", steps)
+        with store._database.alone() as connection:
+            migrations.migrate(connection)
+            connection.execute(
+                sqlalchemy.text("INSERT INTO lineage_processes (process_key) VALUES ('old')")
+            )
+    assert [rows_of(store, kind) for kind in added] == [[], [], []]
+    assert [row["command"] for row in rows_of(store, "processes")] == [None]
+    store.insert("products", [{"name": "net", "product_id": "a", "timestamp": 6}])
+    store.insert("processes", [{"process_key": "new", "command": "{}", "timestamp": 7}])
+    assert [row["product_id"] for row in rows_of(store, "products")] == ["a"]
+    assert [row["command"] for row in rows_of(store, "processes")] == [None, "{}"]
+    with store._database.reading() as connection:
+        assert migrations.version_of(connection) == len(migrations.STEPS)
+
+
 def test_version_2_had_no_edges_between_columns(store, monkeypatch):
     def as_of_version_2(connection):
         migrations._first(connection)

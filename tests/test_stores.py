@@ -345,6 +345,9 @@ KEYS = {
     "runs": ("run_id",),
     "processes": ("process_key",),
     "column_edges": ("output", "source"),
+    "environments": ("environment_id",),
+    "products": ("product_id", "name"),
+    "contents": ("content_id",),
 }
 
 

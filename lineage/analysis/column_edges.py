@@ -17,7 +17,7 @@ import numpy as np
 from lineage.adjacency import Adjacency
 from lineage.analysis.impact import Impact
 from lineage.analysis.tables import NEVER, encode, integers, take
-from lineage.codec import COLUMN_EDGE_KEY, from_micros
+from lineage.codec import KEYS, from_micros
 from lineage.core import ColumnEdge
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class EdgeTable:
     def __init__(self, table: pa.Table) -> None:
         from lineage.stores.tables import newest_of
 
-        self._table = newest_of(table, COLUMN_EDGE_KEY)
+        self._table = newest_of(table, KEYS["column_edges"])
         self.nodes, ends = encode(self._table["output"], self._table["source"])
         self._output, self._source = np.split(ends, 2)
         self._operations, self._operation = encode(self._table["operation_id"])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     *("operations", "nodes", "relationships", "schemas", "runs", "processes"),
-    "column_edges",
+    *("column_edges", "environments", "products", "contents"),
 )
 DERIVED = ("nodes", "relationships")
 """The kinds with rows that follow from operations."""

@@ -1,10 +1,9 @@
 """Copy a store into another, of any two kinds, exactly.
 
-Operations, runs, processes, edges between columns and schemas are rows that are copied as they are;
-one that the target has is not copied again, so that a copy that was interrupted goes on where it
-ended, and one that is repeated changes nothing. Nodes and relationships follow from operations in
-every store; only what does not (what was saved by hand, and the metadata of sources) is copied of
-them.
+Most kinds of rows are copied as they are; one that the target has is not copied again, so that a
+copy that was interrupted goes on where it ended, and one that is repeated changes nothing. Nodes
+and relationships follow from operations in every store; only what does not (what was saved by hand,
+and the metadata of sources) is copied of them.
 """
 
 from __future__ import annotations
@@ -36,6 +35,10 @@ Tuple = tuple[Any, ...]
 _MERGE = {"nodes": merge_nodes, "relationships": merge_relationships}
 _ABOUT = {"nodes": 1, "relationships": 2}  # so many first columns say what a row is about
 _AS_THEY_ARE = tuple(kind for kind in TABLES if kind not in DERIVED)
+_ON_THEIR_DAYS = (
+    *(kind for kind in _AS_THEY_ARE if kind not in ("schemas", "operations")),
+    "operations",
+)
 _BATCH = 10_000
 _STRETCH = 50_000
 _DAY = timedelta(days=1)
@@ -88,10 +91,8 @@ def copy_store(
     copy.total = sum(counts[kind].total() for kind in _AS_THEY_ARE)
     copy.rows("schemas", _ALL)  # few, and one is named from many dates
     for stretch in _stretches(counts):
-        copy.rows("runs", stretch)
-        copy.rows("processes", stretch)
-        copy.rows("column_edges", stretch)
-        copy.rows("operations", stretch)
+        for kind in _ON_THEIR_DAYS:
+            copy.rows(kind, stretch)
         for kind in DERIVED:
             copy.facts(kind, stretch)
     return copy.done

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lineage.codec import COLUMN_EDGE_KEY, DEPENDENCY
+from lineage.codec import DEPENDENCY, KEYS
 from lineage.core import FAILED
 from lineage.stores import columns
 from lineage.stores.base import DERIVED
@@ -87,8 +87,8 @@ def with_facts(
 
 def merged(kind: str, table: pa.Table) -> pa.Table:
     """Give the rows of a kind with those merged that speak of the same thing."""
-    if kind == "column_edges":
-        return newest_of(table, COLUMN_EDGE_KEY)
+    if kind in KEYS:
+        return newest_of(table, KEYS[kind])
     return _by_rows(kind, table) if kind in _MERGE else table
 
 

@@ -55,6 +55,9 @@ _LOOKED_UP = {
     "runs": "run_id",
     "processes": "process_key",
     "column_edges": "output",
+    "environments": "environment_id",
+    "products": "name",
+    "contents": "content_id",
 }
 _MYSQL: dict[str, Any] = {
     "mysql_engine": "InnoDB",
@@ -107,10 +110,7 @@ def _first(connection: Connection) -> None:
 
 def _second(connection: Connection) -> None:
     """Add the hash of the code to operations, and the table of processes."""
-    column = tables["operations"].c.code_hash
-    if column.name not in columns_of(connection, "operations"):
-        kind = column.type.compile(connection.dialect)
-        connection.execute(text(f"ALTER TABLE lineage_operations ADD COLUMN code_hash {kind}"))
+    _add(connection, "operations", "code_hash")
     tables["processes"].create(connection, checkfirst=True)
 
 
@@ -119,7 +119,21 @@ def _third(connection: Connection) -> None:
     tables["column_edges"].create(connection, checkfirst=True)
 
 
-STEPS: list[Callable[[Connection], None]] = [_first, _second, _third]
+def _fourth(connection: Connection) -> None:
+    """Add the command of processes, and the tables of environments, products and contents."""
+    _add(connection, "processes", "command")
+    for kind in ("environments", "products", "contents"):
+        tables[kind].create(connection, checkfirst=True)
+
+
+def _add(connection: Connection, kind: str, name: str) -> None:
+    """Add a column that is not there yet."""
+    if name not in columns_of(connection, kind):
+        word = tables[kind].c[name].type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE lineage_{kind} ADD COLUMN {name} {word}"))
+
+
+STEPS: list[Callable[[Connection], None]] = [_first, _second, _third, _fourth]
 """What makes version n of version n - 1, from version 1 on."""
 
 

@@ -28,6 +28,9 @@ _KEYS = {"nodes": ("node_id",), "relationships": ("from_node_id", "to_node_id")}
 _IDENTITY = ("node_id", "source_type", "source_id", "metadata", "timestamp")
 
 
+_OF_OPERATIONS = ("column_edges", "products")
+
+
 class PastStore:
     """Read a store as of a time; it takes no rows.
 
@@ -75,9 +78,9 @@ class PastStore:
 
             for table in self._derived(kind):
                 yield matching(kind, table, where)
-        elif kind == "column_edges" and self.known_at is not None:
-            yield from self._known_edges(where)
-        elif kind in ("runs", "column_edges"):
+        elif kind in _OF_OPERATIONS and self.known_at is not None:
+            yield from self._known(kind, where)
+        elif kind in ("runs", *_OF_OPERATIONS):
             yield from self.store.scan(kind, replace(where, end=_earlier(where.end, self.end)))
         else:
             yield from self.store.scan(kind, where)
@@ -112,8 +115,8 @@ class PastStore:
             found = table.filter(columns.mask(known))
             yield found.select(list(where.columns)) if where.columns else found
 
-    def _known_edges(self, where: Filter) -> Iterator[pa.Table]:
-        """Yield the edges between columns of the operations that were known then."""
+    def _known(self, kind: str, where: Filter) -> Iterator[pa.Table]:
+        """Yield the rows that belong to the operations that were known then."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -124,9 +127,9 @@ class PastStore:
         tables = [none, *self._operations(Filter(columns=ids))]
         known = pa.concat_tables([table.select(list(ids)).cast(none.schema) for table in tables])
         sought = known["operation_id"].combine_chunks()
-        for table in self.store.scan("column_edges", Filter(end=self.as_of)):
+        for table in self.store.scan(kind, Filter(end=self.as_of)):
             chosen = table.filter(pc.is_in(table["operation_id"], value_set=sought))
-            yield matching("column_edges", chosen, where)
+            yield matching(kind, chosen, where)
 
     def _derived(self, kind: str) -> Iterator[pa.Table]:
         """Yield rows of whole dates, those that follow from operations, what was told by hand."""

@@ -45,7 +45,7 @@ from lineage.errors import CorruptStoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 HEADER, SITE, SOURCE, SCHEMA, RUN, OPERATION, ROW, ORIGIN, CALL, ROWS = range(10)
 DEFINITIONS = frozenset((HEADER, SITE, SOURCE, SCHEMA, RUN, ORIGIN))
 

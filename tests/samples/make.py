@@ -83,15 +83,21 @@ def main(name: str) -> None:
     os.environ["LOGNAME"] = "user"
     socket.gethostname = lambda: "host"
     folder = HERE / name
-    repository = LineageMetadataRepository(folder / "store", segment_bytes=4096)
+    repository = LineageMetadataRepository(folder / "store", segment_bytes=8192)
     tracker = LineageTracker(repository)
     use(tracker, 1)
     repository.append(
         "runs", [{"run_id": "r1", "name": "nightly", "parameters": "{}", "timestamp": 0}]
     )
     process = {"process_key": "p1", "entry_point": "make.py", "commit_id": "0" * 40}
+    process |= {"environment_id": "e1", "command": '{"argv":["make.py"]}'}
     repository.append("processes", [process | {"packages": '{"numpy":"2.3.4"}', "timestamp": 0}])
     repository.append("column_edges", [column_edge("price"), column_edge("amount")])
+    told = {"environment_id": "e1", "interpreter": "CPython 3.12.4", "content": "{}"}
+    repository.append("environments", [told | {"timestamp": 0}])
+    made = {"product_id": "d1", "name": "net", "version": "1", "parents": '["product:orders"]'}
+    repository.append("products", [made | {"size_bytes": 10, "timestamp": 0}])
+    repository.append("contents", [{"content_id": "c1", "text": "--- a\n", "timestamp": 0}])
     repository.seal()
     use(tracker, 2)
     repository.append("column_edges", [column_edge(f"c{number}") for number in range(20)])
