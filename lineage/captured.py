@@ -14,12 +14,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from lineage import links
-from lineage.capture import adapters
+from lineage.capture import adapters, touched
 from lineage.capture.noting import note_source
 from lineage.capture.tape import Everywhere, Tape, current, token_of
-from lineage.columns.edges import Coverage, coverage_of, edges_of
+from lineage.columns.edges import (
+    Coverage,
+    TouchedFile,
+    UnknownOperation,
+    coverage_of,
+    edges_of,
+)
 from lineage.columns.operation import as_frame
-from lineage.columns.resolve import Resolver
+from lineage.columns.resolve import Resolver, call_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +86,9 @@ class Capture:
     def written(self) -> list[tuple[int, str]]:
         """Give the entries that wrote files, each with the node of its file."""
         return [
-            (number, place.node_id)
-            for number, entry in enumerate(self.tape.entries)
-            if entry.target is not None and (place := place_of(entry)) is not None
+            (number, place_of(entry).node_id)
+            for number in sorted(self.tape.transfers)
+            if (entry := self.tape.entries[number]).target is not None
         ]
 
     def transfers(self, since: int) -> Iterator[tuple[int, Entry]]:
@@ -105,17 +111,36 @@ class Capture:
         is_frame = self.tape.entries[number].kind == "frame"
         return as_frame(self._resolver.value(number)).labels if is_frame else []
 
-    def coverage(self, since: int = 0) -> Coverage:
-        """Count the columns of the outputs since an entry by how sure their edges are."""
+    def coverage(self, since: int = 0, *, is_whole: bool = True) -> Coverage:
+        """Count the columns of the outputs since an entry by how sure their edges are.
+
+        Args:
+            since: The number of the entry.
+            is_whole: Whether to work out entries on which no output depends, too; or else only
+                their names are looked at.
+        """
         written = [number for number, _ in self.written() if number >= since]
         frames = [as_frame(self._resolver.value(number)) for number in written]
-        self._resolver.advance()
+        if is_whole:
+            self._resolver.advance()
         return replace(
             coverage_of(frames),
             gaps=tuple(sorted(self._resolver.gaps)),
-            unknown=tuple(sorted(self._resolver.unknown)),
+            unknown=self._unknown(since),
+            files=tuple(TouchedFile(*each) for each in touched.unexplained(self.tape)),
             problems=tuple(self._resolver.problems),
             missed=self.tape.missed,
+            last_error=self.tape.last_error,
+        )
+
+    def _unknown(self, since: int) -> tuple[UnknownOperation, ...]:
+        found: dict[str, list[int]] = {}
+        for number, name in self._resolver.unknown(since):
+            found.setdefault(name, []).append(number)
+        entries = self.tape.entries
+        return tuple(
+            UnknownOperation(name, len(numbers), call_site(entries[min(numbers)]))
+            for name, numbers in sorted(found.items())
         )
 
     @property

@@ -10,6 +10,7 @@ import functools
 import inspect
 import os
 import sys
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineage import codec, fingerprint, links
@@ -20,6 +21,7 @@ from lineage.captured import Capture, capture_of, place_of
 from lineage.columns.edges import Coverage
 from lineage.columns.resolve import line_of
 from lineage.core import DataSource, OperationType
+from lineage.redact import redact_text
 from lineage.tracker import current as current_operation
 from lineage.tracker import get_global_tracker
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from lineage.tracker import LineageTracker
 
 _MOST_FRAMES = 20
+_MOST_TOLD = 200
 
 
 class Capturing:
@@ -46,6 +49,7 @@ class Capturing:
         self._capture: Capture | None = None
         self._is_shared = False
         self._since = 0
+        self._missed = 0
 
     def begin(self, tracker: LineageTracker) -> None:
         """Begin to note; what goes wrong is counted by the tracker, and nothing is noted then."""
@@ -55,6 +59,7 @@ class Capturing:
             self._is_shared = shared is not None
             self._capture = shared or Capture(is_global=self._is_global)
             self._since = len(self._capture.tape.entries)
+            self._missed = self._capture.tape.missed
             if not self._is_shared:
                 self._capture.tape.within = _operation_id
                 self._capture.open()
@@ -89,9 +94,45 @@ class Capturing:
         last = {node_id: n for n, node_id in capture.written() if n >= self._since}
         return {node_id.partition(":")[2]: capture.edges(n) for node_id, n in last.items()}
 
-    def coverage(self) -> Coverage:
+    def coverage(self, *, is_whole: bool = True) -> Coverage:
         """Count the columns of what was written by how well they are explained."""
-        return Coverage() if self._capture is None else self._capture.coverage(self._since)
+        if self._capture is None:
+            return Coverage()
+        found = self._capture.coverage(self._since, is_whole=is_whole)
+        return replace(found, missed=found.missed - self._missed)
+
+    def told(self, tracker: LineageTracker) -> str | None:
+        """Give the coverage as it is kept with the run; None where nothing was captured."""
+        if self._capture is None:
+            return None
+        try:
+            return codec.to_json(_row_of(self.coverage(is_whole=False)))
+        except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+            tracker.lose(problem)
+            return None
+
+
+def _row_of(coverage: Coverage) -> dict[str, Any]:
+    """Give a coverage as it is kept: lists up to a number, and how many are left out of each."""
+    row: dict[str, Any] = {}
+    left: dict[str, int] = {}
+    for field in fields(coverage):
+        value = getattr(coverage, field.name)
+        if isinstance(value, tuple):
+            if len(value) > _MOST_TOLD:
+                left[field.name] = len(value) - _MOST_TOLD
+            value = value[:_MOST_TOLD]
+        row[field.name] = _plain(value)
+    return {**row, "left_out": left} if left else row
+
+
+def _plain(item: Any) -> Any:
+    """Give a part of a coverage as it is kept: texts that can be written, without secrets."""
+    if isinstance(item, str):
+        return redact_text(item.encode("utf-8", "backslashreplace").decode())
+    if hasattr(item, "_asdict"):
+        return {name: _plain(each) for name, each in item._asdict().items()}
+    return [_plain(each) for each in item] if isinstance(item, tuple) else item
 
 
 def tell(capture: Capture, since: int, tracker: LineageTracker, run_id: str | None) -> None:

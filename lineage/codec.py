@@ -115,6 +115,7 @@ TABLES: dict[str, dict[str, str]] = {
         "process_id": "int64",
         "timestamp": "time",
         "ended_at": "time",
+        "coverage": "json",
     },
     "processes": {
         "process_key": "string",

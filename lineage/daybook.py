@@ -190,6 +190,7 @@ class Daybook:
             "process_id": columns.numbers(_process(run), pa.int64()),
             "timestamp": _times(day.start[first]),
             "ended_at": _times(ended),
+            "coverage": columns.nothing(size, pa.string()),
         }
         return _table("runs", found)
 

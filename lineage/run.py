@@ -229,6 +229,7 @@ class Run:
             )
         if self._capturing is not None:
             self._capturing.end(self.tracker, self.run_id)
+            self._row["coverage"] = self._capturing.told(self.tracker)
         self.tracker.close_run(self.run_id)
         current.set(self._outside)
         self._keep()
@@ -297,9 +298,16 @@ class Run:
         """Give what the columns of each file that this run wrote are made from, by its path."""
         return {} if self._capturing is None else self._capturing.column_lineage()
 
-    def coverage(self) -> Coverage:
-        """Count the columns of this run's outputs by how well they are explained."""
-        return Coverage() if self._capturing is None else self._capturing.coverage()
+    def coverage(self, *, is_whole: bool = True) -> Coverage:
+        """Count the columns of this run's outputs by how well they are explained.
+
+        Args:
+            is_whole: Whether to work out what no output depends on, too. What is kept of a run is
+                not: of the rest it knows the operations by their names alone.
+        """
+        if self._capturing is None:
+            return Coverage()
+        return self._capturing.coverage(is_whole=is_whole)
 
     @property
     def started_at(self) -> datetime | None:

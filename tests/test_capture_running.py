@@ -15,9 +15,11 @@ from typer.testing import CliRunner
 
 from lineage.capture.cells import run_notebook
 from lineage.capture.running import ended, run_module, run_script
+from lineage.cli import app as cli
 from lineage.cli.command import options
 from lineage.cli.run import register
 from lineage.errors import LineageError
+from lineage.stores.base import open_store
 
 
 @pytest.fixture(autouse=True)
@@ -343,6 +345,86 @@ def test_what_is_not_there_is_one_line(command):
     result, _ = command("nothing.py")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: there is no file 'nothing.py' to run")
+
+
+@pytest.fixture
+def lines():
+    """What `lineage run` says of ours at the end of a script, in a process of its own."""
+
+    def call(*args):
+        code = "from lineage.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--store", "store", "run", *args],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    return call
+
+
+REPORT = """
+    import pandas
+    with open("in.csv", "w") as file:
+        file.write("a\\n1\\n2\\n")
+    frame = pandas.read_csv("in.csv")
+    frame["b"] = frame.a.case_when([(frame.a > 1, 5)])
+    frame.to_csv("out.csv")
+    open("note.txt", "w").close()
+    print("done")
+"""
+
+
+def test_a_line_at_the_end_says_what_is_not_explained(lines, folder):
+    path = script(REPORT)
+    code, out, told = lines(path)
+    assert (code, out) == (0, "done\n")
+    assert told == (
+        "lineage: 2 columns written: 1 exact, 1 unsure; no rule for case_when (script.py:6); "
+        f"not explained: {folder / 'note.txt'} (written at script.py:8)\n"
+    )
+    assert lines("--quiet", path) == (0, "done\n", "")
+
+
+def test_a_script_that_does_nothing_to_data_has_no_line_at_its_end(lines):
+    assert lines(script("print(6 * 7)")) == (0, "42\n", "")
+
+
+def test_doctor_lists_in_another_process_what_runs_did_not_understand(lines, folder):
+    path = script(REPORT)
+    for _ in range(2):
+        lines("-q", path)
+    result = CliRunner().invoke(cli, ["--store", "store", "--json", "doctor"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["data"]
+    assert found["findings"] == []
+    assert found["facts"]["captured_runs"] == 2
+    capture = found["capture"]
+    assert capture["unknown"] == [
+        {"name": "case_when", "times": 2, "runs": 2, "call_site": "script.py:6"}
+    ]
+    (file,) = capture["files"]
+    assert (file["path"], file["mode"], file["runs"]) == (str(folder / "note.txt"), "w", 2)
+    shown = CliRunner().invoke(cli, ["--store", "store", "doctor"]).stdout
+    assert "case_when\t2\t2\tscript.py:6\n" in shown
+    assert f"{folder / 'note.txt'}\tto write\t2\tscript.py:8\n" in shown
+
+
+def test_doctor_finds_what_could_not_be_noted(folder):
+    store = open_store("store")
+    coverage = '{"missed":3,"last_error":"OSError: no room","left_out":{"files":7}}'
+    rows = [
+        {"run_id": "a", "coverage": coverage, "timestamp": 1},
+        {"run_id": "b", "parent_run_id": "a", "coverage": coverage, "timestamp": 2},
+        {"run_id": "c", "parent_run_id": "none", "coverage": None, "timestamp": 3},
+    ]
+    store.append("runs", rows)
+    store.close()
+    result = CliRunner().invoke(cli, ["--store", "store", "doctor"])
+    assert result.exit_code == 1
+    assert "3 operations of 1 runs could not be noted, the last because of OSError: no room" in (
+        result.stdout
+    )
+    assert "and 7 more" in result.stdout
 
 
 def test_our_own_error_in_a_script_is_the_scripts(command):

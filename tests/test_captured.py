@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -96,6 +98,66 @@ with lineage.track("report") as run:
 """
         exec(code, space)
         assert space["run"].coverage().gaps[:1] == ("<string>:4",)
+
+    def test_what_no_rule_knows_and_nothing_explains_is_told_and_kept(
+        self, tracker, sales, tmp_path
+    ):
+        with lineage.track("report") as run:
+            for _ in range(3):
+                found = sales.qty.dot(sales.price)
+            sales.assign(all=found).to_csv(tmp_path / "out.csv")
+            sales.qty.case_when([(sales.qty > 1, 5)])  # behind the last write
+            (tmp_path / "note.txt").write_text("x")
+        whole = run.coverage()
+        unknown = [(each.name, each.times) for each in whole.unknown]
+        assert unknown == [("case_when", 1), ("dot", 3)]
+        assert all(each.call_site.startswith("test_captured.py:") for each in whole.unknown)
+        (file,) = whole.files
+        assert (file.path, file.mode) == (str(tmp_path / "note.txt"), "w")
+        row = rows_of(tracker, "runs")[-1]
+        kept = json.loads(row["coverage"])
+        assert [(each["name"], each["times"]) for each in kept["unknown"]] == unknown
+        assert kept["files"] == [file._asdict()]
+        assert (kept["columns"], kept["missed"], kept["last_error"]) == (4, 0, None)
+
+    def test_what_could_not_be_noted_is_kept_with_the_run(self, tracker, sales, monkeypatch):
+        from lineage.capture import noting
+
+        def broken(_):
+            raise RuntimeError("a fault, password=hunter2")
+
+        with lineage.track("outer") as outer:
+            with lineage.track("first"), monkeypatch.context() as patch:
+                patch.setattr(noting, "shape_of", broken)
+                sales.head()
+            with lineage.track("second") as second:
+                sales.head()
+        assert (outer.coverage().missed, second.coverage().missed) == (1, 0)
+        kept = {row["name"]: row["coverage"] for row in rows_of(tracker, "runs") if row["ended_at"]}
+        assert '"missed":1' in kept["first"]
+        assert "RuntimeError" in kept["first"]
+        assert "hunter2" not in kept["first"]
+        assert '"missed":0' in kept["second"]
+
+    def test_a_run_keeps_no_more_than_so_much_of_what_is_open(self, tracker, tmp_path):
+        with lineage.track("report") as run:
+            for number in range(250):
+                (tmp_path / f"{number}.txt").write_text("x")
+        assert len(run.coverage().files) == 250
+        kept = json.loads(rows_of(tracker, "runs")[-1]["coverage"])
+        assert (len(kept["files"]), kept["left_out"]) == (200, {"files": 50})
+
+    def test_a_name_that_is_no_text_is_kept_as_it_can_be_written(self, tracker, tmp_path):
+        with lineage.track("report"):
+            with open(os.fsencode(tmp_path / "a") + b"\xff.txt", "w"):
+                pass
+        (file,) = json.loads(rows_of(tracker, "runs")[-1]["coverage"])["files"]
+        assert file["path"].endswith("a\\udcff.txt")
+
+    def test_a_run_without_capture_keeps_no_coverage(self, tracker):
+        with lineage.track("report", capture=False):
+            pass
+        assert rows_of(tracker, "runs")[-1]["coverage"] is None
 
     def test_a_rule_that_fails_leaves_the_rest_whole(self, tracker, sales, monkeypatch, tmp_path):
         from lineage.columns import rules

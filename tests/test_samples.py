@@ -32,7 +32,11 @@ TYPES = {
 }
 
 
-_CAME_LATER = {"operations": {"code_hash"}, "processes": {"command"}}
+_CAME_LATER = {
+    "operations": {"code_hash"},
+    "processes": {"command"},
+    "runs": {"coverage", "files"},
+}
 
 
 @pytest.fixture(params=NAMES)

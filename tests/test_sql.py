@@ -507,6 +507,22 @@ def test_version_2_had_no_edges_between_columns(store, monkeypatch):
         assert migrations.version_of(connection) == len(migrations.STEPS)
 
 
+def test_version_3_had_no_coverage_of_runs(store, monkeypatch):
+    def as_of_version_3(connection):
+        migrations._first(connection)
+        connection.execute(sqlalchemy.text("ALTER TABLE lineage_runs DROP COLUMN coverage"))
+
+    with monkeypatch.context() as before:
+        before.setattr(migrations, "STEPS", [as_of_version_3, *migrations.STEPS[1:3]])
+        with store._database.alone() as connection:
+            migrations.migrate(connection)
+            connection.execute(
+                sqlalchemy.text("INSERT INTO lineage_runs (run_id, timestamp) VALUES ('old', 5)")
+            )
+    store.insert("runs", [{"run_id": "new", "coverage": "{}", "timestamp": 7}])
+    assert [row["coverage"] for row in rows_of(store, "runs")] == [None, "{}"]
+
+
 def test_an_earlier_version_is_read_as_it_is_and_migrated_when_written(store, monkeypatch):
     def drop_a_column(connection):
         migrations._first(connection)

@@ -124,7 +124,7 @@ def is_apart(path: str) -> bool:
 
 
 def _explained(tape: Tape, moved: list[Move]) -> Callable[[str], bool]:
-    places = [each for entry in list(tape.entries) for each in entry.args if type(each) is Location]
+    places = [tape.entries[number].args[0] for number in list(tape.transfers)]
     exact = {path for place in places for path in (place.location, *place.parts)}
     folders = [place for place in places if os.path.isdir(place.location)]
 

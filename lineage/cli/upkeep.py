@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lineage.analysis.coverage import COLUMNS, uncovered
 from lineage.cli.command import FINDING, STORE_BROKEN, command
 from lineage.cli.output import Table, note, package_version
 from lineage.cli.session import Session, show_progress
 from lineage.codec import json_default
 from lineage.errors import CorruptStoreError, StoreError
 from lineage.redact import redact_text
-from lineage.stores.base import KINDS
+from lineage.stores.base import KINDS, Filter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from lineage.analysis.coverage import Uncovered
     from lineage.stores.base import Store
 
 ForceOption = Annotated[
@@ -164,11 +167,13 @@ def copy(session: Session, source: From, target: To) -> None:
 
 
 def doctor(session: Session) -> None:
-    """Check the store, the settings and the packages.
+    """Check the store, the settings and the packages; list what capture did not understand.
 
-    The exit code is 1 with findings, 4 when the store cannot be used.
+    That is what runs met and no column rule knows, and the files that they touched and nothing
+    explains. The exit code is 1 with findings, 4 when the store cannot be used.
     """
     findings = [redact_text(issue) for issue in session.config.validate()]
+    open_ends = uncovered(())
     facts: dict[str, Any] = {"store": redact_text(session.url), "is_usable": True}
     try:
         store = session.open()
@@ -177,14 +182,17 @@ def doctor(session: Session) -> None:
         with session.working("checking the store") as bar:
             show_progress(store, bar.counting("reading the store", "bytes"))
             facts |= _facts(store, session.folder())
-            findings += _findings(store, facts)
+            open_ends = uncovered(_runs_of(store))
+            facts["captured_runs"] = open_ends["runs"]
+            findings += [*_findings(store, facts), *_missed(open_ends)]
     except (StoreError, OSError) as error:
         facts["is_usable"] = False
         findings.append(redact_text(str(error)))
     versions = {"python": python_version()} | {name: package_version(name) for name in _PACKAGES}
     session.show(
-        {"facts": facts, "versions": versions, "findings": findings},
+        {"facts": facts, "versions": versions, "findings": findings, "capture": open_ends},
         Table(("fact", "value"), list(facts.items())),
+        *_open_ends(open_ends),
         Table(("package", "version"), [each for each in versions.items() if each[1]]),
         Table(("finding",), [(finding,) for finding in findings], empty="all is well"),
     )
@@ -193,6 +201,47 @@ def doctor(session: Session) -> None:
         raise typer.Exit(STORE_BROKEN)
     if findings:
         raise typer.Exit(FINDING)
+
+
+def _runs_of(store: Store) -> Iterator[dict[str, Any]]:
+    """Give the rows of runs that have kept a coverage."""
+    import pyarrow.compute as pc
+
+    for table in store.scan("runs", Filter(columns=COLUMNS)):
+        yield from table.filter(pc.is_valid(table["coverage"])).to_pylist()
+
+
+def _missed(found: Uncovered) -> list[str]:
+    if not found["missed"]:
+        return []
+    why = f", the last because of {found['last_error']}" if found["last_error"] else ""
+    return [
+        f"{found['missed']} operations of {found['missed_runs']} runs could not be noted{why}; "
+        "what is told of the columns of those runs is not whole"
+    ]
+
+
+def _open_ends(found: Uncovered) -> Iterator[Table | str]:
+    """Show what no rule knows and what nothing explains, if there is any."""
+    right = frozenset({"times", "runs"})
+    if found["unknown"]:
+        unknown = [
+            (each["name"], each["times"], each["runs"], each["call_site"])
+            for each in found["unknown"]
+        ]
+        yield Table(("no rule for", "times", "runs", "first at"), unknown, right=right)
+    if found["files"]:
+        yield Table(
+            ("file not explained", "opened", "runs", "first at"),
+            [
+                (each["path"], "to write" if each["mode"] == "w" else "to read", each["runs"],
+                 each["call_site"])
+                for each in found["files"]
+            ],
+            right=right,
+        )  # fmt: skip
+    if found["left_out"]:
+        yield f"and {found['left_out']} more, of runs that had too many to keep each\n"
 
 
 def _facts(store: Store, folder: Path | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.columns.operation import as_frame
 from lineage.columns.values import CONFIDENCES, DEFAULT, EXACT, INFERRED, OPAQUE, Deps, Frame, join
@@ -60,9 +60,25 @@ def _rank(edge: ColumnEdge) -> int:
     return CONFIDENCES.index(edge.confidence)
 
 
+class UnknownOperation(NamedTuple):
+    """An operation that no rule knows: how often it ran, and where it did first, as `file:line`."""
+
+    name: str
+    times: int
+    call_site: str
+
+
+class TouchedFile(NamedTuple):
+    """A file that was opened and that nothing noted; the mode is `r` or `w`."""
+
+    path: str
+    mode: str
+    call_site: str
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How well output columns are explained.
+    """How well output columns are explained, and what capture did not see or understand.
 
     Args:
         columns: How many output columns there are.
@@ -72,8 +88,10 @@ class Coverage:
         unexplained: How many have no source at all: made of constants, or the trail is lost.
         gaps: Where a value came in whose code is not at hand, as `file:line`.
         unknown: The operations that no rule knows.
+        files: The files that were touched, and that no operation which was noted explains.
         problems: Where a rule has failed; what came out is taken to be made of all that went in.
         missed: How many operations could not be noted; with some, what is explained is not whole.
+        last_error: Why the last of them could not; None when there was no room for them.
     """
 
     columns: int = 0
@@ -82,9 +100,11 @@ class Coverage:
     unsure: int = 0
     unexplained: int = 0
     gaps: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[UnknownOperation, ...] = ()
+    files: tuple[TouchedFile, ...] = ()
     problems: tuple[str, ...] = ()
     missed: int = 0
+    last_error: str | None = None
 
 
 def coverage_of(frames: list[Frame]) -> Coverage:

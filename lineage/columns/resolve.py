@@ -23,7 +23,7 @@ from lineage.columns.making import source_of
 from lineage.columns.names import Place
 from lineage.columns.operation import Arg, Op, as_frame, reconciled
 from lineage.columns.reading import Reader
-from lineage.columns.rules import apply_function, apply_method
+from lineage.columns.rules import apply_function, apply_method, is_known
 from lineage.columns.values import (
     CONDITIONAL,
     INFERRED,
@@ -70,7 +70,7 @@ class Resolver:
         self._by_name: dict[tuple[ast.AST | None, str], list[tuple[int, Value]]] = {}
         self._reader = Reader(self)
         self._explained_ones: set[int] = set()
-        self.unknown: dict[str, int] = {}
+        self._unknown: list[tuple[int, str]] = []
         self.gaps: set[str] = set()
         self.problems: list[str] = []
 
@@ -112,6 +112,21 @@ class Resolver:
         labels = _labels(entry) or [None]
         made = changed(deps, TRANSFORMATION, step)
         return Frame(labels, [made] * len(labels), is_series=entry.kind != "frame")
+
+    def unknown(self, since: int = 0) -> list[tuple[int, str]]:
+        """Give the entries from a number on whose operation no rule knows, each with its name.
+
+        Of those that are not worked out yet, only the name is looked at.
+        """
+        left = range(max(since, len(self._values)), len(self._entries))
+        return [
+            *(each for each in self._unknown if each[0] >= since),
+            *(
+                (n, name)
+                for n in left
+                if _is_unknown(name := self._entries[n].name, self._entries[n])
+            ),
+        ]
 
     # What the reader asks
 
@@ -225,8 +240,7 @@ class Resolver:
             else apply_method
         )
         found = self._conditional(rule(op), op, node, place)
-        for name in op.notes:
-            self.unknown[name] = self.unknown.get(name, 0) + 1
+        self._unknown += [(number, name) for name in op.notes]
         return found
 
     def _conditional(self, value: Value, op: Op, node: ast.AST | None, place: Place) -> Value:
@@ -392,6 +406,11 @@ class Resolver:
         if node is None:
             return Func(None, None, plain.name)
         return Func(node, Place(file, place.before, place.at, place.caller), plain.name)
+
+
+def _is_unknown(name: str, entry: Any) -> bool:
+    is_of_file = entry.args and type(entry.args[0]).__name__ == "Location"
+    return not (is_known(name) or name[:1] == "<" or is_of_file)
 
 
 def _is_change(entry: Any) -> bool:

@@ -146,9 +146,22 @@ _FUNCTIONS = _table(
 )  # fmt: skip
 
 
+_KNOWN = {*_FUNCTIONS, *_METHODS, *_OF_GROUPS, "assign"}
+_ACCESSORS = ("str.", "dt.", "cat.")
+
+
 def has_function(name: str) -> bool:
     """Whether there is a rule for a function of that name."""
     return name in _FUNCTIONS
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a rule for an operation of that name, on whatever it is called.
+
+    >>> is_known("merge"), is_known("str.upper"), is_known("frobnicate")
+    (True, True, False)
+    """
+    return name in _KNOWN or name.startswith(_ACCESSORS)
 
 
 def apply_function(op: Op) -> Value:
@@ -164,7 +177,7 @@ def apply_method(op: Op) -> Value:
         case Const():
             return Flat(join(flat(arg.value) for arg in _arguments(op)))
         case Frame() | Table() | Lookup() | Flat() | Many() | Items():
-            is_accessor = op.name.startswith(("str.", "dt.", "cat."))
+            is_accessor = op.name.startswith(_ACCESSORS)
             rule = converting.of_text if is_accessor else _METHODS.get(op.name, default)
         case _:
             rule = default

@@ -120,8 +120,9 @@ def _third(connection: Connection) -> None:
 
 
 def _fourth(connection: Connection) -> None:
-    """Add the command of processes, and the tables of environments, products and contents."""
+    """Add the command of processes, what runs tell of their capture, and three tables."""
     _add(connection, "processes", "command")
+    _add(connection, "runs", "coverage")
     for kind in ("environments", "products", "contents"):
         tables[kind].create(connection, checkfirst=True)
 
