@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from lineage.core import ColumnEdge
 
 _KEPT = 8
+# What Python has of these is shared by all who use it, or has no room for a mark.
+_PLAIN = frozenset({bool, int, float, complex, type(None), list, tuple, dict, set, frozenset})
 _captures: weakref.WeakValueDictionary[int, Capture] = weakref.WeakValueDictionary()
 _recent: deque[Capture] = deque(maxlen=_KEPT)
 
@@ -209,11 +211,11 @@ def column_lineage(value: Any) -> list[ColumnEdge]:
     """Give what the columns of a frame, a series or a file are made from.
 
     Args:
-        value: A frame or a series that was made under capture, or the path of a file that was
-            written there, in this process.
+        value: A frame, a series, an array or a number of numpy's that was made under capture, or
+            the path of a file that was written there, in this process.
 
     Raises:
-        ValueError: Nothing is known of it.
+        ValueError: Nothing is known of it; a plain number, list or dictionary can tell nothing.
 
     Examples:
         >>> import pandas, lineage
@@ -232,6 +234,13 @@ def column_lineage(value: Any) -> list[ColumnEdge]:
     what = repr(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else (
         f"this {type(value).__name__}"
     )  # fmt: skip
+    if type(value) in _PLAIN:
+        raise ValueError(
+            f"a plain {type(value).__name__} carries no mark, so that nothing tells where {what} "
+            "came from: ask before it is made plain (the number that pandas gives, not float() or "
+            "round() of it), or put it where it is used, into a series or a frame under capture, "
+            "and ask for that"
+        )
     raise ValueError(
         f"nothing is known of the columns of {what}: it was not made under capture in this "
         "process; open a run with lineage.track() or lineage.autotrack() before it is made, or "

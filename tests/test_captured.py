@@ -185,6 +185,38 @@ with lineage.track("report") as run:
         with pytest.raises(IndexError):
             lineage.column_lineage(other)
 
+    def test_a_series_that_is_renamed_in_place_goes_by_its_new_name(self, tracker, sales):
+        with lineage.track("report"):
+            frame = lineage.source(sales, "sales")
+            doubled = frame.qty * 2
+            doubled.name = "shop"
+            dearer = frame.price + 1
+            dearer.name = "dearer"
+            both = pd.concat([doubled, dearer], axis=1)
+        assert pairs(doubled) == {("shop", "sales.qty")}
+        assert pairs(both) == {("shop", "sales.qty"), ("dearer", "sales.price")}
+
+    def test_the_name_of_a_frame_is_a_column_or_an_attribute_like_any_other(self, tracker, sales):
+        with lineage.track("report"):
+            frame = lineage.source(sales, "sales")
+            with_column = frame.assign(name="x")
+            with_column.name = frame.qty
+            plain = frame.copy()
+            plain.name = "attribute"
+        assert ("name", "sales.qty") in pairs(with_column)
+        assert plain.name == "attribute"
+        assert pairs(plain) == pairs(frame)
+
+    @pytest.mark.parametrize("make", [float, int, lambda number: [number], str])
+    def test_a_plain_value_is_told_to_carry_no_mark(self, make, tracker, sales):
+        with lineage.track("report"):
+            total = lineage.source(sales, "sales").qty.sum()
+            plain = make(total)
+        assert pairs(total) == {("value", "sales.qty")}
+        reason = "nothing is known" if make is str else "carries no mark.*into a series or a frame"
+        with pytest.raises(ValueError, match=reason):
+            lineage.column_lineage(plain)
+
     def test_capture_can_be_left_off(self, tracker, sales):
         with lineage.track("report", capture=False):
             out = sales.assign(more=1)

@@ -11,6 +11,7 @@ import sys
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
+from lineage.capture.kinds import kind_of
 from lineage.capture.noting import record, record_before
 from lineage.capture.patches import disguised
 from lineage.capture.tape import Everywhere, current, inside
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     Before = Callable[[Tape, Any, Given, FrameType], None]
     After = Callable[[Tape, Any, Given, Any, FrameType], None]
 
-_SETTING = {"columns": "set_columns", "index": "set_index_labels"}
+_SETTING = {"columns": "set_columns", "index": "set_index_labels", "name": "set_name"}
 
 
 def method(original: Any, name: str) -> Callable[..., Any]:
@@ -225,11 +226,18 @@ def setting_indexer(original: Any, name: str) -> Callable[..., Any]:
 
 
 def setter(original: Any, _: str) -> Callable[..., Any]:
-    """Make the wrapper of `__setattr__`, by which labels are set: `frame.columns = …`."""
+    """Make the wrapper of `__setattr__`, by which labels are set: `frame.columns = …`.
+
+    To a frame, `name` is an attribute like any other, or a column.
+    """
 
     def wrapper(self: Any, /, *args: Any) -> None:
         tape = None if inside.busy else current.get() or Everywhere.tape
-        if tape is None or args[0] not in _SETTING:
+        if (
+            tape is None
+            or args[0] not in _SETTING
+            or (args[0] == "name" and kind_of(type(self)) != "series")
+        ):
             original(self, *args)  # an assignment to a column's name goes on to `__setitem__`
             return
         inside.busy = True

@@ -210,7 +210,16 @@ def _relabelled(frame: Frame, op: Op) -> Frame:
 
 
 _BY_PLACE = frozenset(
-    {"set_columns", "rename", "set_axis", "add_prefix", "add_suffix", "DataFrame", "Series"}
+    {
+        "set_columns",
+        "set_name",
+        "rename",
+        "set_axis",
+        "add_prefix",
+        "add_suffix",
+        "DataFrame",
+        "Series",
+    }
 )
 
 

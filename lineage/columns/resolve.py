@@ -422,6 +422,7 @@ def _is_change(entry: Any) -> bool:
         "update",
         "pop",
         "set_columns",
+        "set_name",
         "set_index_labels",
     )
     return last in changing or entry.kwargs.get("inplace") is True

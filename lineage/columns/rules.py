@@ -72,7 +72,7 @@ _METHODS = _table(
         copy head tail rename set_axis add_prefix add_suffix infer_objects rename_axis
         reorder_levels swaplevel droplevel take filter select_dtypes squeeze first last
         tz_localize tz_convert to_timestamp to_period set_flags to_frame isetitem __copy__
-        __deepcopy__ repeat set_columns
+        __deepcopy__ repeat set_columns set_name
         truncate __iter__"""),
     (selecting.item, "__getitem__"),
     (selecting.located, "loc.__getitem__ iloc.__getitem__ at.__getitem__ iat.__getitem__"),
