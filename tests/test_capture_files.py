@@ -21,9 +21,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+import lineage
 from lineage.capture import adapters, touched
 from lineage.capture.locations import located
-from lineage.capture.tape import Location, Ref, Tape, Unknown, current
+from lineage.capture.tape import Location, Ref, Tape, Unknown, current, inside
 
 SECRET = "hunter2secret"
 
@@ -365,6 +366,185 @@ def test_numpy_reads_and_writes(folder):
     assert written(tape) == [str(folder / name) for name in ("a.npy", "b.npz", "c.npz", "d.txt")]
     assert set(read(tape)) == {str(folder / name) for name in ("a.npy", "b.npz", "d.txt")}
     assert all(tape.number_of(each) is not None for each in arrays)
+
+
+def edges_of(frame):
+    """The direct edges of a frame as (output column, file name.column)."""
+    return {
+        (edge.output_column, f"{os.path.basename(edge.source)}.{edge.source_column}")
+        for edge in lineage.column_lineage(frame)
+        if edge.kind == "direct"
+    }
+
+
+@pytest.fixture
+def run():
+    tracker = lineage.LineageTracker()
+    lineage.set_global_tracker(tracker)
+    yield lambda: lineage.track("run")
+    lineage.set_global_tracker(None)
+    assert tracker.lost == 0, tracker.last_error
+
+
+def test_what_a_dataset_gives_comes_from_its_files(run, frame):
+    dataset = arrow("dataset")
+    frame.to_parquet("a.parquet")
+    with run():
+        whole = dataset.dataset("a.parquet")
+        table = whole.to_table(columns=["qty", "price"], filter=dataset.field("qty") > 1)
+        found = [
+            table.to_pandas(),
+            dataset.dataset("a.parquet").to_table().to_pandas(),
+            whole.scanner(columns=["qty", "price"]).to_table().to_pandas(),
+            pd.concat(batch.to_pandas() for batch in whole.to_batches()),
+            pd.concat([batch.to_pandas() for batch in whole.to_batches()]),
+        ]
+        part = table.select(["price"]).to_pandas()
+    both = {("qty", "a.parquet.qty"), ("price", "a.parquet.price")}
+    assert [edges_of(each) for each in found] == [both] * 5
+    assert edges_of(part) == {("price", "a.parquet.price")}
+    confidences = {edge.confidence for edge in lineage.column_lineage(part)}
+    assert confidences == {"inferred"}  # it was read in the code
+
+
+def test_a_file_that_is_mapped_is_read_and_one_that_is_made_is_written(run, frame, folder):
+    np.save("a.npy", np.arange(3.0))
+    with run() as noted:
+        known = lineage.source(frame, "sales")
+        made = np.memmap("m.bin", dtype="f8", mode="w+", shape=(3,))
+        made[:] = known.price
+        made.flush()
+        made.flush()
+        back = pd.DataFrame({"m": np.memmap("m.bin", dtype="f8", mode="r")})
+        loaded = pd.DataFrame({"a": np.load("a.npy", mmap_mode="r")})
+    assert edges_of(back) == {("m", "m.bin.*")}
+    assert edges_of(loaded) == {("a", "a.npy.*")}
+    tape = noted._capturing._capture.tape
+    writes = [
+        entry.name for entry in tape.entries if entry.name.startswith("memmap") and entry.target
+    ]
+    assert writes == ["memmap", "memmap.flush"]
+    (edge,) = noted.column_lineage()[str(folder / "m.bin")]
+    assert (edge.source, edge.source_column) == ("sales", "price")
+    assert type(made) is np.memmap
+    assert noted.coverage().files == ()
+
+
+@pytest.mark.parametrize("mode", ["r", "c", "r+"])
+def test_a_map_is_the_same_map(mode, folder):
+    np.arange(3.0).tofile("a.bin")
+    before = np.memmap("a.bin", dtype="f8", mode=mode)
+    with captured() as tape:
+        after = np.memmap("a.bin", dtype="f8", mode=mode)
+        part = after[1:]
+    assert (after == before).all()
+    assert (after.mode, after.filename, after.offset) == (mode, before.filename, 0)
+    assert part.base is after
+    assert read(tape) == [str(folder / "a.bin")]
+
+
+def test_an_array_that_writes_itself_is_noted(run, frame, folder):
+    with run() as noted:
+        known = lineage.source(frame, "sales")
+        known.price.to_numpy().tofile("a.bin")
+        with open("tofile.txt", "w") as other:  # in code that calls `tofile` elsewhere
+            other.write("x")
+        with pytest.raises(FileNotFoundError):
+            known.price.to_numpy().tofile("no/such/folder.bin")
+    (edge,) = noted.column_lineage()[str(folder / "a.bin")]
+    assert (edge.source, edge.source_column) == ("sales", "price")
+    assert [each.path for each in noted.coverage().files] == [str(folder / "tofile.txt")]
+    outputs = {
+        source.location
+        for operation in noted.tracker.operations.values()
+        for source in operation.outputs
+    }
+    assert outputs == {str(folder / "a.bin")}
+
+
+DAYS = ("1", "2")
+
+
+def loaded(path):
+    frame = pd.read_csv(path)
+    frame["paid"] = frame.qty * frame.price
+    return frame
+
+
+ONE_BY_ONE = {
+    "generator": lambda paths: pd.concat(pd.read_csv(path) for path in paths),
+    "list": lambda paths: pd.concat([pd.read_csv(path) for path in paths]),
+    "map": lambda paths: pd.concat(map(pd.read_csv, paths)),
+    "keyword": lambda paths: pd.concat(objs=(pd.read_csv(path) for path in paths)),
+    "filter": lambda paths: pd.concat(filter(len, map(pd.read_csv, paths)), ignore_index=True),
+    "function": lambda paths: pd.concat(loaded(path) for path in paths),
+}
+
+
+@pytest.mark.parametrize("way", ONE_BY_ONE)
+def test_files_that_are_read_one_by_one_are_sources_of_their_own(way, run, frame, folder):
+    for day in DAYS:
+        frame.to_csv(f"day-{day}.csv", index=False)
+    paths = sorted(str(path) for path in folder.glob("day-*.csv"))
+    expected = ONE_BY_ONE[way](paths)
+    with run() as noted:
+        result = ONE_BY_ONE[way](paths)
+    pd.testing.assert_frame_equal(result, expected)
+    edges = {(name, f"day-{day}.csv.{name}") for name in ("qty", "price") for day in DAYS}
+    if way == "function":
+        edges |= {("paid", f"day-{day}.csv.{name}") for name in ("qty", "price") for day in DAYS}
+    assert edges_of(result) == edges
+    assert noted.coverage().files == ()
+
+
+def test_a_year_of_daily_files_is_known_whole(run, frame, folder):
+    for day in range(366):
+        (folder / f"day-{day}.csv").write_text("qty\n1\n")
+    paths = sorted(folder.glob("day-*.csv"))
+    with run():
+        found = [
+            pd.concat([pd.read_csv(path) for path in paths]),
+            pd.concat(pd.read_csv(path) for path in paths),
+        ]
+    assert [len(edges_of(each)) for each in found] == [366, 366]
+
+
+def test_a_generator_that_fails_fails_as_before(frame):
+    def frames():
+        yield frame
+        raise ZeroDivisionError("in the middle")
+
+    with captured():
+        with pytest.raises(ZeroDivisionError, match="in the middle"):
+            pd.concat(frames())
+        with pytest.raises(ValueError, match="No objects"):
+            pd.concat(iter(()))
+        frame.head()
+    assert not inside.busy
+
+
+def test_files_of_functions_that_are_applied_are_noted(run, frame, folder):
+    frame.to_csv("in.csv", index=False)
+    (folder / "names.json").write_text('{"1": "one"}')
+    from pandas import read_csv as early  # before the run, so that it is no wrapper
+
+    def enriched(group):
+        group.to_csv(f"part-{len(group)}.csv")
+        with open("names.json") as file:
+            json.load(file)
+        pd.read_csv("in.csv").to_json()
+        pickle.loads(pickle.dumps(group))
+        early("in.csv")
+        Path("seen.txt").write_text("x")
+        return group
+
+    with run() as noted:
+        frame.groupby("qty").apply(enriched)
+    tape = noted._capturing._capture.tape
+    assert set(written(tape)) == {str(folder / "part-1.csv")}
+    assert set(read(tape)) == {str(folder / "in.csv"), str(folder / "names.json")}
+    assert [each.path for each in noted.coverage().files] == [str(folder / "seen.txt")]
+    assert not [entry for entry in tape.entries if entry.name == "to_json"]  # no file
 
 
 def test_objects_in_open_files(frame, folder):

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+from lineage.capture.identity import ByIdentity
 from lineage.capture.locations import path_of
 from lineage.capture.patches import Patches, disguised
-from lineage.capture.tape import Everywhere, current, inside
-from lineage.capture.transfers import Call, have_written, method_reader, names_of, reader, writer
+from lineage.capture.tape import FILES, inside
+from lineage.capture.transfers import (
+    Call,
+    begin,
+    have_read,
+    have_written,
+    method_reader,
+    names_of,
+    noting,
+    reader,
+    writer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _READERS = {"load": "file", "loadtxt": "fname", "genfromtxt": "fname", "fromfile": "file"}
+_NEW = ("w+", "write")
+_CHANGED = ("w+", "r+")
 _patches = Patches()
+_flushed = ByIdentity()
 
 
 def install() -> None:
@@ -40,6 +55,48 @@ def wrappers() -> Iterator[tuple[Any, str, Any]]:
     for name in ("savez", "savez_compressed"):
         yield np, name, _saver(getattr(np, name), name, ".npz")
     yield NpzFile, "__getitem__", method_reader(NpzFile.__getitem__, "load")
+    yield np.memmap, "__new__", staticmethod(_mapper(np.memmap.__new__))
+    yield np.memmap, "flush", _flusher(np.memmap.flush)
+
+
+def _mapper(original: Any) -> Callable[..., Any]:
+    """Make the wrapper of what maps a file: it is read, or made anew with the mode `w+`."""
+    names = names_of(original)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if (tape := noting(sys._getframe(1))) is None:
+            return original(*args, **kwargs)
+        call = Call(names, args, kwargs)
+        is_new = call["mode"] in _NEW
+        found = None if is_new else begin(tape, names, (args, kwargs), "filename")
+        busy, inside.busy = inside.busy, FILES
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            inside.busy = busy
+        if found is not None:
+            have_read(tape, "memmap", found, result)
+        else:
+            have_written(tape, "memmap", call, ("filename", ""), result)
+        return result
+
+    return disguised(wrapper, original)
+
+
+def _flusher(original: Any) -> Callable[..., Any]:
+    """Make the wrapper of what brings changes of a map to its file; the first of each is noted."""
+
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        if (tape := noting(sys._getframe(1))) is None:
+            return result
+        if self.mode in _CHANGED and _flushed.get(self) != tape.token:
+            _flushed.put(self, tape.token)
+            call = Call([], (), {"filename": self.filename, "data": self})
+            have_written(tape, "memmap.flush", call, ("filename", "data"), result)
+        return result
+
+    return disguised(wrapper, original)
 
 
 def _saver(original: Any, name: str, suffix: str) -> Callable[..., Any]:
@@ -47,13 +104,13 @@ def _saver(original: Any, name: str, suffix: str) -> Callable[..., Any]:
     names = names_of(original)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(*args, **kwargs)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(*args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         try:
             given = Call(names, args, kwargs)
             path = path_of(given["file"])

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from lineage.capture.identity import forget, recognize, remember_arrays
 from lineage.capture.noting import note
 from lineage.capture.patches import Patches, disguised
-from lineage.capture.tape import Everywhere, current, inside
+from lineage.capture.tape import FILES, Everywhere, current, inside
 from lineage.capture.transfers import (
     Call,
     generator_reader,
     have_written,
     method_reader,
     names_of,
+    noting,
     opener,
     reader,
 )
@@ -112,13 +113,13 @@ def _writer(original: Any, name: str, what: tuple[str, str]) -> Callable[..., An
     names = names_of(original) or _names_in(original)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(*args, **kwargs)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(*args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         call = Call(names, args, kwargs)
         recognize(tape, call[what[1]])
         have_written(tape, name, call, what, result)
@@ -139,8 +140,12 @@ def _to_pandas(original: Any) -> Callable[..., Any]:
         if tape is not None:
             recognize(tape, table)  # with `self_destruct` there is no table any more behind it
         result = original(options, table, *args, **kwargs)
-        if tape is not None and tape.number_of(table) is not None:
+        if tape is None:
+            return result
+        if tape.number_of(table) is not None:
             note(tape, "to_pandas", table, ((), {}), result)
+        else:  # made by what cannot be wrapped: `dataset.to_table`, `table.select`; the code says
+            note(tape, "<met>", None, (("to_pandas",), {}), result)
         return result
 
     return disguised(wrapper, original)
@@ -151,7 +156,7 @@ def _from_pandas(original: Any) -> Callable[..., Any]:
 
     def wrapper(df: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(df, *args, **kwargs)
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return result
         remember_arrays(tape, df, result)
         return result

@@ -7,6 +7,7 @@ kept without user, password and options, and a query without what looks like a s
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,8 +16,8 @@ import xxhash
 from lineage.capture import touched
 from lineage.capture.noting import note
 from lineage.capture.patches import disguised
-from lineage.capture.tape import Everywhere, Location, Tape, Unknown, current, inside
-from lineage.capture.transfers import WRITTEN, Call, names_of, parts_of
+from lineage.capture.tape import FILES, Location, Tape, Unknown, inside
+from lineage.capture.transfers import WRITTEN, Call, names_of, noting, parts_of
 from lineage.redact import redact_text
 
 if TYPE_CHECKING:
@@ -104,13 +105,13 @@ def _reader(original: Any, name: str, text: str) -> Callable[..., Any]:
     parts = disguised(parts_of, original)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(*args, **kwargs)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(*args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         given = _given(tape, Call(names, args, kwargs), text)
         if type(result).__name__ == "generator":
             return parts(result, name, given)
@@ -124,13 +125,13 @@ def _writer(original: Any, name: str) -> Callable[..., Any]:
     names = names_of(original)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(*args, **kwargs)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(*args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         call = Call(names, args, kwargs)
         given = _given(tape, call, "name")
         note(tape, name, call["self"], given, WRITTEN)
@@ -141,7 +142,7 @@ def _writer(original: Any, name: str) -> Callable[..., Any]:
 
 def _given(tape: Tape, call: Call, text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Give what is kept of a call: where the data are, the text of the query, some options."""
-    inside.busy = True
+    busy, inside.busy = inside.busy, FILES
     try:
         asked, connection = call[text], call["con"]
         kept = {name: value for name in _KEPT if (value := call[name]) is not None}
@@ -154,4 +155,4 @@ def _given(tape: Tape, call: Call, text: str) -> tuple[tuple[Any, ...], dict[str
         tape.lose(problem)
         return (Unknown(_UNKNOWN),), {}
     finally:
-        inside.busy = False
+        inside.busy = busy

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.capture.noting import keep
 from lineage.capture.places import call_site
-from lineage.capture.tape import Entry, Ref, Tape, inside
+from lineage.capture.tape import FILES, Entry, Ref, Tape, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +68,7 @@ def note_arrow(tape: Tape, name: str, what: tuple[Any, ...], table: Any) -> None
 
 def remember_arrays(tape: Tape, frame: Any, made: Any) -> None:
     """Remember which frame arrays came from, by their addresses."""
-    inside.busy = True
+    busy, inside.busy = inside.busy, FILES
     try:
         where = call_site(sys._getframe(1))
         number = None if where is None else keep(tape, frame, where)
@@ -77,7 +77,7 @@ def remember_arrays(tape: Tape, frame: Any, made: Any) -> None:
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         tape.lose(problem)
     finally:
-        inside.busy = False
+        inside.busy = busy
 
 
 def recognize(tape: Tape, table: Any) -> None:

@@ -14,12 +14,13 @@ from lineage.capture.kinds import is_of_library, kind_of, label_of
 from lineage.capture.tape import Code, Location, Ref, Tape, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     Meet = Callable[[Tape, Any, Any], Any]
 
 _MET = frozenset({"frame", "series"})
 _MOST_ITEMS = 256
+_MOST_FRAMES = 10_000
 _MOST_TOTAL = 2000
 _EACH = 50  # so that what holds itself has an end
 _MOST_TEXT = 4000
@@ -72,13 +73,13 @@ class Keeper:
     def _listed(self, tape: Tape, value: Any, where: Any, room: list[int] | None) -> Any:
         room = room or [_MOST_TOTAL]
         kind = type(value)
-        if not _fits(len(value), room):
+        if not _fits(len(value), room) and not _is_of_frames(value):
             return Unknown(kind.__name__)
         return kind([self.keep(tape, item, where, room) for item in value])
 
     def _table(self, tape: Tape, value: dict[Any, Any], where: Any, room: list[int] | None) -> Any:
         room = room or [_MOST_TOTAL]
-        if not _fits(len(value), room):
+        if not _fits(len(value), room) and not _is_of_frames(value.values()):
             return Unknown("dict")
         return {
             label_of(key): self.keep(tape, item, where, room) for key, item in list(value.items())
@@ -95,6 +96,13 @@ def _fits(size: int, room: list[int]) -> bool:
         return False
     room[0] -= size + _EACH
     return True
+
+
+def _is_of_frames(values: Collection[Any]) -> bool:
+    """Whether a long collection begins with a frame: a year of daily files is one, to `concat`."""
+    first = next(iter(values), None)
+    is_one = type(first) is Ref or kind_of(type(first)) in _MET
+    return is_one and len(values) <= _MOST_FRAMES
 
 
 def _itself(_tape: Tape, value: Any, _where: Any, _room: Any) -> Any:

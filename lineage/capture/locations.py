@@ -97,6 +97,11 @@ def of_path(path: str, filesystem: Any = None) -> Location | None:
     return _named(path, (), fingerprint.file_version(path))
 
 
+def of_file(path: str) -> Location:
+    """Give the location of a file by its absolute path, also if it is not there yet."""
+    return _named(path)
+
+
 def is_url(path: str) -> bool:
     """Tell whether a text is a URL, also one of several layers: `simplecache::s3://bucket/x`."""
     scheme, mark, _ = path.partition("://")

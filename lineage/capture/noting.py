@@ -65,20 +65,30 @@ def record_before(tape: Tape, name: str, target: Any, caller: FrameType) -> None
         tape.lose(problem)
 
 
+def entry_of(tape: Tape, value: Any, caller: FrameType) -> Any:
+    """Give what is kept of a value by itself: the entry that made it, if it is known or a frame."""
+    try:
+        where = None if tape.is_full else call_site(caller, tape.places)
+        return None if where is None else keep(tape, value, where)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+        return None
+
+
 def note(
     tape: Tape, name: str, target: Any, given: tuple[tuple[Any, ...], dict[str, Any]], result: Any
 ) -> None:
     """Do what `record` does for the caller of who calls this, outside of any other operation."""
-    inside.busy = True  # what is asked of values here is not the user's doing
+    busy, inside.busy = inside.busy, True  # what is asked of values here is not the user's doing
     try:
         record(tape, name, target, given, result, sys._getframe(2))
     finally:
-        inside.busy = False
+        inside.busy = busy
 
 
 def note_source(tape: Tape, frame: Any, node_id: str, caller: FrameType) -> None:
     """Put a frame on the tape that was named as a source."""
-    inside.busy = True
+    busy, inside.busy = inside.busy, True
     try:
         where = call_site(caller, tape.places)
         if where is not None:
@@ -86,7 +96,7 @@ def note_source(tape: Tape, frame: Any, node_id: str, caller: FrameType) -> None
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         tape.lose(problem)
     finally:
-        inside.busy = False
+        inside.busy = busy
 
 
 def _known(tape: Tape, name: str, target: Any, where: Where) -> Any:

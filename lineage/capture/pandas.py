@@ -44,6 +44,8 @@ _FUNCTIONS = (
     "pivot", "pivot_table", "melt", "lreshape", "wide_to_long", "to_datetime", "to_numeric",
     "to_timedelta", "isna", "isnull", "notna", "notnull", "unique", "factorize", "json_normalize",
 )  # fmt: skip
+# Their argument may be an iterator, whose steps are the user's.
+_ITERATING = {"concat": "objs"}
 _PREFIXES = {
     "StringMethods": "str.",
     "DatetimeProperties": "dt.",
@@ -153,7 +155,7 @@ def wrappers() -> list[tuple[Any, str, Any]]:
 def _made_anew(owner: Any, name: str, found: Any) -> Any:
     if isinstance(owner, type):
         return _wrapper_of(owner, name, found)
-    return wrap.function(found, name) if callable(found) else None  # no module, then
+    return _function(found, name) if callable(found) else None  # no module, then
 
 
 def _wrappers() -> Iterator[tuple[Any, str, Any, Any]]:
@@ -167,11 +169,16 @@ def _wrappers() -> Iterator[tuple[Any, str, Any, Any]]:
     for name in _FUNCTIONS:
         original = getattr(pd, name, None)
         if original is not None:
-            made = wrap.function(original, name)
+            made = _function(original, name)
             for module in dict.fromkeys((pd, sys.modules[original.__module__])):
                 if vars(module).get(name) is original:  # where pickle looks for it, too
                     yield module, name, original, made
     yield from _warning()
+
+
+def _function(original: Any, name: str) -> Any:
+    place = _ITERATING.get(name)
+    return wrap.function(original, name) if place is None else wrap.iterating(original, name, place)
 
 
 def _warning() -> Iterator[tuple[Any, str, Any, Any]]:

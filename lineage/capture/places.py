@@ -23,7 +23,8 @@ _OPAQUE = frozenset({
 USER, INNER, OPAQUE, PASSED = range(4)
 # Of pandas' own functions, those by which a call of the user's arrives.
 _PASSED = frozenset({"__getattr__", "__setattr__", "assign", "apply_if_callable", "__copy__",
-                     "__deepcopy__", "pipe", "select", "read_hdf"})  # fmt: skip
+                     "__deepcopy__", "pipe", "select", "read_hdf", "concat",
+                     "_clean_keys_and_objs"})  # fmt: skip
 # pandas counts the frames of its own files to find the user's line; a wrapper counts as one.
 NOTED = os.path.join("pandas", "core", "<noted>")
 # Others name a number of frames; those of files that are named like the import system do not count.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from lineage.capture import databases
 from lineage.capture.patches import Patches, disguised
-from lineage.capture.tape import Everywhere, current, inside
+from lineage.capture.tape import FILES, inside
 from lineage.capture.transfers import (
     Call,
     have_read_part,
     method_reader,
+    noting,
     opener,
     reader,
     writer,
@@ -126,13 +128,13 @@ def _selected(original: Any) -> Callable[..., Any]:
     """Make the wrapper of what gives the frame that was selected from a store."""
 
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(self, *args, **kwargs)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(self, *args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         have_read_part(tape, "read_hdf", self.store, Call([], (), {}), result)
         return result
 

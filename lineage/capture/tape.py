@@ -88,10 +88,16 @@ class Entry(NamedTuple):
     back: tuple[CodeType, int] | None
 
 
-class Inside(threading.local):
-    """Whether this thread is within an operation that is on the tape already."""
+FILES = 2
 
-    busy = False
+
+class Inside(threading.local):
+    """Whether this thread is within an operation that is on the tape already.
+
+    It is `FILES` in one that reads or writes files, so that those which it opens are explained.
+    """
+
+    busy: int = False
 
 
 inside = Inside()

@@ -7,6 +7,7 @@ hook of the interpreter cannot be removed; it is set once, and does nothing whil
 
 from __future__ import annotations
 
+import dis
 import os
 import site
 import sys
@@ -17,9 +18,9 @@ import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from lineage.capture.locations import is_within, path_of
-from lineage.capture.places import INNER, OPAQUE, USER, whose
-from lineage.capture.tape import Everywhere, Location, Tape, current, inside
+from lineage.capture.locations import is_within, of_file, path_of
+from lineage.capture.places import INNER, OPAQUE, USER, call_site, whose
+from lineage.capture.tape import FILES, Entry, Everywhere, Ref, Tape, current, inside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,7 +190,7 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _on_open(tape: Tape, args: tuple[Any, ...]) -> None:
-    path = None if inside.busy else path_of(args[0])
+    path = None if inside.busy == FILES else path_of(args[0])
     if not path:
         return
     path = os.path.abspath(path)
@@ -203,8 +204,34 @@ def _on_open(tape: Tape, args: tuple[Any, ...]) -> None:
         return
     opener = sys._getframe(2)
     found = _caller(opener)
+    if mode == "w" and found is not None and _is_tofile(opener):
+        _note_tofile(tape, opener, path)
+        return
     if found is not None and not _is_temporary(opener, is_library=found[0]):
         seen.opened[path, mode] = found[1]
+
+
+def _is_tofile(frame: FrameType) -> bool:
+    """Whether code is calling `array.tofile(path)`: no wrapper can stand before that."""
+    code = frame.f_code
+    if "tofile" not in code.co_names:
+        return False
+    places = list(code.co_positions())
+    called = places[frame.f_lasti // 2]
+    return any(
+        each.argval == "tofile" and places[each.offset // 2][::2] == called[::2]
+        for each in dis.get_instructions(code)
+    )
+
+
+def _note_tofile(tape: Tape, frame: FrameType, path: str) -> None:
+    """Note that an array is written; what it is made from is read in the code."""
+    where = call_site(frame, tape.places)
+    if where is None or not os.path.isdir(os.path.dirname(path)):  # then it cannot be opened
+        return
+    met = tape.append(Entry("<met>", None, ("",), {}, "", None, (), *where))
+    if met is not None:
+        tape.append(Entry("tofile", Ref(met), (of_file(path),), {}, "", None, (), *where))
 
 
 def _is_temporary(opener: FrameType, *, is_library: bool) -> bool:
@@ -223,7 +250,7 @@ def _is_writing(mode: Any, flags: Any) -> bool:
 
 def _on_move(how: str) -> Callable[[Tape, tuple[Any, ...]], None]:
     def note_move(tape: Tape, args: tuple[Any, ...]) -> None:
-        if inside.busy or len(_of(tape).moves) >= _MOST:
+        if inside.busy == FILES or len(_of(tape).moves) >= _MOST:
             return
         paths = [path_of(each) for each in args[:2]]
         found = _caller(sys._getframe(2))
@@ -250,7 +277,7 @@ def _on_database(tape: Tape, args: tuple[Any, ...]) -> None:
         path = unquote(urlsplit(path).path)
     is_file = path not in ("", ":memory:")
     _local.database = os.path.abspath(path) if is_file else ""
-    if is_file and not inside.busy and not is_apart(_local.database):
+    if is_file and inside.busy != FILES and not is_apart(_local.database):
         found = _caller(sys._getframe(2))
         if found is not None and len(_of(tape).opened) < _MOST:
             _of(tape).opened.setdefault((_local.database, "w"), found[1])

@@ -14,14 +14,25 @@ from lineage.capture.identity import ByIdentity, is_arrow, note_arrow
 from lineage.capture.locations import located
 from lineage.capture.noting import keep, note
 from lineage.capture.patches import disguised
-from lineage.capture.places import call_site
-from lineage.capture.tape import Entry, Everywhere, Location, Ref, Tape, Unknown, current, inside
+from lineage.capture.places import USER, call_site, whose
+from lineage.capture.tape import (
+    FILES,
+    Entry,
+    Everywhere,
+    Location,
+    Ref,
+    Tape,
+    Unknown,
+    current,
+    inside,
+)
 from lineage.capture.touched import is_apart
 from lineage.fingerprint import is_frame
 from lineage.redact import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 _KEPT = frozenset({
     "usecols", "columns", "names", "index_col", "header", "index", "sheet_name", "key", "filters",
@@ -66,6 +77,19 @@ class Call:
         }
 
 
+def noting(caller: FrameType) -> Tape | None:
+    """Give the tape to note a read or a write on; None when there is nothing to note.
+
+    That is so while none is open, and for what an operation reads or writes that is on the tape
+    already, but not for what the user's own code does while that runs: in a function that is
+    applied, or in a generator.
+    """
+    tape = current.get() or Everywhere.tape
+    if tape is None or (inside.busy and whose(caller.f_code.co_filename) != USER):
+        return None
+    return tape
+
+
 def names_of(original: Any) -> list[str]:
     """Give the names of the positional parameters; none where nobody can tell."""
     try:
@@ -79,14 +103,14 @@ def reader(original: Any, name: str, path: str) -> Callable[..., Any]:
     names = names_of(original) or [path]
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(*args, **kwargs)
         found = begin(tape, names, (args, kwargs), path)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(*args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         have_read(tape, name, found, result)
         return result
 
@@ -98,13 +122,13 @@ def method_reader(original: Any, name: str, *, is_chunk: bool = False) -> Callab
     names = names_of(original)
 
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(self, *args, **kwargs)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(self, *args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         given = Call(names, (self, *args), {} if is_chunk else kwargs)
         have_read_part(tape, name, self, given, result)
         return result
@@ -117,16 +141,16 @@ def opener(original: Any, name: str, path: str, *, is_writing: bool = False) -> 
     names = names_of(original)
 
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> None:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             original(self, *args, **kwargs)
             return
         given = (self, *args), kwargs
         found = None if is_writing else begin(tape, names, given, path)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             original(self, *args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         if found is not None:
             note(tape, name, None, ((found[0],), found[1]), OPENED)
         remember_open(tape, self, name, found or begin(tape, names, given, path))
@@ -142,13 +166,13 @@ def writer(original: Any, name: str, path: str, data: str) -> Callable[..., Any]
     names = names_of(original)
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+        if (tape := noting(sys._getframe(1))) is None:
             return original(*args, **kwargs)
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             result = original(*args, **kwargs)
         finally:
-            inside.busy = False
+            inside.busy = busy
         have_written(tape, name, Call(names, args, kwargs), (path, data), result)
         return result
 
@@ -162,7 +186,7 @@ def begin(
     tape: Tape, names: list[str], given: tuple[tuple[Any, ...], dict[str, Any]], path: str
 ) -> tuple[Any, dict[str, Any]]:
     """Give what a read is of, as it is before the read, and the arguments that are kept."""
-    inside.busy = True  # a path object may be anything's
+    busy, inside.busy = inside.busy, FILES  # a path object may be anything's
     try:
         call = Call(names, *given)
         value = call[path]
@@ -171,7 +195,7 @@ def begin(
         tape.lose(problem)
         return Unknown("unknown"), {}
     finally:
-        inside.busy = False
+        inside.busy = busy
 
 
 def source_of(tape: Tape, value: Any, filesystem: Any = None) -> Any:
@@ -191,8 +215,8 @@ def source_of(tape: Tape, value: Any, filesystem: Any = None) -> Any:
 def have_read(tape: Tape, name: str, found: tuple[Any, dict[str, Any]], result: Any) -> None:
     """Note a read that is done, and mark what it gave: one frame, many, or what will give them."""
     source, kept = found
-    if _is_of_library(name, source):
-        return
+    if _is_of_library(name, source) or (inside.busy and type(source) is not Location):
+        return  # of what user's code does within an operation, files alone are noted
     args = source if type(source) is tuple else (source,)
     try:
         if is_arrow(result):
@@ -212,11 +236,11 @@ def have_read_part(tape: Tape, name: str, whole: Any, call: Call, result: Any) -
     try:
         known = opened(whole)
         if known is None:
-            inside.busy = True
+            busy, inside.busy = inside.busy, FILES
             try:
                 known = name, located(whole), {}
             finally:
-                inside.busy = False
+                inside.busy = busy
         source = known[1] or Unknown(type(whole).__name__)
         have_read(tape, name or known[0], (source, {**known[2], **call.kept()}), result)
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
@@ -228,15 +252,17 @@ def have_written(tape: Tape, name: str, call: Call, what: tuple[str, str], resul
     try:
         path, data = call[what[0]], call[what[1]]
         if path is None and result is not None:
+            if inside.busy:
+                return
             note(tape, name, data, ((), call.kept(what[0])), result)
             return
-        inside.busy = True
+        busy, inside.busy = inside.busy, FILES
         try:
             place = opened_place(path) or located(path, call["filesystem"], is_written=True)
         finally:
-            inside.busy = False
+            inside.busy = busy
         target = place or Unknown(type(path).__name__)
-        if _is_of_library(name, target):
+        if _is_of_library(name, target) or (inside.busy and place is None):
             return
         if what[1] == "self":
             note(tape, name, data, ((target,), call.kept(what[0])), WRITTEN)
@@ -255,7 +281,7 @@ def note_written(
     where = call_site(sys._getframe(1))
     if where is None:
         return
-    inside.busy = True
+    busy, inside.busy = inside.busy, FILES
     try:
         number = keep(tape, data, where)
         if not isinstance(number, Ref):
@@ -264,7 +290,7 @@ def note_written(
         named = {key: keep(tape, value, where) for key, value in (kept or {}).items()}
         tape.append(Entry(name, number, (place,), named, "", None, (), *where))
     finally:
-        inside.busy = False
+        inside.busy = busy
 
 
 # What gives frames part by part
@@ -274,14 +300,14 @@ def parts_of(result: Any, name: str, found: tuple[Any, dict[str, Any]]) -> Itera
     """Give the frames of a generator one by one, each noted as it is read."""
     try:
         while True:
-            if inside.busy or (tape := current.get() or Everywhere.tape) is None:
+            if (tape := noting(sys._getframe(1))) is None:
                 part = next(result, _END)
             else:
-                inside.busy = True
+                busy, inside.busy = inside.busy, FILES
                 try:
                     part = next(result, _END)
                 finally:
-                    inside.busy = False
+                    inside.busy = busy
                 if part is not _END:
                     have_read(tape, name, found, part)
             if part is _END:
@@ -297,7 +323,7 @@ def generator_reader(original: Any, name: str) -> Callable[..., Any]:
 
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         result = original(self, *args, **kwargs)
-        if inside.busy or (current.get() or Everywhere.tape) is None:
+        if noting(sys._getframe(1)) is None:
             return result
         known = opened(self)
         source = (known and known[1]) or Unknown(type(self).__name__)

@@ -12,13 +12,13 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from lineage.capture.kinds import kind_of
-from lineage.capture.noting import record, record_before
+from lineage.capture.noting import entry_of, record, record_before
 from lineage.capture.patches import disguised
 from lineage.capture.tape import Everywhere, current, inside
 from lineage.capture.warned import chain_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from lineage.capture.tape import Tape
@@ -68,6 +68,57 @@ def function(original: Any, name: str) -> Callable[..., Any]:
             inside.busy = False
 
     return disguised(wrapper, original)
+
+
+def iterating(original: Any, name: str, first: str) -> Callable[..., Any]:
+    """Make the wrapper of a function whose first argument may be an iterator.
+
+    What the user's code does for each item is noted, and so is what each item is.
+    """
+    plain = function(original, name)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        items = args[0] if args else kwargs.get(first)
+        if (
+            not hasattr(type(items), "__next__")
+            or inside.busy
+            or (tape := current.get() or Everywhere.tape) is None
+        ):
+            return plain(*args, **kwargs)
+        known: list[Any] = []
+        each = advancing(items, known, tape, sys._getframe(1))
+        given = ((each, *args[1:]), kwargs) if args else (args, {**kwargs, first: each})
+        inside.busy = True
+        try:
+            result = original(*given[0], **given[1])
+            try:
+                kept = ((known, *args[1:]), kwargs) if args else (args, {**kwargs, first: known})
+                record(tape, name, None, kept, result, sys._getframe(1))
+            except RecursionError:
+                tape.missed += 1
+            return result
+        finally:
+            inside.busy = False
+
+    advancing = disguised(_advancing, original)
+    return disguised(wrapper, original)
+
+
+def _advancing(
+    items: Iterator[Any], known: list[Any], tape: Tape, caller: FrameType
+) -> Iterator[Any]:
+    """Give the items of the user's iterator, and the entries that they are of."""
+    end = known
+    while True:
+        inside.busy = False
+        try:
+            item = next(items, end)
+        finally:
+            inside.busy = True
+        if item is end:
+            return
+        known.append(entry_of(tape, item, caller))
+        yield item
 
 
 def class_method(original: Any, name: str) -> Callable[..., Any]:

@@ -72,6 +72,11 @@ def iterated(op: Op) -> Value:
     return Many(Items([Const(UNSAID), frame.as_series(None, frame.values)]))
 
 
+def in_parts(op: Op) -> Value:
+    """`to_batches`, `to_reader`: some rows after the others."""
+    return Many(op.target)
+
+
 def of_text(op: Op) -> Value:
     """`str.…`: from the text; several columns where it is split."""
     deps = changed(join((flat(op.frame), *(flat(a.value) for a in op.args if a.literal is UNSAID))),

@@ -26,6 +26,7 @@ from lineage.columns.reading import Reader
 from lineage.columns.rules import apply_function, apply_method, is_known
 from lineage.columns.values import (
     CONDITIONAL,
+    IDENTITY,
     INFERRED,
     NOTHING,
     OPAQUE,
@@ -208,9 +209,12 @@ class Resolver:
         """What was written: a frame that is known, or whatever the code hands over."""
         source = self._entries[entry.target]
         known: Value = self._values[entry.target]
-        if source.name != "<met>" or source.kind in ("frame", "series"):
+        is_met = source.name == "<met>" and source.kind not in ("frame", "series")
+        if not is_met and entry.name != "memmap.flush":
             return known
         given = node.args if isinstance(node, ast.Call) else []
+        if node is not None and entry.name in ("tofile", "memmap.flush"):
+            given = [each for each in (syntax.receiver(node),) if each is not None]
         found = [self._reader.evaluate(each, place) for each in given]
         return Flat(join(flat(each) for each in found))
 
@@ -288,7 +292,7 @@ class Resolver:
         if expression is not None:
             found = self._reader.evaluate(expression, place)
             if not isinstance(found, Const):
-                return _shaped(found, entry)
+                return _shaped(_read_out(found, entry), entry)
         name = expression.id if isinstance(expression, ast.Name) else "frame"
         if entry.kind not in ("frame", "series"):
             return Flat(NOTHING)
@@ -444,6 +448,14 @@ def _labels(entry: Any) -> list[Any] | None:
     if entry.kind == "frame":
         return None if entry.labels is None else list(entry.labels)
     return [entry.labels] if entry.kind == "series" else None
+
+
+def _read_out(value: Value, entry: Any) -> Value:
+    """Give what a frame is that was made of a table; that was found in the code alone."""
+    if entry.args[0] != "to_pandas":
+        return value
+    step = Step("to_pandas", call_site(entry), INFERRED)
+    return as_frame(value).each(lambda deps: changed(deps, IDENTITY, step))
 
 
 def _shaped(value: Value, entry: Any) -> Value:

@@ -68,11 +68,13 @@ _METHODS = _table(
     (converting.to_array, "to_numpy tolist to_list values array unique ravel"),
     (converting.to_mapping, "to_dict"),
     (converting.iterated, "iterrows itertuples items"),
+    (converting.in_parts, "to_batches to_reader"),
     (kept, """
         copy head tail rename set_axis add_prefix add_suffix infer_objects rename_axis
         reorder_levels swaplevel droplevel take filter select_dtypes squeeze first last
         tz_localize tz_convert to_timestamp to_period set_flags to_frame isetitem __copy__
         __deepcopy__ repeat set_columns set_name
+        to_pandas to_table scanner select slice combine_chunks
         truncate __iter__"""),
     (selecting.item, "__getitem__"),
     (selecting.located, "loc.__getitem__ iloc.__getitem__ at.__getitem__ iat.__getitem__"),
