@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         StoreError,
     )
     from lineage.graph import LineageGraph
+    from lineage.purity import pure
     from lineage.query import LineageQueryEngine
     from lineage.repositories import TrackedRepository
     from lineage.run import Run, autotrack, init, stop_autotrack, track
@@ -63,6 +64,7 @@ _HOMES = {
         "StoreError",
     ),
     "graph": ("LineageGraph",),
+    "purity": ("pure",),
     "query": ("LineageQueryEngine",),
     "repositories": ("TrackedRepository",),
     "run": ("Run", "autotrack", "init", "stop_autotrack", "track"),
@@ -87,6 +89,7 @@ __all__ = [
     "source",
     "column_lineage",
     "verify",
+    "pure",
     "track_lineage",
     "track_repository_operation",
     "TrackedRepository",

@@ -8,6 +8,7 @@ seen, and of one that is seen it cannot be told whether it is direct or indirect
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class Verification:
         unseen: Direct edges that no change has shown; a lack of proof, not an error.
         trials: How often the function was run with changed inputs.
         failed: How often it raised then; such runs say nothing.
+        untried: The columns, with their frame, for which there was no time, or not all of it.
     """
 
     claimed: list[ColumnEdge] = field(repr=False)
@@ -42,6 +44,7 @@ class Verification:
     unseen: list[Pair]
     trials: int
     failed: int
+    untried: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_right(self) -> bool:
@@ -49,19 +52,23 @@ class Verification:
         return not self.missing
 
 
-def verify(function: Callable[..., Any], *frames: Any, seeds: int = 2) -> Verification:
+def verify(
+    function: Callable[..., Any], *frames: Any, seeds: int = 2, seconds: float | None = None
+) -> Verification:
     """Change each column of each frame in several ways, and compare with the claimed edges.
 
     The function must be pure: it gets copies of the frames, under the names of its parameters, and
-    is called some twenty times per column.
+    is called some twelve times per column.
 
     Args:
         function: Takes the frames, and gives a frame, a series or a number.
         frames: Its inputs, frames of pandas.
         seeds: How often each random change is made, each time another.
+        seconds: Most seconds to take; the columns that are left then are `untried`. No end if None.
 
     Raises:
-        ValueError: The function's result was not made from the frames under capture.
+        ValueError: The function's result was not made from the frames under capture, or is another
+            one when it is called again with the same.
 
     Examples:
         >>> import pandas
@@ -73,10 +80,20 @@ def verify(function: Callable[..., Any], *frames: Any, seeds: int = 2) -> Verifi
     names = _names(function, len(frames))
     claimed, before = _claimed(function, dict(zip(names, frames, strict=True)))
     pairs = {(edge.output_column, edge.source, edge.source_column) for edge in claimed}
+    if any(_moved(before, _columns(function(*[frame.copy() for frame in frames])))):
+        raise ValueError(
+            f"{getattr(function, '__qualname__', function)!r} gives another result for the same "
+            "frames: it is not pure, and a change of its result says nothing of a change of them"
+        )
     observed: dict[Pair, None] = {}
+    untried: dict[tuple[str, str], None] = {}
     trials = failed = 0
+    end = None if seconds is None else time.monotonic() + seconds
     for place, name in enumerate(names):
         for column, changed in _changes(frames[place], seeds):
+            if (name, column) in untried or (end is not None and time.monotonic() > end):
+                untried[name, column] = None
+                continue
             given = [changed if i == place else each.copy() for i, each in enumerate(frames)]
             trials += 1
             try:
@@ -97,6 +114,7 @@ def verify(function: Callable[..., Any], *frames: Any, seeds: int = 2) -> Verifi
         [pair for pair in direct if pair not in observed],
         trials,
         failed,
+        list(untried),
     )
 
 

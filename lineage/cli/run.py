@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lineage.cli.command import command
+from lineage.cli.command import FINDING, command
 from lineage.cli.output import note
 from lineage.cli.session import Session
 from lineage.errors import LineageError
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lineage.columns.edges import Coverage
+    from lineage.purity import Verified, Watch
+    from lineage.verifying import Pair
 
 Capturing = Callable[[str, Session], AbstractContextManager[Any]]
 """Opens a run of that name, in the store of the session, around what is run."""
 _MOST_SHOWN = 3
+_MOST_LISTED = 100
 
 Target = Annotated[
     str,
@@ -35,6 +38,18 @@ Quiet = Annotated[
     bool,
     typer.Option(
         "--quiet", "-q", help="Say nothing of ours on stderr at the end.", show_default=False
+    ),
+]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help=(
+            "When it has ended, call the functions marked by @lineage.pure again, with "
+            "changed copies of the frames of their first call (up to 500 rows each, kept "
+            "until then), and say which influences no edge claims."
+        ),
+        show_default=False,
     ),
 ]
 AsModule = Annotated[
@@ -53,16 +68,24 @@ def register(app: typer.Typer, capturing: Capturing | None = None) -> None:
         arguments: Arguments = None,
         as_module: AsModule = False,
         quiet: Quiet = False,
+        verify: Verify = False,
     ) -> None:
         """Run a script, a module or a notebook as it is, and record what it does to data.
 
         It runs as Python would run it: its own arguments, its output, its exit code. At the end a
-        line on stderr says how well the columns of what it wrote are explained.
+        line on stderr says how well the columns of what it wrote are explained. With --verify the
+        code is 1 if an influence is seen that is not known.
         """
-        noted = opening(target, session)
-        code = execute(target, arguments or (), as_module, noted)
+        noted, watch = opening(target, session), watching() if verify else None
+        try:
+            code = execute(target, arguments or (), as_module, noted)
+        finally:
+            if watch is not None:
+                watch.close()
         if not quiet:
             close(noted)
+        if watch is not None and not is_all_right(watch):
+            code = code or FINDING
         raise typer.Exit(code)
 
     run.__annotations__ = {
@@ -71,8 +94,18 @@ def register(app: typer.Typer, capturing: Capturing | None = None) -> None:
         "arguments": Arguments,
         "as_module": AsModule,
         "quiet": Quiet,
+        "verify": Verify,
     }
     command(app, takes_rest=True)(run)
+
+
+def watching() -> Watch:
+    """Begin to watch functions that are marked as pure."""
+    from lineage.purity import Watch  # not for the help of the command
+
+    watch = Watch()
+    watch.open()
+    return watch
 
 
 def execute(
@@ -108,6 +141,55 @@ def _is_ours(error: BaseException) -> bool:
     return last is not None and last.tb_frame.f_code.co_filename.endswith(
         ("running.py", "cells.py")
     )
+
+
+def is_all_right(watch: Watch) -> bool:
+    """Verify what was watched and say on stderr what came out; whether all influences are known."""
+    count, is_right = 0, True
+    for count, each in enumerate(watch.verified(), 1):  # noqa: B007 - counted behind the loop
+        for line in verified_lines(each):
+            note(line)
+        is_right = is_right and (each.found is None or each.found.is_right)
+    if not count:
+        note("verify: no function that is marked by @lineage.pure was called")
+    return is_right
+
+
+def verified_lines(each: Verified) -> Iterator[str]:
+    """Say what came out for a function: which claimed edges hold, and what is not claimed."""
+    found = each.found
+    rows = ", ".join(
+        f"{taken:,}{'' if taken == whole else f' of {whole:,}'} rows of {name}"
+        for name, (taken, whole) in each.rows.items()
+    )
+    head = f"verify: {each.name} ({each.call_site})" + (f", {rows}" if rows else "")
+    if found is None:
+        yield f"{head}: cannot be verified: {each.problem}"
+        return
+    seen = set(found.observed)
+    claimed: dict[Pair, list[str]] = {}
+    for edge in found.claimed:
+        pair = (edge.output_column, edge.source, edge.source_column)
+        claimed.setdefault(pair, []).append(f"{edge.kind} {edge.subtype}")
+    tried = f"{counted(found.trials, 'trial')}" + (
+        f", {found.failed} failed" if found.failed else ""
+    )
+    yield f"{head}: {counted(len(seen), 'influence')} seen in {tried}"
+    for state, pairs in (
+        ("not claimed", found.missing),
+        ("holds", [pair for pair in claimed if pair in seen]),
+        ("not seen", [pair for pair in claimed if pair not in seen]),
+    ):
+        for output, source, column in pairs[:_MOST_LISTED]:
+            kinds = ", ".join(claimed.get((output, source, column), ()))
+            yield f"  {state:11}  {output} from {source}.{column}" + (
+                f" ({kinds})" if kinds else ""
+            )
+        if len(pairs) > _MOST_LISTED:
+            yield f"  {state:11}  {len(pairs) - _MOST_LISTED:,} more"
+    if found.untried:
+        names = [f"{source}.{column}" for source, column in found.untried]
+        yield f"  not tried    for lack of time: {_some(names, '')}"
 
 
 def close(noted: Any) -> None:
@@ -158,11 +240,11 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _some(texts: Sequence[str]) -> str:
+def _some(texts: Sequence[str], where: str = " (see `lineage doctor`)") -> str:
     """Give the first few of many texts, and how many more there are."""
     shown = ", ".join(redact_text(each) for each in texts[:_MOST_SHOWN])
     left = len(texts) - _MOST_SHOWN
-    return f"{shown} and {left:,} more (see `lineage doctor`)" if left > 0 else shown
+    return f"{shown} and {left:,} more{where}" if left > 0 else shown
 
 
 def captured(name: str, session: Session) -> AbstractContextManager[Any]:
