@@ -11,9 +11,9 @@ import inspect
 import os
 import sys
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lineage import codec, fingerprint, links
+from lineage import codec, filed, fingerprint, links
 from lineage.byhand import CodePlace
 from lineage.capture import touched
 from lineage.capture.tape import Everywhere, current
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _MOST_FRAMES = 20
 _MOST_TOLD = 200
+_SIDES: tuple[Literal["read", "written"], ...] = ("read", "written")
 
 
 class Capturing:
@@ -101,15 +102,20 @@ class Capturing:
         found = self._capture.coverage(self._since, is_whole=is_whole)
         return replace(found, missed=found.missed - self._missed)
 
-    def told(self, tracker: LineageTracker) -> str | None:
-        """Give the coverage as it is kept with the run; None where nothing was captured."""
+    def told(self, tracker: LineageTracker) -> codec.Row:
+        """Give what is kept with the run: its coverage and its files, where it captured."""
         if self._capture is None:
-            return None
+            return {}
         try:
-            return codec.to_json(_row_of(self.coverage(is_whole=False)))
+            most = tracker.settings.fingerprint_max_bytes
+            files = filed.files_of(self._capture, self._since, most)
+            return {
+                "coverage": codec.to_json(_row_of(self.coverage(is_whole=False))),
+                "files": codec.to_json({side: _plain_paths(files[side]) for side in _SIDES}),
+            }
         except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
             tracker.lose(problem)
-            return None
+            return {}
 
 
 def _row_of(coverage: Coverage) -> dict[str, Any]:
@@ -124,6 +130,10 @@ def _row_of(coverage: Coverage) -> dict[str, Any]:
             value = value[:_MOST_TOLD]
         row[field.name] = _plain(value)
     return {**row, "left_out": left} if left else row
+
+
+def _plain_paths(versions: dict[str, str | None]) -> dict[str, str | None]:
+    return {_plain(path): version for path, version in versions.items()}
 
 
 def _plain(item: Any) -> Any:

@@ -116,6 +116,7 @@ TABLES: dict[str, dict[str, str]] = {
         "timestamp": "time",
         "ended_at": "time",
         "coverage": "json",
+        "files": "json",
     },
     "processes": {
         "process_key": "string",

@@ -191,6 +191,7 @@ class Daybook:
             "timestamp": _times(day.start[first]),
             "ended_at": _times(ended),
             "coverage": columns.nothing(size, pa.string()),
+            "files": columns.nothing(size, pa.string()),
         }
         return _table("runs", found)
 

@@ -229,7 +229,7 @@ class Run:
             )
         if self._capturing is not None:
             self._capturing.end(self.tracker, self.run_id)
-            self._row["coverage"] = self._capturing.told(self.tracker)
+            self._row |= self._capturing.told(self.tracker)
         self.tracker.close_run(self.run_id)
         current.set(self._outside)
         self._keep()

@@ -507,10 +507,11 @@ def test_version_2_had_no_edges_between_columns(store, monkeypatch):
         assert migrations.version_of(connection) == len(migrations.STEPS)
 
 
-def test_version_3_had_no_coverage_of_runs(store, monkeypatch):
+def test_version_3_had_no_coverage_and_no_files_of_runs(store, monkeypatch):
     def as_of_version_3(connection):
         migrations._first(connection)
-        connection.execute(sqlalchemy.text("ALTER TABLE lineage_runs DROP COLUMN coverage"))
+        for name in ("coverage", "files"):
+            connection.execute(sqlalchemy.text(f"ALTER TABLE lineage_runs DROP COLUMN {name}"))
 
     with monkeypatch.context() as before:
         before.setattr(migrations, "STEPS", [as_of_version_3, *migrations.STEPS[1:3]])

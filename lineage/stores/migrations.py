@@ -122,7 +122,8 @@ def _third(connection: Connection) -> None:
 def _fourth(connection: Connection) -> None:
     """Add the command of processes, what runs tell of their capture, and three tables."""
     _add(connection, "processes", "command")
-    _add(connection, "runs", "coverage")
+    for name in ("coverage", "files"):
+        _add(connection, "runs", name)
     for kind in ("environments", "products", "contents"):
         tables[kind].create(connection, checkfirst=True)
 
