@@ -95,6 +95,21 @@ PANDAS = {
 }
 
 
+def test_functions_can_be_pickled_while_they_are_wrapped():
+    """pickle looks for a function in the module that it says it is from."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    functions = [pd.read_csv, pd.read_parquet, pd.read_json, pd.read_sql, pd.to_pickle, np.load]
+    functions += [pyarrow.parquet.read_table, pyarrow.csv.read_csv, pickle.load, json.dump]
+    with captured():
+        for each in functions:
+            wrapper = getattr(sys.modules[each.__module__], each.__name__)
+            assert wrapper is not each
+            assert pickle.loads(pickle.dumps(wrapper)) is wrapper
+    assert pickle.loads(pickle.dumps(functions)) == functions
+
+
 @pytest.mark.parametrize("suffix", PANDAS)
 def test_pandas_reads_what_it_wrote_and_both_are_noted(suffix, frame, folder):
     write, load, options, modules = PANDAS[suffix]

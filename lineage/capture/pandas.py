@@ -166,13 +166,12 @@ def _wrappers() -> Iterator[tuple[Any, str, Any, Any]]:
             made = _wrapper_of(owner, name, value)
             if made is not None:
                 yield owner, name, value, made
+    functions: dict[int, Any] = {}  # one may have two names, and is still one
     for name in _FUNCTIONS:
         original = getattr(pd, name, None)
         if original is not None:
-            made = _function(original, name)
-            for module in dict.fromkeys((pd, sys.modules[original.__module__])):
-                if vars(module).get(name) is original:  # where pickle looks for it, too
-                    yield module, name, original, made
+            made = functions.setdefault(id(original), _function(original, name))
+            yield pd, name, original, made
     yield from _warning()
 
 

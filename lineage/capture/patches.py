@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import update_wrapper
 from inspect import Signature
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from lineage.capture.places import NOTED, NOTED_APART
@@ -46,10 +47,20 @@ class Patches:
         return not self._kept
 
     def put(self, owner: Any, name: str, value: Any) -> None:
-        """Replace an attribute of a class or module; what it inherits comes back as inherited."""
+        """Replace an attribute of a class or module; what it inherits comes back as inherited.
+
+        A function is replaced as well where it says that it is from: pickle looks for it there.
+        """
         original = vars(owner).get(name, _MISSING)
         if original is value:  # left in place beneath the patch of somebody else
             return
+        self._replace(owner, name, original, value)
+        if isinstance(owner, ModuleType):
+            home, inner = home_of(original)
+            if home is not None and vars(home).get(inner) is original:
+                self._replace(home, inner, original, value)
+
+    def _replace(self, owner: Any, name: str, original: Any, value: Any) -> None:
         self._kept.append((owner, name, original, value))
         setattr(owner, name, value)
 
@@ -65,6 +76,18 @@ class Patches:
             else:
                 setattr(owner, name, original)
         self._kept = left[::-1]
+
+
+def home_of(function: Any) -> tuple[ModuleType | None, str]:
+    """Give the module that a function says it is from, if that is imported, and its name there.
+
+    >>> import json
+    >>> home_of(json.load) == (json, "load")
+    True
+    """
+    module = getattr(function, "__module__", None)
+    found = sys.modules.get(module) if isinstance(module, str) else None
+    return found, str(getattr(function, "__qualname__", ""))
 
 
 class LateSignature(Signature):
