@@ -25,6 +25,7 @@ from lineage.capture.kinds import Labels, kind_of, labels_of
 from lineage.capture.pandas import PandasAdapter
 from lineage.capture.patches import Patches
 from lineage.capture.tape import MARK, Entry, Everywhere, Tape, Unknown, current, inside
+from lineage.capture.warned import References
 
 
 @contextmanager
@@ -379,9 +380,8 @@ def test_the_programs_warn_and_fail_indeed():
     assert with_problem >= {
         "lambda_fails", "apply_fails", "interrupted", "exits", "unhashable", "recursive", "dtypes",
     }  # fmt: skip
-    if pd.__version__ >= "3":
-        warned = {each.__name__ for each in PROGRAMS if outcome(each)[2]}
-        assert warned >= {"chained", "chained_update", "chained_in_place", "chained_in_a_lambda"}
+    warned = {each.__name__ for each in PROGRAMS if outcome(each)[2]}
+    assert warned >= {"chained", "chained_update", "chained_in_place", "chained_in_a_lambda"}
 
 
 def test_the_check_would_see_another_outcome():
@@ -393,12 +393,55 @@ def test_the_check_would_see_another_outcome():
         assert_unchanged(lambda: warnings.warn("x", next(turns), stacklevel=1))
 
 
-@pytest.mark.skipif(pd.__version__ < "3", reason="pandas 2 does not warn of chains by itself")
 def test_a_wrapper_that_does_not_look_for_chains_would_be_seen(monkeypatch):
     monkeypatch.setattr(wrapping, "chain_of", lambda original: None)
+    monkeypatch.setattr(capture, "references", lambda wrap: None)
     monkeypatch.setattr(capture, "_made", [])
     with pytest.raises(AssertionError):
         assert_unchanged(chained)
+
+
+class Counting:
+    """An object that counts the references to itself, as those of pandas 2 do."""
+
+    def __init__(self, counter):
+        self.counter = counter
+
+    def count(self):
+        return self.counter.getrefcount(self)
+
+    def count_by_a_helper(self):
+        return self._helper()
+
+    def _helper(self):
+        return self.counter.getrefcount(self)
+
+    __neg__ = count
+
+
+def counted(counter):
+    """Count the references to values that have no name, one name, and two."""
+    one = Counting(counter)
+    other = two = Counting(counter)
+    named = [(made.count(), made.count_by_a_helper(), -made) for made in (one, two, other)]
+    return [
+        *named,
+        (Counting(counter).count(), Counting(counter).count_by_a_helper(), -Counting(counter)),
+    ]
+
+
+def test_references_are_counted_as_if_no_wrapper_held_one(monkeypatch):
+    """pandas 2 takes what nobody else refers to to be an intermediate value."""
+    plain = counted(sys)
+    counter = References(wrapping.bare)
+    assert counted(counter) == plain
+    for name in ("count", "count_by_a_helper", "__neg__"):
+        inner = vars(Counting)[name]
+        inner.__module__ = "pandas"
+        monkeypatch.setattr(Counting, name, wrapping.bare(inner))
+    assert counted(counter) == plain
+    assert counted(sys) != plain
+    assert counter.maxsize == sys.maxsize
 
 
 def test_at_the_end_of_the_stack_nothing_is_raised_that_would_not_be():

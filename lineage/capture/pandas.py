@@ -17,7 +17,7 @@ from lineage.capture import wrappers as wrap
 from lineage.capture.patches import Patches
 from lineage.capture.tables import NAMES
 from lineage.capture.tape import Everywhere, Tape
-from lineage.capture.warned import Warnings
+from lineage.capture.warned import COUNTING, Warnings, references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,10 +181,12 @@ def _function(original: Any, name: str) -> Any:
 
 
 def _warning() -> Iterator[tuple[Any, str, Any, Any]]:
-    shown = Warnings()
+    shown, counted = Warnings(), references(wrap.bare)
     for name, module in list(sys.modules.items()):
         if name.startswith("pandas.") and vars(module).get("warnings") is warnings:
             yield module, "warnings", warnings, shown
+        if counted is not None and name in COUNTING and vars(module).get("sys") is sys:
+            yield module, "sys", sys, counted
 
 
 def _wrapper_of(owner: Any, name: str, value: Any) -> Any:

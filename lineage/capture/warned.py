@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from lineage.capture.places import NOTED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+COUNTING = frozenset({"pandas.core.frame", "pandas.core.series", "pandas.core.generic"})
+"""Modules of pandas 2 that count the references to an object whose method is called.
+
+What reads and sets at labels counts those to the object of an indexer: a wrapper has none of these.
+"""
 
 
 class Warnings:
@@ -91,3 +98,52 @@ def chain_of(original: Any) -> Chain | None:
         return Chain(original)
     except (ImportError, AttributeError, StopIteration):  # another pandas, which warns otherwise
         return None
+
+
+class References:
+    """The module `sys` as pandas 2 sees it, but for how many references there are to an object.
+
+    Like pandas 3, it takes an object that nobody else refers to to be an intermediate value. The
+    wrapper that has called its method refers to it as well, and does not count.
+
+    Args:
+        wrap: Makes the wrapper of a method, by which it is found out how many references one has.
+    """
+
+    def __init__(self, wrap: Callable[[Any], Any]) -> None:
+        self._own = self._extra = 0
+        probe = _Probe()
+        self._own = probe.ask(self) - probe.ask(sys)
+        self._extra = type("Wrapped", (), {"ask": wrap(_Probe.ask)})().ask(self) - _Probe().ask(
+            self
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys, name)
+
+    def getrefcount(self, value: Any) -> int:
+        """Count as `sys.getrefcount` does, without what a wrapper holds."""
+        count = sys.getrefcount(value) - self._own
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and _is_helper(frame.f_code.co_name):
+            frame = frame.f_back
+        below = None if frame is None else frame.f_back
+        is_wrapped = below is not None and below.f_code.co_filename.endswith(NOTED)
+        return count - self._extra if is_wrapped else count
+
+
+class _Probe:
+    def ask(self, counter: Any) -> int:
+        count: int = counter.getrefcount(self)
+        return count
+
+
+def _is_helper(name: str) -> bool:
+    """Whether a function of pandas is called by a public method, and counts for that."""
+    return name.startswith("_") and not name.startswith("__")
+
+
+def references(wrap: Callable[[Any], Any]) -> References | None:
+    """Give what counts for pandas 2; None for another, for which `Chain` looks in its place."""
+    constants: Any = import_module("pandas.compat._constants")
+    return None if hasattr(constants, "REF_COUNT_METHOD") else References(wrap)

@@ -186,6 +186,11 @@ def around(
     return disguised(wrapper, original)
 
 
+def bare(original: Any) -> Callable[..., Any]:
+    """Make a wrapper of a method that notes nothing."""
+    return around(original, None, lambda *_: None)
+
+
 def changing_method(original: Any, name: str) -> Callable[..., Any]:
     """Make the wrapper of a method that changes its object."""
 
