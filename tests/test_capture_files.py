@@ -357,6 +357,19 @@ def test_an_arrow_writer_writes_to_its_file(frame, folder):
     assert written(tape) == [str(folder / "a.parquet")] * 2
 
 
+def test_tables_without_data_are_not_taken_for_each_other(folder):
+    """All buffers without a byte are at one place."""
+    with captured() as tape:
+        frames = [pd.DataFrame({"a": pd.Series([], dtype=kind)}) for kind in ("int64", "float64")]
+        tables = [pa.Table.from_pandas(frame) for frame in frames]
+        arrow("parquet").write_table(tables[0], "a.parquet")
+        result = tables[1].to_pandas()
+    assert not tape.missed
+    wrote = next(entry for entry in tape.entries if entry.name == "write_table")
+    assert tape.entries[wrote.target].name == "<met>"
+    assert tape.number_of(result) is None
+
+
 def test_a_filesystem_says_where_a_path_is(folder):
     filesystem = pa.fs if hasattr(pa, "fs") else importlib.import_module("pyarrow.fs")
     (folder / "a.csv").write_text("a\n1\n")

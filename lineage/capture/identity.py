@@ -100,6 +100,8 @@ def forget() -> None:
 
 def _remember(tape: Tape, key: tuple[Any, ...], number: int) -> None:
     """Remember what columns are, of many tables of the last ones."""
+    if not key:
+        return
     _made[key] = tape.token, number
     _made.move_to_end(key)
     if len(_made) > _MOST_TABLES:
@@ -107,11 +109,15 @@ def _remember(tape: Tape, key: tuple[Any, ...], number: int) -> None:
 
 
 def _key(columns: Iterable[Any]) -> tuple[Any, ...]:
-    """Give the lengths and the addresses of the first columns."""
+    """Give the lengths and the addresses of the first columns; nothing when none has data."""
     key: list[Any] = []
+    has_data = False
     for column in islice(columns, _MOST_COLUMNS):
         chunks = getattr(column, "chunks", None)
         first = column if chunks is None else chunks[0] if chunks else None
         buffers = () if first is None else first.buffers()
-        key.append((len(column), *(buffer and buffer.address for buffer in buffers)))
-    return tuple(key)
+        # One without a byte is at no place of its own.
+        places = [each.address if each is not None and each.size else None for each in buffers]
+        has_data = has_data or any(places)
+        key.append((len(column), *places))
+    return tuple(key) if has_data else ()
