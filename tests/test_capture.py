@@ -413,6 +413,9 @@ class Counting:
     def count_by_a_helper(self):
         return self._helper()
 
+    def count_in_place(self, *, inplace):
+        return self.counter.getrefcount(self)
+
     def _helper(self):
         return self.counter.getrefcount(self)
 
@@ -423,11 +426,12 @@ def counted(counter):
     """Count the references to values that have no name, one name, and two."""
     one = Counting(counter)
     other = two = Counting(counter)
-    named = [(made.count(), made.count_by_a_helper(), -made) for made in (one, two, other)]
     return [
-        *named,
-        (Counting(counter).count(), Counting(counter).count_by_a_helper(), -Counting(counter)),
-    ]
+        *((made.count(), made.count_by_a_helper(), -made) for made in (one, two, other)),
+        *(made.count_in_place(inplace=True) for made in (one, two, other)),
+        Counting(counter).count(), Counting(counter).count_by_a_helper(), -Counting(counter),
+        Counting(counter).count_in_place(inplace=True),
+    ]  # fmt: skip
 
 
 def test_references_are_counted_as_if_no_wrapper_held_one(monkeypatch):
@@ -435,7 +439,7 @@ def test_references_are_counted_as_if_no_wrapper_held_one(monkeypatch):
     plain = counted(sys)
     counter = References(wrapping.bare)
     assert counted(counter) == plain
-    for name in ("count", "count_by_a_helper", "__neg__"):
+    for name in ("count", "count_by_a_helper", "count_in_place", "__neg__"):
         inner = vars(Counting)[name]
         inner.__module__ = "pandas"
         monkeypatch.setattr(Counting, name, wrapping.bare(inner))
@@ -953,6 +957,7 @@ def test_an_interruption_leaves_nothing_busy():
 # --- what is noted -------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:DataFrameGroupBy.apply:DeprecationWarning")  # of pandas 2
 def test_what_is_not_of_the_user_is_not_noted():
     data = frame()
     with captured() as tape:

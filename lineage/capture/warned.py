@@ -111,12 +111,13 @@ class References:
     """
 
     def __init__(self, wrap: Callable[[Any], Any]) -> None:
-        self._own = self._extra = 0
+        self._own = self._extra = self._extra_with_names = 0
         probe = _Probe()
         self._own = probe.ask(self) - probe.ask(sys)
-        self._extra = type("Wrapped", (), {"ask": wrap(_Probe.ask)})().ask(self) - _Probe().ask(
-            self
-        )
+        wrapped: Any = type("Wrapped", (), {"ask": wrap(_Probe.ask)})
+        self._extra = wrapped().ask(self) - _Probe().ask(self)
+        # Python 3.11 holds one more while it hands on arguments that are given by name.
+        self._extra_with_names = wrapped().ask(counter=self) - _Probe().ask(counter=self)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys, name)
@@ -128,8 +129,10 @@ class References:
         while frame is not None and _is_helper(frame.f_code.co_name):
             frame = frame.f_back
         below = None if frame is None else frame.f_back
-        is_wrapped = below is not None and below.f_code.co_filename.endswith(NOTED)
-        return count - self._extra if is_wrapped else count
+        if frame is None or below is None or not below.f_code.co_filename.endswith(NOTED):
+            return count
+        has_names = "inplace" in frame.f_code.co_varnames  # which is always given by its name
+        return count - (self._extra_with_names if has_names else self._extra)
 
 
 class _Probe:
