@@ -12,6 +12,7 @@ import threading
 import tracemalloc
 import warnings
 import weakref
+from collections import namedtuple
 from contextlib import contextmanager
 
 import numpy as np
@@ -638,6 +639,17 @@ def test_callables_are_kept_as_code():
     assert kept[0].code is kept[1].code is doubled.__code__
     assert kept[3].code is None
     assert keep(Model) == (None, "Model")
+
+
+def test_a_named_aggregation_that_is_a_tuple_is_kept():
+    """As it is in pandas 2, where it has no attributes of its own."""
+    made = namedtuple("NamedAgg", ["column", "aggfunc"], module="pandas.core.groupby.generic")
+    keeper = Keeper(lambda tape, frame, where: None)
+    assert keeper.keep(Tape(), made("a", "sum"), None) == ("a", "sum")
+    with captured() as tape:
+        frame().groupby("k").agg(largest=pd.NamedAgg("a", "max"))
+    assert not tape.missed
+    assert tape.entries[-1].kwargs == {"largest": ("a", "max")}
 
 
 def test_a_subclass_with_metadata_keeps_its_class_and_metadata():

@@ -30,6 +30,7 @@ _MOST_KNOWN = 128
 # What all entries together keep of the labels of wide frames, so that many of those stay small.
 _MOST_WIDE = 2_000_000
 _WIDE = 64
+_WITHOUT_MARK = frozenset({"items", "named", "grouper"})
 _tokens = count(1)
 
 
@@ -199,7 +200,7 @@ class Tape:
         if kind == "scalar":
             scalar = self._scalars.get(id(value))
             return scalar[1] if scalar is not None and scalar[0] is value else None
-        if kind and kind != "items":
+        if kind and kind not in _WITHOUT_MARK:
             mark = object.__getattribute__(value, "__dict__").get(MARK)
             if mark is not None and mark[0] == self.token and mark[1] == id(value):
                 known: Ref = mark[2]
