@@ -2,9 +2,10 @@
 
 Run by `make pandas-suite`. The tests are those that ship in the wheel of pandas. Each shard runs in
 a process of its own with all that `lineage.track()` switches on, and a fresh tape for each test.
-Those tests that did not pass are run without capture: one that ends otherwise then is a new
-failure. Without shards, all of `SHARDS` are run. The table of docs/columns.md is printed at the
-end; with `--keep FOLDER` what came of each shard is written there, and `--table` prints it again.
+Those that did not pass, and the files of those that failed, are run without capture: a test that
+ends otherwise then is a new failure. Without shards, all of `SHARDS` are run. The table of
+docs/columns.md is printed at the end; with `--keep FOLDER` what came of each shard is written
+there, and `--table` prints it again.
 """
 
 from __future__ import annotations
@@ -207,7 +208,13 @@ def compared(tests: Path, title: str, paths: list[str], every: int = 1) -> dict[
     """Run some tests with capture, and those that did not pass without; print what came of it."""
     begun = time.monotonic()
     on = run(tests, paths, is_on=True, every=every)
-    left = [test for test, end in on["ends"].items() if end != "passed"]
+    # Those of one file may share what they are given; so all of its tests are run again.
+    files = {test.partition("::")[0] for test, end in on["ends"].items() if end == "failed"}
+    left = [
+        test
+        for test, end in on["ends"].items()
+        if end != "passed" or test.partition("::")[0] in files
+    ]
     off = run(tests, paths, is_on=False, only=left) if left else {"ends": {}}
     news = new_failures(off, on)
     found = {
