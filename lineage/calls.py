@@ -56,8 +56,11 @@ def begin(site: Site, values: tuple[Any, ...], owner: Any = None) -> Call | None
         parent, origin = outside or tracker.outermost
         where = (outside, origin.operation_id(parent), tracker.recorder.inside(origin))
         call = Call(site, tracker, tracker.recorder.next_id(), where)
+        if site.settings is not tracker.settings:
+            site.look_for_secrets()
         frames = capture_parameters(site, call, values)
-        site.settings = tracker.settings
+        # A call with secrets begins here each time, whatever its wrapper could do by itself.
+        site.settings = None if site.secrets else tracker.settings
         if site.repository is not None and not enter_repository(site, call, values, owner):
             return None
         if site.reads_only_frames:

@@ -50,10 +50,11 @@ from lineage.layers import (
     variables,
 )
 from lineage.limits import LimitTable
-from lineage.redact import redact_text
+from lineage.redact import redact_text, usable_patterns
 from lineage.settings import (
     ENVIRONMENT_VARIABLES,
     FINGERPRINT_MAX_BYTES,
+    GIT_DIFF_MAX_BYTES,
     GIT_TIMEOUT_S,
     Durability,
 )
@@ -182,11 +183,33 @@ class LineageConfig(BaseSettings):
         ),
         _Allowed("a number of seconds of at least 0"),
     ] = GIT_TIMEOUT_S
+    git_diff_max_bytes: Annotated[
+        int,
+        Field(ge=0, description="The longest diff of uncommitted changes to keep; 0 keeps none."),
+        _Allowed("a whole number of at least 0"),
+    ] = GIT_DIFF_MAX_BYTES
     environment_variables: Annotated[
         list[str],
-        Field(description="Names of the environment variables that are recorded."),
+        Field(description="Names of the environment variables whose values are recorded."),
         _Allowed("a list of names, such as ['TZ', 'OMP_NUM_THREADS']"),
     ] = [*ENVIRONMENT_VARIABLES]
+    redact_names: Annotated[
+        list[str],
+        Field(
+            description="More names of parameters, keys and variables whose values are secrets.",
+            examples=[["pin", "*_licence"]],
+        ),
+        _Allowed("a list of names, such as ['pin', '*_licence']"),
+    ] = []
+    redact_patterns: Annotated[
+        list[str],
+        AfterValidator(usable_patterns),
+        Field(
+            description="Regular expressions for what is a secret in any text.",
+            examples=[["CUST-[0-9]{8}"]],
+        ),
+        _Allowed("a list of regular expressions, such as ['CUST-[0-9]{8}']"),
+    ] = []
     enabled_operation_types: Annotated[
         list[_TypeName] | None,
         Field(

@@ -57,7 +57,7 @@ def from_environment(settings: Iterable[str]) -> Layer:
     return Layer(values, names)
 
 
-_LISTS = frozenset(("enabled_operation_types", "environment_variables"))
+_LISTS = frozenset(("enabled_operation_types", "environment_variables", "redact_names"))
 
 
 def _parsed(name: str, text: str) -> Any:

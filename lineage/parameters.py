@@ -21,7 +21,7 @@ from uuid import UUID
 from msgspec import Raw
 
 from lineage import fingerprint
-from lineage.redact import REDACTED, hide, is_secret_name, redact_text
+from lineage.redact import REDACTED, hide, is_secret_name, is_secret_option, redact_text
 from lineage.stores.records import encode
 
 if TYPE_CHECKING:
@@ -306,15 +306,11 @@ def _secret_places(value: Any, depth: int) -> Collection[int]:
     return [
         place + 1
         for place, (option, text) in enumerate(pairwise(value))
-        if type(option) is str and option[:1] == "-" and _is_secret_option(first, option, text)
+        if type(option) is str
+        and option[:1] == "-"
+        and type(text) is str
+        and is_secret_option(first, option, text)
     ]
-
-
-def _is_secret_option(program: str, option: str, text: Any) -> bool:
-    if type(text) is not str or text[:1] == "-" or "=" in option:
-        return False
-    kept = redact_text(f"{program} {option} {text}")
-    return kept.endswith(REDACTED) and text not in kept
 
 
 def _numbers(value: Iterable[Any]) -> list[Any] | None:

@@ -8,6 +8,7 @@ seen to be a secret can be hidden wherever else it stands (`hide`).
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from urllib.parse import quote
 from lineage import shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 REDACTED = "<redacted>"
 
@@ -36,9 +37,40 @@ def is_secret_name(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_secret(name: str) -> bool:
+    if any(pattern.fullmatch(name) for pattern in _more.names):
+        return True
     return (
         shapes.SECRET_NAME.search(name) is not None and shapes.NO_SECRET_NAME.search(name) is None
     )
+
+
+class _More:
+    """What a user wants hidden beside what is known here."""
+
+    names: tuple[re.Pattern[str], ...] = ()
+    texts: tuple[re.Pattern[str], ...] = ()
+
+
+_more = _More()
+
+
+def hide_more(names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
+    """Take more for secret from now on, in the whole process.
+
+    Args:
+        names: Names of parameters, keys and variables whose values are secrets, in any case;
+            `*` and `?` stand for any characters and for one.
+        patterns: Regular expressions; whatever they match in any text is replaced.
+
+    Raises:
+        re.error: A pattern is none.
+    """
+    known = {pattern.pattern: pattern for pattern in _more.names}
+    known |= {each: re.compile(each, re.IGNORECASE) for each in map(fnmatch.translate, names)}
+    texts = {pattern.pattern: pattern for pattern in _more.texts}
+    texts |= {each: re.compile(each) for each in patterns}
+    _more.names, _more.texts = tuple(known.values()), tuple(texts.values())
+    _is_secret.cache_clear()
 
 
 def redact_text(text: str, found: list[str] | None = None) -> str:
@@ -55,6 +87,8 @@ def redact_text(text: str, found: list[str] | None = None) -> str:
     """
     # Cheap looks tell most texts innocent, so that the patterns run on few, and few of them.
     taken: list[str] = []
+    if _more.texts:
+        text = _without_more(text, taken)
     text = _without_marked(text, taken)
     if "@" in text or "%2" in text:
         text = _without_users(text, taken)
@@ -62,11 +96,38 @@ def redact_text(text: str, found: list[str] | None = None) -> str:
     for mark, pattern in shapes.SPOKEN:
         if mark in low:
             text = _hidden(pattern, text, taken)
-    if any(map(low.__contains__, shapes.SIGNS)) and any(map(low.__contains__, shapes.NAME_MARKS)):
+    if any(map(low.__contains__, shapes.SIGNS)) and (
+        _more.names or any(map(low.__contains__, shapes.NAME_MARKS))
+    ):
         text = _without_named(text, low, taken)
     if found is not None and taken:
         found += _bare(taken)
     return text
+
+
+def usable_patterns(patterns: list[str]) -> list[str]:
+    """Give the patterns as they are.
+
+    Raises:
+        ValueError: One is no regular expression.
+    """
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+    return patterns
+
+
+def kept(text: str, most: int) -> str:
+    r"""Give what may be kept of a text: redacted, cut, and in UTF-8 whatever it was.
+
+    >>> kept("//me:hunter2@host/path", 20), kept("caf\udce9", 20)
+    ('//<redacted>@host/pa', 'caf\\udce9')
+    """
+    # Redact before the cut, or the half of a secret that is left would not be known as one.
+    redacted = redact_text(text[: 4 * most])[:most]
+    return redacted.encode("utf-8", "backslashreplace").decode()
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
@@ -95,6 +156,49 @@ def redact_row(value: Any) -> Any:
     return type(value)(map(redact_row, value)) if type(value) in (list, tuple) else value
 
 
+def redact_words(words: Sequence[str], secrets: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Redact the words of a command; gives them, and the names of what was taken out.
+
+    Args:
+        words: The program, and what it was called with.
+        secrets: Texts that are known to be secret, and how to call them.
+
+    >>> redact_words(["sync.py", "--password", "hunter2", "--to=//me:x@host"], {})
+    (['sync.py', '--password', '<redacted>', '--to=//<redacted>@host'], ['--password', '--to'])
+    >>> redact_words(["sync.py", "open-sesame"], {"open-sesame": "DOOR_TOKEN"})
+    (['sync.py', '<redacted>'], ['DOOR_TOKEN'])
+    """
+    clean: list[str] = []
+    names: list[str] = []
+    for place, word in enumerate(words):
+        option = words[place - 1] if place else ""
+        if option[:1] == "-" and is_secret_option(words[0], option, word):
+            clean.append(REDACTED)
+            names.append(option)
+            continue
+        plain = hide(word, secrets) if secrets else word
+        names += [name for secret, name in secrets.items() if plain != word and secret in word]
+        shown = redact_text(plain)
+        if shown != plain:
+            name, sign, _ = plain.partition("=")
+            is_named = sign and shown.startswith(f"{name}=") and len(name) <= _LONGEST_NAME
+            names.append(name if is_named else f"argv[{place}]")
+        clean.append(shown)
+    return clean, list(dict.fromkeys(names))
+
+
+def is_secret_option(program: str, option: str, text: str) -> bool:
+    """Tell whether the word behind an option of a program is a secret.
+
+    >>> is_secret_option("curl", "-u", "me:hunter2"), is_secret_option("curl", "-o", "me:hunter2")
+    (True, False)
+    """
+    if text[:1] == "-" or "=" in option:
+        return False
+    shown = redact_text(f"{program} {option} {text}")
+    return shown.endswith(REDACTED) and text not in shown
+
+
 def _hidden(pattern: re.Pattern[str], text: str, taken: list[str]) -> str:
     def hidden(match: re.Match[str]) -> str:
         taken.append(match[0][len(match[1]) :])
@@ -108,6 +212,18 @@ def _bare(taken: list[str]) -> list[str]:
     plain = [secret.strip("\\\"' ") for secret in taken]
     alone = [secret.partition(":")[2] for secret in plain]
     return [each for each in (*plain, *alone) if len(each) >= _SHORTEST_FOUND and each != REDACTED]
+
+
+def _without_more(text: str, taken: list[str]) -> str:
+    def hidden(match: re.Match[str]) -> str:
+        if not match[0]:
+            return ""
+        taken.append(match[0])
+        return REDACTED
+
+    for pattern in _more.texts:
+        text = pattern.sub(hidden, text)
+    return text
 
 
 def _without_marked(text: str, taken: list[str]) -> str:

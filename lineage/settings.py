@@ -54,6 +54,7 @@ STORE_GROUP = "lineage.stores"
 
 FINGERPRINT_MAX_BYTES = 64 << 20
 GIT_TIMEOUT_S = 2.0
+GIT_DIFF_MAX_BYTES = 256 << 10
 ENVIRONMENT_VARIABLES = (
     *("CONDA_DEFAULT_ENV", "CUDA_VISIBLE_DEVICES", "LANG", "LC_ALL", "MKL_NUM_THREADS"),
     *("OMP_NUM_THREADS", "PYTHONHASHSEED", "PYTHONOPTIMIZE", "SOURCE_DATE_EPOCH", "TZ"),
@@ -74,7 +75,12 @@ class TrackerSettings:
         fingerprint_max_bytes: Files up to this size are known by their content, larger ones by
             their size, time and inode.
         git_timeout_s: Most seconds to ask git which commit ran; 0 asks it nothing.
-        environment_variables: Names of those that are recorded with the process.
+        git_diff_max_bytes: The longest diff of uncommitted changes that is kept; 0 keeps none.
+        environment_variables: Names of those that are recorded with the process; the values of
+            others are known by a keyed hash.
+        redact_names: More names whose values are secrets; `*` stands for any characters. They are
+            secrets in the whole process, for other trackers too.
+        redact_patterns: Regular expressions for what is a secret in any text, in the same way.
         max_parameter_size: Most characters kept of one parameter.
         max_metadata_size: Most characters kept of a source's metadata, an operation's context
             or an error's text.
@@ -93,7 +99,10 @@ class TrackerSettings:
     track_files: bool = True
     fingerprint_max_bytes: int = FINGERPRINT_MAX_BYTES
     git_timeout_s: float = GIT_TIMEOUT_S
+    git_diff_max_bytes: int = GIT_DIFF_MAX_BYTES
     environment_variables: tuple[str, ...] = ENVIRONMENT_VARIABLES
+    redact_names: tuple[str, ...] = ()
+    redact_patterns: tuple[str, ...] = ()
     max_parameter_size: int = 1000
     max_metadata_size: int = 5000
     max_operations: int = 100_000

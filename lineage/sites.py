@@ -66,7 +66,8 @@ class Site:
             self.context["class"] = name.split(".")[-2]
         self._code = (module, name, code and code.co_filename, code and code.co_firstlineno)
         self._code_hash = codes.hash_of(function)
-        self.secrets = tuple(i for i, key in enumerate(names) if is_secret_name(key))
+        self.secrets: tuple[int, ...] = ()
+        self.look_for_secrets()
         self.made: dict[tuple[str, Any], Definition] = {}
         self.taken: dict[str, Definition] = {}
         self._definitions: dict[str, Definition] = {}
@@ -90,6 +91,10 @@ class Site:
             "_definitions": {},
         }
         return vars(self) | kept
+
+    def look_for_secrets(self) -> None:
+        """Work out which values are secrets; settings may name more since it was decorated."""
+        self.secrets = tuple(i for i, key in enumerate(self.names) if is_secret_name(key))
 
     def definition(self, context: Mapping[str, Any]) -> Definition:
         """Give the definition of this code in a context; the same one for an equal context."""

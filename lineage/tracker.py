@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from lineage import ending
+from lineage import ending, redact
 from lineage.byhand import ByHand, CodePlace
 from lineage.core import DataOperation, DataSource, LineageNode, OperationType
 from lineage.errors import DeletedError, OperationError, StoreError
@@ -64,6 +64,7 @@ class LineageTracker:
         self, storage_backend: Store | None = None, settings: TrackerSettings | None = None
     ) -> None:
         self.settings = settings or TrackerSettings()
+        redact.hide_more(self.settings.redact_names, self.settings.redact_patterns)
         self.storage = storage_backend
         most = self.settings.max_operations
         self.store: Store = MemoryStore(most) if storage_backend is None else storage_backend

@@ -35,7 +35,10 @@ FLIPPED = {
     "enabled_operation_types": (["read", "publish"], "read, publish"),
     "fingerprint_max_bytes": (0, "0"),
     "git_timeout_seconds": (0.0, "0"),
+    "git_diff_max_bytes": (0, "0"),
     "environment_variables": (["TZ", "LANG"], "TZ,LANG"),
+    "redact_names": (["pin", "*_licence"], "pin, *_licence"),
+    "redact_patterns": (["CUST-[0-9]+", "[a-z]{2},x"], '["CUST-[0-9]+", "[a-z]{2},x"]'),
     "max_parameter_size": (7, "7"),
     "max_metadata_size": (8, "8"),
     "max_operations": (9, "9"),
@@ -61,8 +64,11 @@ BAD = dict.fromkeys(FLIPPED, "memory://") | {
     "exit_timeout_seconds": float("inf"),
     "fingerprint_max_bytes": -1,
     "git_timeout_seconds": -1.0,
+    "git_diff_max_bytes": -1,
+    "redact_patterns": ["("],
 }
 UNBOUNDED = {"store", "base_path", "enabled_operation_types", "environment_variables"}
+UNBOUNDED |= {"redact_names", "redact_patterns"}
 SHORT = {
     "LINEAGE_TRACK_REPOS": "track_repository_operations",
     "LINEAGE_TRACK_DATAFRAMES": "track_dataframe_operations",

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lineage
+from lineage import redact
 from lineage.redact import REDACTED, hide, is_secret_name, redact_text
+from lineage.settings import TrackerSettings
+from lineage.tracker import LineageTracker
 
 # Made up: the shapes are those of real issuers, the letters are not.
 LEAKS = [
@@ -379,3 +383,49 @@ def test_what_is_json_stays_json():
     text = '{"password": "x", "tokens": ["a", {"b": 1}], "day": "2026-01-02", "n": 3}'
     kept = redact_text(text)
     assert kept == '{"password": "<redacted>", "tokens": <redacted>, "day": "2026-01-02", "n": 3}'
+
+
+@pytest.fixture
+def _more():
+    names, texts = redact._more.names, redact._more.texts
+    yield
+    redact._more.names, redact._more.texts = names, texts
+    redact._is_secret.cache_clear()
+
+
+@pytest.mark.usefixtures("_more")
+def test_a_user_can_have_more_hidden():
+    text = "pin=1234 of CUST-12345678, licence: {'MY_LICENCE': 'abc'}"
+    assert redact_text(text) == text
+    assert not redact.is_secret_name("pin")
+    redact.hide_more(["pin", "*_licence"], ["CUST-[0-9]{8}", "x?"])
+    assert redact.is_secret_name("PIN")
+    assert not redact.is_secret_name("spin")
+    found = []
+    assert redact_text(text, found) == (
+        "pin=<redacted> of <redacted>, licence: {'MY_LICENCE': '<redacted>'}"
+    )
+    assert "CUST-12345678" in found
+
+
+@pytest.mark.usefixtures("_more")
+def test_what_is_named_later_counts_for_functions_that_were_decorated_before():
+    @lineage.track_lineage("transform")
+    def f(pin, note):
+        return 1
+
+    def recorded(tracker):
+        lineage.set_global_tracker(tracker)
+        f("sesame-17", "sesame-17")
+        return [*tracker.operations.values()][-1].parameters
+
+    assert recorded(LineageTracker()) == {"pin": "sesame-17", "note": "sesame-17"}
+    settings = TrackerSettings(redact_names=("pin",))
+    hidden = {"pin": "<redacted>", "note": "<redacted>"}
+    assert recorded(tracker := LineageTracker(settings=settings)) == hidden
+    assert recorded(tracker) == hidden
+
+
+@pytest.mark.parametrize("name", ["a-key", "x"])
+def test_words_without_secrets_stay(name):
+    assert redact.redact_words([name, "--o", "b=c", ""], {}) == ([name, "--o", "b=c", ""], [])
