@@ -4,23 +4,29 @@ Where a repository is and which commit is checked out is read from its files, in
 is changed only the program can tell: it is asked in a bounded time, once per process and
 repository, and starts nothing that outlives it, takes no lock and writes nothing. Nothing here
 raises: what cannot be told is None.
+
+Of what is changed the diff is kept, if it is not too long and no secret would have to be taken out
+of it: one that is not exact could not be applied. Otherwise its digest and the reason are known.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import selectors
 import shutil
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lineage.redact import redact_text
+from lineage.redact import hide, redact_text
+from lineage.settings import GIT_DIFF_MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 _MOST_LISTED = 50
 _MOST_BYTES = 1 << 24
@@ -33,6 +39,40 @@ _STATUS = (
     *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no"),
     *("--ignore-submodules=none", "--no-renames"),
 )
+# In one form whatever the user has set, and without running a program of theirs.
+_DIFF = (
+    *("diff", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"),
+    *("--no-renames", "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", "--submodule=short"),
+    "--ignore-submodules=dirty",
+)
+_BINARY = b"\nGIT binary patch\n"
+_DEEPEST = 3
+_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What differs from the commit, the files of code that git does not know among it.
+
+    Args:
+        digest: The SHA-256 of the whole diff.
+        size_bytes: How long it is.
+        text: The diff as `git apply` takes it; None where it is not kept.
+        reason: Why it is not.
+    """
+
+    digest: str
+    size_bytes: int
+    text: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """A submodule: its path in the repository, and the commit that is checked out in it."""
+
+    path: str
+    commit: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +87,9 @@ class Repository:
         changed: The files that differ from the commit, those of code that git does not know among
             them; at most 50. None when git was not asked, or did not answer.
         changed_count: How many they are.
+        diff: How they differ; None when nothing does, or when git was not asked.
+        submodules: The submodules, those of submodules too.
+        unknown: Those of the changed files that git does not know; only while it is asked.
     """
 
     root: str
@@ -55,6 +98,9 @@ class Repository:
     remote: str | None = None
     changed: tuple[str, ...] | None = None
     changed_count: int | None = None
+    diff: Diff | None = None
+    submodules: tuple[Submodule, ...] = ()
+    unknown: tuple[str, ...] = field(default=(), repr=False)
 
 
 _asked: dict[str, Repository] = {}
@@ -86,22 +132,36 @@ def head_of(root: str) -> Repository:
     return Repository(root)
 
 
-def ask(root: str, files: Iterable[str] = (), *, timeout_s: float) -> Repository:
+def ask(
+    root: str,
+    files: Iterable[str] = (),
+    *,
+    timeout_s: float,
+    diff_max_bytes: int = GIT_DIFF_MAX_BYTES,
+    secrets: Iterable[str] = (),
+) -> Repository:
     """Ask git about a repository; the second time its first answer is given.
 
     Args:
         root: The folder of its working tree.
         files: Files of code that are changed, too, if git does not know them.
         timeout_s: Most seconds to take; with 0 git is not asked.
+        diff_max_bytes: The longest diff to keep; with 0 none is asked for.
+        secrets: Texts that no diff may hold.
     """
     known = _asked.get(root)
     if known is None:
+        end = time.monotonic() + timeout_s
         try:
-            known = _ask(root, sorted(set(files)), time.monotonic() + timeout_s)
+            known = _ask(root, sorted(set(files)), end)
+            if diff_max_bytes and known.changed:
+                told = _diff(root, known, _Written(diff_max_bytes), end)
+                known = replace(known, diff=told and _without_secrets(told, secrets))
+            known = replace(known, submodules=tuple(_submodules(root, end)))
         except Exception:  # noqa: BLE001 - whatever a strange repository or program does
-            known = head_of(root)
-        _asked[root] = known
-    return known
+            known = known or head_of(root)
+        _asked[root] = replace(known, unknown=())
+    return _asked[root]
 
 
 def _ask(root: str, files: list[str], end: float) -> Repository:
@@ -110,19 +170,83 @@ def _ask(root: str, files: list[str], end: float) -> Repository:
     if status is None:
         return found
     facts, changed = _status_of(status)
+    unknown: list[str] = []
     if files:
         # One that is ignored is as unknown to the commit as one that is new.
         listed = _run(root, ("ls-files", "-z", "--others", "--", *files[:_MOST_LISTED]), end)
-        changed += [name for name in (listed or "").split("\0") if name]
+        unknown = [name for name in (listed or "").split("\0") if name]
     address = _run(root, ("config", "--get", "remote.origin.url"), end)
     return replace(
         found,
         commit=_commit(facts.get("branch.oid", "")) or found.commit,
         branch=found.branch or _branch(facts.get("branch.head")),
         remote=redact_text(address.strip()) or None if address else None,
-        changed=tuple(map(redact_text, changed[:_MOST_LISTED])),
-        changed_count=len(changed),
+        changed=tuple(map(redact_text, [*changed, *unknown][:_MOST_LISTED])),
+        changed_count=len(changed) + len(unknown),
+        unknown=tuple(unknown),
     )
+
+
+class _Written:
+    """What git writes: its digest and its length, and the text as long as it is short enough."""
+
+    def __init__(self, most: int) -> None:
+        self._digest = hashlib.sha256()
+        self._most = most
+        self._size = 0
+        self._pieces: list[bytes] = []
+
+    def __call__(self, piece: bytes) -> None:
+        self._digest.update(piece)
+        self._size += len(piece)
+        if self._size <= self._most:
+            self._pieces.append(piece)
+
+    def diff(self) -> Diff:
+        told = self._digest.hexdigest(), self._size
+        if self._size > self._most:
+            return Diff(*told, reason=f"it is longer than {self._most} bytes")
+        whole = b"".join(self._pieces)
+        if _BINARY in whole or b"\0" in whole:  # which cannot be looked through for secrets
+            return Diff(*told, reason="a file that is no text was changed")
+        try:
+            return Diff(*told, text=whole.decode("utf-8"))
+        except UnicodeDecodeError:
+            return Diff(*told, reason="a file that is not in UTF-8 was changed")
+
+
+def _diff(root: str, known: Repository, written: _Written, end: float) -> Diff | None:
+    """Ask how the files differ; None when git did not answer."""
+    if known.commit is None or _stream(root, (*_DIFF, known.commit, "--"), end, written) != 0:
+        return None
+    for name in known.unknown:
+        pair = ("--no-index", "--", os.devnull, name)
+        if _stream(root, (*_DIFF, *pair), end, written) not in (0, 1):  # 1 is: they differ
+            return None
+    found = written.diff()
+    return found if found.size_bytes else None
+
+
+def _without_secrets(diff: Diff, secrets: Iterable[str]) -> Diff:
+    """Keep no diff out of which a secret would have to be taken: it could not be applied."""
+    if diff.text is None or redact_text(hide(diff.text, secrets)) == diff.text:
+        return diff
+    return replace(diff, text=None, reason="something in it looks like a secret")
+
+
+def _submodules(root: str, end: float, depth: int = 0, above: str = "") -> Iterator[Submodule]:
+    if depth >= _DEEPEST or not (Path(root) / ".gitmodules").is_file():
+        return
+    asked = ("config", "-z", "--file", ".gitmodules", "--get-regexp", r"^submodule\..*\.path$")
+    for entry in (_run(root, asked, end) or "").split("\0")[:_MOST_LISTED]:
+        path = entry.partition("\n")[2]
+        place = os.path.join(root, path)
+        real = os.path.realpath(place)
+        # A path may lead anywhere: it is text that somebody wrote.
+        if not real.startswith(f"{os.path.realpath(root)}{os.sep}") or root_of(place) != real:
+            continue
+        yield Submodule(redact_text(f"{above}{path}"), head_of(place).commit)
+        yield from _submodules(place, end, depth + 1, f"{above}{path}/")
 
 
 def _status_of(text: str) -> tuple[dict[str, str], list[str]]:
@@ -144,9 +268,19 @@ _PATH_AT = {"1": 8, "u": 10}
 
 def _run(root: str, arguments: Iterable[str], end: float) -> str | None:
     """Run git and give what it wrote; None if it failed, is not there, or took too long."""
-    left = end - time.monotonic()
+    pieces: list[bytes] = []
+    if _stream(root, arguments, end, pieces.append) != 0:
+        return None
+    return b"".join(pieces).decode("utf-8", "replace")
+
+
+def _stream(
+    root: str, arguments: Iterable[str], end: float, take: Callable[[bytes], object]
+) -> int | None:
+    """Run git and hand on what it writes; gives its exit code, or None as `_run` does."""
     program = shutil.which("git")
-    if left <= 0 or program is None or not os.path.isabs(program) or not _may_start():
+    is_late = time.monotonic() >= end
+    if is_late or program is None or not os.path.isabs(program) or not _may_start():
         return None
     import subprocess
 
@@ -162,14 +296,29 @@ def _run(root: str, arguments: Iterable[str], end: float) -> str | None:
         start_new_session=True,
     ) as process:
         try:
-            written, _ = process.communicate(timeout=left)
-        except BaseException as problem:
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
-            if isinstance(problem, subprocess.TimeoutExpired):
-                return None
-            raise
-    return written.decode("utf-8", "replace") if process.returncode == 0 else None
+            assert process.stdout is not None
+            if _read_until(process.stdout.fileno(), end, take):
+                return process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            if process.returncode is None:
+                with suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+    return None
+
+
+def _read_until(descriptor: int, end: float, take: Callable[[bytes], object]) -> bool:
+    """Read to the end of a pipe; False when the time is over before."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while (left := end - time.monotonic()) > 0:
+            if selector.select(left):
+                piece = os.read(descriptor, _AT_ONCE)
+                if not piece:
+                    return True
+                take(piece)
+    return False
 
 
 def _may_start() -> bool:

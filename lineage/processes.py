@@ -1,8 +1,9 @@
-"""What a process is, as the store is told: who runs it, which code, with which packages.
+"""What a process is, as the store is told: who runs it, which code, in which environment.
 
 When a run begins, what can be read in microseconds is told; when the first one ends, or the
-tracker is closed, the rest: what git says, and what was imported by then. Both happen once per
-process, and none of it while a tracked call is under way.
+tracker is closed, the rest: what git says, the environment, and what was imported by then. Both
+happen once per process, and none of it while a tracked call is under way. An environment and a
+diff are told by themselves, once for each process, before the row that names them.
 """
 
 from __future__ import annotations
@@ -10,22 +11,26 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_hexdigest
 
-from lineage import codec, codes, environment, fingerprint, git
-from lineage.redact import redact_text
+from lineage import codec, codes, environment, fingerprint, git, invocation, keys
+from lineage.machine import machine
+from lineage.redact import kept, redact_text
 from lineage.stores.records import process_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from lineage.codec import Row
     from lineage.settings import TrackerSettings
 
 _MOST_REPOSITORIES = 5
 _MOST_BYTES = 1 << 20
+_MOST_FOLDERS = 10
+_MOST_TEXT = 4096
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -33,11 +38,11 @@ class Process:
     """Tell a store what the process is whose operations go there.
 
     Args:
-        tell: Takes a row of `processes`.
+        tell: Takes a kind and a row of it.
         settings: What may be asked for.
     """
 
-    def __init__(self, tell: Callable[[Row], None], settings: TrackerSettings) -> None:
+    def __init__(self, tell: Callable[[str, Row], None], settings: TrackerSettings) -> None:
         self._tell = tell
         self._settings = settings
         self._main = _main_file()  # when a program has come to its end, nothing names its file
@@ -48,6 +53,7 @@ class Process:
         self._key: str | None = None
         self._row: Row = {}
         self._modules = -1
+        self._told: set[str] = set()
 
     def begin(self, key: str) -> None:
         """Tell what is known at once of the process whose operations' ids begin with a key."""
@@ -62,12 +68,13 @@ class Process:
             "host": header["host"],
             "process_id": header["process_id"],
             "user_info": header["user"],
-            "entry_point": _kept(self._main),
+            "entry_point": _named(self._main),
             "interpreter": environment.interpreter(),
             "platform": environment.platform(),
+            "command": codec.to_json(invocation.command(environment.secrets())),
             **_columns_of(self._heads, self._heads),
         }
-        self._tell(self._row | {"timestamp": time.time_ns() // 1000})
+        self._tell("processes", self._row | {"timestamp": time.time_ns() // 1000})
 
     def end(self, key: str, timeout_s: float | None = None) -> None:
         """Tell all, if anything was imported since all was told.
@@ -82,19 +89,40 @@ class Process:
         most = self._settings.git_timeout_s
         left = most if timeout_s is None else min(most, timeout_s)
         self.begin(key)
-        found = (self._row["interpreter"], self._row["platform"], environment.packages())
-        variables = environment.variables(self._settings.environment_variables)
+        secrets = environment.secrets()
+        asked = _asked(self._main, left, self._settings.git_diff_max_bytes, secrets)
+        names = self._settings.environment_variables
+        found = environment.capture(names, _folders(self._main))
+        self._tell_once("environments", found.environment_id, found.row)
+        for each in asked:
+            self._tell_diff(each.diff)
+        named = environment.variables(names)
+        others = {name: text for name, text in os.environ.items() if name not in named}
+        command = invocation.command(secrets) | {"machine": machine()}
         self._row |= {
-            "environment_id": environment.identity(*found, variables),
-            "packages": codec.to_json(found[2]),
-            "variables": codec.to_json(variables),
-            **_columns_of(self._heads, _asked(self._main, left)),
+            "environment_id": found.environment_id,
+            "packages": codec.to_json(environment.packages()),
+            "variables": codec.to_json(named | keys.hashed(others)),
+            "command": codec.to_json(command),
+            **_columns_of(self._heads, asked),
         }
-        self._tell(self._row | {"timestamp": time.time_ns() // 1000})
+        self._tell("processes", self._row | {"timestamp": time.time_ns() // 1000})
         self._modules = max(modules, len(sys.modules))
 
+    def _tell_diff(self, diff: git.Diff | None) -> None:
+        if diff is not None and diff.text is not None:
+            row = {"media": "diff", "text": diff.text, "size_bytes": diff.size_bytes}
+            self._tell_once("contents", diff.digest, {"content_id": diff.digest, **row})
 
-def _asked(main: str | None, timeout_s: float) -> list[git.Repository]:
+    def _tell_once(self, kind: str, identity: str, row: Row) -> None:
+        if identity not in self._told:
+            self._told.add(identity)
+            self._tell(kind, row | {"timestamp": time.time_ns() // 1000})
+
+
+def _asked(
+    main: str | None, timeout_s: float, diff_max_bytes: int, secrets: Iterable[str]
+) -> list[git.Repository]:
     """Ask git about the repositories, in a bounded time in all."""
     end = time.monotonic() + timeout_s
     files = _files(main)
@@ -103,6 +131,8 @@ def _asked(main: str | None, timeout_s: float) -> list[git.Repository]:
             root,
             [file for file in files if git.root_of(file) == root],
             timeout_s=max(0.0, end - time.monotonic()),
+            diff_max_bytes=diff_max_bytes,
+            secrets=secrets,
         )
         for root in _roots(main)
     ]
@@ -123,14 +153,30 @@ def _files(main: str | None) -> list[str]:
     return [file for file in dict.fromkeys(found) if not any(map(file.__contains__, _INSTALLED))]
 
 
+def _folders(main: str | None) -> list[str]:
+    """List where lock files of a program may be: its folder, and those above in its repository."""
+    try:
+        start = os.path.dirname(main) if main else os.getcwd()
+    except OSError:  # the folder was removed
+        return []
+    root = git.root_of(start)
+    folders = [start]
+    while root is not None and os.path.realpath(folders[-1]) != root:
+        above = os.path.dirname(folders[-1])
+        if above == folders[-1] or len(folders) == _MOST_FOLDERS:
+            break
+        folders.append(above)
+    return folders
+
+
 def _main_file() -> str | None:
     main = getattr(sys.modules.get("__main__"), "__dict__", {}).get("__file__")
     return os.path.abspath(main) if type(main) is str else None
 
 
-def _kept(main: str | None) -> str | None:
-    """Name the program; without its arguments, in which secrets may be."""
-    return None if main is None else redact_text(main).encode("utf-8", "backslashreplace").decode()
+def _named(main: str | None) -> str | None:
+    """Name the program."""
+    return None if main is None else kept(main, _MOST_TEXT)
 
 
 def _content_of(repository: git.Repository) -> str | None:
@@ -140,6 +186,18 @@ def _content_of(repository: git.Repository) -> str | None:
     paths = (os.path.join(repository.root, name) for name in repository.changed)
     found = [fingerprint.content_version(path, _MOST_BYTES) for path in paths]
     return xxh3_128_hexdigest(codec.to_json(found).encode())
+
+
+def _diff_facts(diff: git.Diff | None) -> dict[str, Any] | None:
+    """Say by which digest the diff is kept, or why it is not."""
+    if diff is None:
+        return None
+    facts = {
+        "content_id": diff.digest,
+        "size_bytes": diff.size_bytes,
+        "is_kept": diff.text is not None,
+    }
+    return facts if diff.reason is None else facts | {"reason": diff.reason}
 
 
 def _columns_of(heads: list[git.Repository], found: list[git.Repository]) -> Row:
@@ -157,6 +215,8 @@ def _columns_of(heads: list[git.Repository], found: list[git.Repository]) -> Row
             "changed": None if each.changed is None else [*each.changed],
             "changed_count": each.changed_count,
             "changed_hash": _content_of(each),
+            "diff": _diff_facts(each.diff),
+            "submodules": [asdict(part) for part in each.submodules] or None,
         }
         described.append({name: value for name, value in facts.items() if value is not None})
     first = described[0] if described else {}

@@ -316,8 +316,8 @@ class LineageTracker:
             with suppress(Exception):
                 logger.info("what runs here could not be told: %s", problem)
 
-    def _keep_process(self, row: Row) -> None:
-        self.store.append("processes", [row])
+    def _keep_process(self, kind: str, row: Row) -> None:
+        self.store.append(kind, [row])
 
     # Events
 

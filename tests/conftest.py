@@ -30,6 +30,14 @@ def _no_global_tracker():
     assert left is None, "a parent was left behind"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_key_of_the_user(tmp_path_factory):
+    """Keep the key of hashed variables out of the settings of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
 @pytest.fixture
 def tracker():
     """Give a global tracker in memory."""

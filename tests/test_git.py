@@ -1,6 +1,8 @@
 """What git tells, with real repositories; and what it must never do to a program."""
 
+import hashlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -243,3 +245,129 @@ def test_importing_it_starts_nothing():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "False\n"
+
+
+# --- what is changed, as it can be applied -------------------------------------------------------
+
+
+def applied(repository, tmp_path, diff):
+    """Check the commit out beside it, apply the diff, and give what is there then."""
+    tree = tmp_path / "again"
+    run(repository, "worktree", "add", "-q", "--detach", str(tree))
+    subprocess.run(["git", "-C", str(tree), "apply"], input=diff, text=True, check=True)
+    found = {
+        str(path.relative_to(tree)): path.read_bytes()
+        for path in sorted(tree.rglob("*"))
+        if path.is_file() and path.name != ".git"
+    }
+    run(repository, "worktree", "remove", "--force", str(tree))
+    return found
+
+
+def test_the_diff_makes_of_the_commit_what_ran(repository, tmp_path):
+    committed(repository, "gone.py")
+    (repository / "gone.py").unlink()
+    (repository / "code.py").write_text("x = 'caf\u00e9'")  # without an end of its last line
+    (repository / "staged.py").write_text("y = 2\n")
+    run(repository, "add", "staged.py")
+    (repository / "new one.py").write_text("z = 3\n")
+    (repository / "empty.py").write_text("")
+    (repository / "data.csv").write_text("no code\n")
+    run(repository, "config", "diff.noprefix", "true")
+    run(repository, "config", "color.ui", "always")
+    found = asked(repository, repository / "new one.py", repository / "empty.py").diff
+    assert found.reason is None
+    assert hashlib.sha256(found.text.encode()).hexdigest() == found.digest
+    assert len(found.text.encode()) == found.size_bytes
+    assert applied(repository, tmp_path, found.text) == {
+        "code.py": "x = 'caf\u00e9'".encode(),
+        "staged.py": b"y = 2\n",
+        "new one.py": b"z = 3\n",
+        "empty.py": b"",
+    }
+
+
+def test_without_a_change_there_is_no_diff(repository):
+    assert asked(repository).diff is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"password = 'hunter2hunter2'\n", "secret"),
+        (b"where = 'sesame-17'\n", "secret"),
+        (b"x = '\xe9'\n", "UTF-8"),
+        (b"\0\1\2", "no text"),
+        (b"x" * 1000, "longer than 900"),
+    ],
+)
+def test_what_is_not_kept_has_a_digest_and_a_reason(repository, text, reason):
+    (repository / "code.py").write_bytes(text)
+    options = {"timeout_s": 20.0, "diff_max_bytes": 900}
+    found = git.ask(str(repository), **options, secrets=["sesame-17"]).diff
+    assert found.text is None
+    assert reason in found.reason
+    assert len(found.digest) == 64
+    # The control: with nothing to hide the same text is kept.
+    if reason == "secret":
+        git._asked.clear()
+        git.redact_text, before = (lambda text: text), git.redact_text
+        try:
+            assert text.decode() in git.ask(str(repository), **options).diff.text
+        finally:
+            git.redact_text = before
+
+
+def test_a_diff_is_not_asked_for_when_none_is_kept(repository):
+    (repository / "code.py").write_text("x = 2\n")
+    found = git.ask(str(repository), timeout_s=20.0, diff_max_bytes=0)
+    assert (found.changed, found.diff) == (("code.py",), None)
+
+
+def test_no_program_of_the_user_is_run_for_a_diff(repository, tmp_path):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    program.chmod(0o755)
+    committed(repository, ".gitattributes", "*.py diff=mine\n")
+    run(repository, "config", "diff.external", str(program))
+    run(repository, "config", "diff.mine.textconv", str(program))
+    (repository / "code.py").write_text("x = 2\n")
+    assert "+x = 2" in asked(repository).diff.text
+    assert not (tmp_path / "ran").exists()
+    run(repository, "diff", "HEAD")  # the control
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_git_that_is_slow_tells_what_it_can(repository, tmp_path, monkeypatch):
+    (repository / "code.py").write_text("x = 2\n")
+    real = shutil.which("git")
+    fake(tmp_path / "bin", f'case "$*" in *diff*) sleep 60;; esac; exec {real} "$@"', monkeypatch)
+    found = asked(repository, timeout_s=3.0)
+    assert found.changed == ("code.py",)
+    assert found.diff is None
+
+
+def test_submodules_are_told_with_their_commits(repository, tmp_path):
+    middle, outer = tmp_path / "middle", tmp_path / "outer"
+    committed(middle, "middle.py")
+    run(middle, "submodule", "--quiet", "add", str(repository), "deep/inner")
+    run(middle, "commit", "-q", "-m", "two")
+    committed(outer, "outer.py")
+    run(outer, "submodule", "--quiet", "add", str(middle), "middle")
+    run(outer, "submodule", "--quiet", "update", "--init", "--recursive")
+    run(outer, "commit", "-q", "-m", "two")
+    heads = [run(folder, "rev-parse", "HEAD") for folder in (middle, repository)]
+    assert [(each.path, each.commit) for each in asked(outer).submodules] == [
+        ("middle", heads[0]),
+        ("middle/deep/inner", heads[1]),
+    ]
+    assert asked(repository).submodules == ()
+
+
+def test_a_submodule_that_leads_elsewhere_is_not_followed(repository, tmp_path):
+    committed(tmp_path / "other", "other.py")
+    (repository / ".gitmodules").write_text(
+        '[submodule "a"]\npath = ../other\n[submodule "b"]\npath = .\n'
+        '[submodule "c"]\npath = nowhere\n[submodule "d"]\npath =\n'
+    )
+    assert asked(repository).submodules == ()

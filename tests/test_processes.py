@@ -26,6 +26,10 @@ def rows(store):
     return [row for table in store.scan("processes") for row in table.to_pylist()]
 
 
+def kept(store, kind):
+    return [row for table in store.scan(kind) for row in table.to_pylist()]
+
+
 def newest(store):
     return max(rows(store), key=lambda row: row["timestamp"])
 
@@ -71,14 +75,40 @@ def test_a_program_is_told_with_its_commit_and_packages(tmp_path):
     assert row["entry_point"] == str(tmp_path / "main.py")
     assert row["interpreter"] == environment.interpreter()
     assert json.loads(row["packages"])["msgspec"]
-    assert len(row["environment_id"]) == 32
+    (known,) = kept(store, "environments")
+    assert known["environment_id"] == row["environment_id"]
+    assert (known["interpreter"], known["platform"]) == (row["interpreter"], "Linux x86_64")
+    packages = json.loads(known["content"])["packages"]
+    assert any(name == "msgspec" for name, *_ in packages)
+    command = json.loads(row["command"])
+    assert (command["kind"], command["argv"]) == ("script", ["main.py"])
+    assert command["machine"]["cpu_count"] == os.cpu_count()
 
 
 def test_a_change_that_is_not_committed_is_told(tmp_path):
     committed(tmp_path, "main.py", "\n")
-    row = newest(program(tmp_path, IN_A_RUN))
+    store = program(tmp_path, IN_A_RUN)
+    row = newest(store)
     assert row["changed_count"] == 1
-    assert json.loads(row["repositories"])[0]["changed"] == ["main.py"]
+    told = json.loads(row["repositories"])[0]
+    assert told["changed"] == ["main.py"]
+    (diff,) = kept(store, "contents")
+    assert told["diff"] == {
+        "content_id": diff["content_id"],
+        "size_bytes": diff["size_bytes"],
+        "is_kept": True,
+    }
+    assert (diff["media"], "+import lineage" in diff["text"]) == ("diff", True)
+
+
+def test_a_diff_with_a_secret_is_told_by_its_digest(tmp_path):
+    committed(tmp_path, "main.py", "\n")
+    text = IN_A_RUN.replace("return 2 * x", f"password = '{SECRET}'; return 2 * x")
+    store = program(tmp_path, text)
+    told = json.loads(newest(store)["repositories"])[0]["diff"]
+    assert (told["is_kept"], told["reason"]) == (False, "something in it looks like a secret")
+    assert len(told["content_id"]) == 64
+    assert kept(store, "contents") == []
 
 
 def test_a_program_that_is_killed_in_a_run_has_told_its_commit(tmp_path):
@@ -109,9 +139,48 @@ def test_no_secret_is_told(tmp_path):
         NOT_CHOSEN="visible",
     )
     row = newest(store)
-    assert json.loads(row["variables"]) == {"TZ": "UTC", "URL": "https://<redacted>@example.org"}
+    found = json.loads(row["variables"])
+    assert found["TZ"] == "UTC"
+    assert found["URL"] == "https://<redacted>@example.org"
+    # What is not named, or tells a secret, is known by a hash under the user's key alone.
+    assert set(found["MY_TOKEN"]) == set(found["NOT_CHOSEN"]) == {"hmac"}
+    assert "MY_TOKEN" not in repr(kept(store, "environments"))
     assert SECRET not in repr(rows(store))
     assert "visible" not in repr(rows(store))
+
+
+def test_a_home_that_cannot_be_written_changes_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = program(tmp_path, CALL, XDG_CONFIG_HOME=str(tmp_path / "file"), NOT_CHOSEN="visible")
+    assert json.loads(newest(store)["variables"])["NOT_CHOSEN"] == {}
+
+
+def test_lock_files_of_the_program_and_above_are_told(tmp_path):
+    committed(tmp_path, "uv.lock", "one")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "requirements.txt").write_text("two")
+    (tmp_path.parent / "poetry.lock").write_text("of somebody else")
+    (known,) = kept(program(tmp_path / "src", CALL), "environments")
+    locks = json.loads(known["content"])["lock_files"]
+    assert [name for name, _ in locks] == ["requirements.txt", "uv.lock"]
+
+
+def test_two_processes_in_one_environment_have_one_id(tmp_path):
+    store = [program(tmp_path, CALL) for _ in range(2)][-1]
+    known = kept(store, "environments")
+    ended = [row for row in rows(store) if row["environment_id"]]
+    assert len({row["process_key"] for row in ended}) == 2
+    assert len({row["environment_id"] for row in (*known, *ended)}) == 1
+
+
+def test_an_environment_is_told_once_in_a_process(repository, monkeypatch):
+    tracker = LineageTracker(repository)
+    for name in ("a_package", "another_package"):
+        monkeypatch.setitem(sys.modules, name, type(sys)(name))
+        with lineage.Run(tracker, "nightly", {}):
+            pass
+    assert len(rows(repository)) == 3
+    assert len(kept(repository, "environments")) == 1
 
 
 def test_a_git_that_hangs_is_waited_for_once_and_no_longer_than_is_said(
@@ -188,13 +257,6 @@ def test_off_is_off():
     with lineage.Run(tracker, "nightly", {}):
         pass
     assert rows(tracker.store) == []
-
-
-def test_an_environment_is_known_by_exactly_what_it_has():
-    one = ("CPython 3.12.4", "Linux", {"a": "1"}, {"TZ": "UTC"})
-    more = (*one[:2], {"a": "1", "b": "2"}, one[3])
-    none = (*one[:2], {}, one[3])
-    assert len({environment.identity(*each) for each in (one, more, none)}) == 3
 
 
 def test_versions_are_told_without_running_a_module(monkeypatch):

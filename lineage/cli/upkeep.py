@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lineage import keys
 from lineage.analysis.coverage import COLUMNS, uncovered
 from lineage.cli.command import FINDING, STORE_BROKEN, command
 from lineage.cli.output import Table, note, package_version
@@ -174,6 +175,7 @@ def doctor(session: Session) -> None:
     """
     findings = [redact_text(issue) for issue in session.config.validate()]
     open_ends = uncovered(())
+    findings += filter(None, [keys.problem()])
     facts: dict[str, Any] = {"store": redact_text(session.url), "is_usable": True}
     try:
         store = session.open()
