@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         MissingDependencyError,
         NodeNotFoundError,
         OperationError,
+        ProductError,
         StoreError,
     )
     from lineage.graph import LineageGraph
@@ -61,6 +62,7 @@ _HOMES = {
         "MissingDependencyError",
         "NodeNotFoundError",
         "OperationError",
+        "ProductError",
         "StoreError",
     ),
     "graph": ("LineageGraph",),
@@ -119,6 +121,7 @@ __all__ = [
     "MissingDependencyError",
     "NodeNotFoundError",
     "OperationError",
+    "ProductError",
     "StoreError",
     "__version__",
 ]

@@ -5,6 +5,7 @@ LineageError
 ├── ConfigError(ValueError)        a setting is wrong: names it, its value, what is allowed
 ├── NodeNotFoundError(ValueError)  no such node: names the near ones
 ├── OperationError(ValueError)     an operation id that is not active or not known
+├── ProductError(ValueError)       a data product that cannot be registered so: names it, says why
 ├── StoreError                     the store cannot be reached, read or written
 │   ├── CorruptStoreError          a file of the store is damaged or written by a newer version
 │   └── DeletedError               a file of the store was deleted under its writer
@@ -40,6 +41,10 @@ class NodeNotFoundError(LineageError, ValueError):
 
 class OperationError(LineageError, ValueError):
     """An operation id is not active, or not known."""
+
+
+class ProductError(LineageError, ValueError):
+    """A data product cannot be registered as it was asked for; nothing was recorded."""
 
 
 class StoreError(LineageError):
