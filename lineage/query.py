@@ -18,6 +18,7 @@ from lineage.analysis import (
 )
 from lineage.analysis.impact import Impact, affected_of, impact
 from lineage.analysis.lazy import LazySequence
+from lineage.analysis.products import known_products
 from lineage.analysis.runs import KnownRun, runs_of
 from lineage.analysis.tracing import DataFlow, DataLineage, Direction, Transformation, around
 from lineage.analysis.versions import trace_version, versions_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from lineage.analysis import column_edges, difference
     from lineage.analysis import why as reasons
     from lineage.analysis.column_edges import KnownEdge
+    from lineage.analysis.products import KnownProduct, Product
     from lineage.analysis.rests import HoursOrLimit
     from lineage.analysis.versions import KnownVersion, VersionTrace
     from lineage.graph import LineageGraph
@@ -249,6 +251,26 @@ class LineageQueryEngine(Opened):
     def get_runs(self, name: str | None = None) -> Sequence[KnownRun]:
         """List the runs, or those of a name, the newest last; `diff` compares two of them."""
         return shown(runs_of(self._current().runs.values(), name), "runs")
+
+    def products(self, name: str | None = None) -> list[KnownProduct]:
+        """List the data products that were registered, a version each, the newest last.
+
+        Args:
+            name: Only the versions of this name.
+        """
+        return shown(known_products(self._current().products, name), "products")
+
+    def product(self, asked: str, version: str | None = None) -> Product:
+        """Say what a data product is: its bytes, parents and children, who made it, its history.
+
+        Args:
+            asked: Its name, `NAME@VERSION`, its id, or the path where it was registered.
+            version: The version; the newest when None.
+
+        Raises:
+            NodeNotFoundError: There is none; the message names near ones.
+        """
+        return shown(whys.product(self._current(), asked, version), "product")
 
     def column_lineage(
         self,

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lineage import codec, links
+from lineage.byhand import CodePlace
 from lineage.capturing import Capturing
 from lineage.columns.edges import Coverage
-from lineage.core import FAILED, RUNNING, SUCCESS, DataSource, OperationType
+from lineage.core import FAILED, RUNNING, SUCCESS, DataSource
+from lineage.products import Draft, Products
 from lineage.settings import StoreSettings, TrackerSettings
 from lineage.stores.base import open_store
 from lineage.stores.records import Origin, process_header
@@ -25,13 +27,13 @@ from lineage.tracker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
     from lineage.config import LineageConfig
-    from lineage.core import ColumnEdge
+    from lineage.core import ColumnEdge, OperationType
 
 
 def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTracker:
@@ -192,6 +194,7 @@ class Run:
         )
         self._outside = current.get()
         self._row: codec.Row = {}
+        self._products = Products(tracker, self.run_id)
 
     def __enter__(self) -> Run:
         """Begin the run."""
@@ -279,23 +282,60 @@ class Run:
             current.set(outside)
 
     def register_data_product(
-        self, name: str, version: str, metadata: dict[str, Any] | None = None
+        self,
+        name: str,
+        version: str,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        path: Any = None,
+        parents: Any = (),
+        hints: Mapping[str, Any] | Iterable[str] = (),
     ) -> str:
-        """Record that this run made a version of a data product; gives its node id.
+        """Record that this run made a version of a data product; gives its id.
+
+        Registered again with the same bytes and parents, it has one more entry in its history.
 
         Args:
             name: The product's name.
             version: The version made.
-            metadata: Anything else to keep of it.
+            metadata: Anything else to keep of it; bounded and redacted.
+            path: The file or folder that holds it, of which all bytes are read; a path, or a file
+                that is open. A URL is kept as it is. None for a product that is no file.
+            parents: What it was made from, one or several: ids, names or `NAME@VERSION` of
+                products; paths or open files, which mean the product that was registered there
+                last; node ids and data sources.
+            hints: Variables that played a part: what each of them held, by its name, as for
+                parents, or a frame that tracking knows; or names alone, which mean what earlier
+                hints of this run said that they held.
+
+        Raises:
+            ProductError: The name, version, path or a parent cannot be used; or this version
+                is registered with other bytes or parents; or it would be made from itself.
+                Nothing was recorded then.
+
+        Examples:
+            >>> from lineage.tracker import LineageTracker, set_global_tracker
+            >>> set_global_tracker(LineageTracker())
+            >>> with track("report") as run:
+            ...     prices = run.register_data_product("prices", "1")
+            ...     run.register_data_product("means", "1", parents=["prices"])
+            'product:means@1'
         """
-        product = DataSource(
-            "product", name, version=version, metadata={"version": version, **(metadata or {})}
-        )
-        kept = {"name": name, "version": version}
-        operation_id = self.tracker.begin(OperationType.WRITE, kept, None, frame=sys._getframe(1))
-        self.tracker.add_output(operation_id, product)
-        self.tracker.complete_operation(operation_id)
-        return product.node_id
+        draft = Draft(name, version, metadata, path, parents, hints)
+        return self._products.register([draft], CodePlace.of(sys._getframe(1)))[0]
+
+    def register_data_products(self, products: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Record many data products at once; gives their ids.
+
+        Args:
+            products: The arguments of `register_data_product` of each, as dictionaries; parents may
+                be among them, in any order.
+
+        Raises:
+            ProductError: One of them cannot be registered; then none is.
+        """
+        drafts = [Draft.of(each) for each in products]
+        return self._products.register(drafts, CodePlace.of(sys._getframe(1)))
 
     def column_lineage(self) -> dict[str, list[ColumnEdge]]:
         """Give what the columns of each file that this run wrote are made from, by its path."""

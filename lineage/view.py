@@ -104,6 +104,12 @@ class View:
         return EdgeTable(self.read("column_edges"))
 
     @cached_property
+    def products(self) -> list[dict[str, Any]]:
+        """The registrations of data products, a row each."""
+        rows: list[dict[str, Any]] = self.read("products").to_pylist()
+        return rows
+
+    @cached_property
     def runs(self) -> dict[str, dict[str, Any]]:
         """The runs by id, each as it was told last."""
         rows = self.read("runs").to_pylist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lineage import whereabouts
-from lineage.analysis import difference, lifetimes
+from lineage.analysis import difference, lifetimes, products
 from lineage.analysis import why as reasons
 from lineage.analysis.provenance import Known
 from lineage.codec import from_micros
@@ -53,6 +53,11 @@ def compare(view: View, run_a: str, run_b: str) -> difference.Difference:
     names = {run_id: row.get("name") for run_id, row in view.runs.items()}
     wanted = [difference.find_run(run, ids, names) for run in (run_a, run_b)]
     return difference.difference(known, *wanted)
+
+
+def product(view: View, asked: str, version: str | None) -> products.Product:
+    """Give a data product; see `LineageQueryEngine.product`."""
+    return products.product(view.products, known_of(view), asked, version)
 
 
 def known_of(view: View) -> Known:

@@ -14,7 +14,9 @@ from lineage.answers import Answer, Answers, LazyAnswers, shown
 from lineage.codec import json_default
 from lineage.core import DataSource
 from lineage.query import LineageQueryEngine
+from lineage.run import Run
 from lineage.stores.memory import MemoryStore
+from lineage.tracker import LineageTracker
 from tests.test_columned import wrote
 from tests.test_query import API, CLEAN, EQUITY, NOW, OPERATIONS, OPTION, RAW, ListStore, step
 
@@ -50,6 +52,8 @@ ASKED = {
         step("read", 1, [API], [RAW], run_id="first", record_count_out=100),
         step("read", 2, [API], [RAW], run_id="second", record_count_out=7),
     ).diff("first", "second"),
+    "products": lambda engine: of_products().products(),
+    "product": lambda engine: of_products().product("means"),
     "column edges": lambda engine: of_columns().column_lineage("file:b"),
     "no column edges": lambda engine: of_columns().column_lineage("file:a"),
     "column": lambda engine: of_columns().trace_column("file:b:y"),
@@ -81,6 +85,14 @@ def engine_of(*operations):
     for operation in operations:
         store.record(operation)
     return LineageQueryEngine(store)
+
+
+def of_products():
+    tracker = LineageTracker()
+    run = Run(tracker, "nightly", {})
+    run.register_data_product("raw", "1")
+    run.register_data_product("means", "1", {"rows": 3}, parents=["raw"], hints=["x"])
+    return LineageQueryEngine(tracker)
 
 
 @pytest.fixture

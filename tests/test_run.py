@@ -125,11 +125,11 @@ def test_a_wrong_source_says_so_and_leaves_nothing_begun(tracker):
 
 def test_data_products(tracker):
     with track("work") as run:
-        node_id = run.register_data_product("prices", "v2", {"rows": 5, "token": "canary"})
-    assert node_id == "product:prices"
+        product_id = run.register_data_product("prices", "v2", {"rows": 5, "token": "canary"})
+    assert product_id == "product:prices@v2"
     (operation,) = operations(tracker)
     assert operation.outputs[0].version == "v2"
-    metadata = tracker.get_node(node_id).data_source.metadata
+    metadata = tracker.get_node("product:prices").data_source.metadata
     assert metadata == {"version": "v2", "rows": 5, "token": "<redacted>"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from lineage.analysis.provenance import commit_text, place_text
@@ -31,6 +32,14 @@ EDGE = (
     *("confidence", "operation", "call_site", "operation_id", "run_id", "timestamp"),
 )
 COLUMN = ("direction", "kind", "distance", "node_id", "column", "confidence")
+PRODUCT = (
+    *("name", "version", "registered_at", "content", "size_bytes", "path", "parents"),
+    *("total_registrations", "is_disputed", "product_id"),
+)
+REGISTRATION = (
+    *("timestamp", "event", "version", "content", "size_bytes", "user", "function", "command"),
+    *("commit", "environment_id", "run", "operation_id", "path"),
+)
 CAUSE = ("rank", "kind", "function", "message")
 
 
@@ -111,3 +120,37 @@ def difference(answer: Mapping[str, Any]) -> Row:
         "causes": made(answer["causes"], chosen(CAUSE)),
         "steps": made(answer["steps"], _pair_row),
     }
+
+
+def product_row(known: Mapping[str, Any]) -> Row:
+    """Give the row of a version of a data product."""
+    return {**chosen(PRODUCT)(known), "parents": listed(known["parents"])}
+
+
+def product(answer: Mapping[str, Any]) -> Row:
+    """Give the figures and the tables of a data product."""
+    return {
+        **product_row(answer),
+        "metadata": to_json(answer["metadata"]),
+        "hints": to_json(answer["hints"]),
+        "children": [{"product_id": each} for each in answer["children"]],
+        "versions": [{"product_id": each} for each in answer["versions"]],
+        "history": made(answer["history"], registration_row),
+    }
+
+
+def registration_row(entry: Mapping[str, Any]) -> Row:
+    """Give the row of a registration of a data product."""
+    told = entry["invocation"]
+    own = {**entry, **told, "run": told["run_name"] or told["run_id"] or ""}
+    own |= {"command": command_text(told["command"])}
+    return {name: own[name] for name in REGISTRATION}
+
+
+def command_text(command: Mapping[str, Any]) -> str:
+    """Write a command as a shell would take it.
+
+    >>> command_text({"argv": ["make.py", "two words"]}), command_text({})
+    ("make.py 'two words'", '')
+    """
+    return shlex.join(map(str, command.get("argv") or ()))

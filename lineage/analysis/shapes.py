@@ -314,6 +314,16 @@ def _timeline(answer: Mapping[str, Any]) -> Row:
     }
 
 
+def _list_of(noun: str, columns: tuple[str, ...], row: Callable[[Any], Row]) -> Shape:
+    """Show a list as one table, a row for each."""
+    return Shape(
+        lambda answer: f"{len(answer):,} {noun}",
+        lambda answer: {"": _made(answer, row)},
+        columns,
+        lambda answer: _made(answer, row),
+    )
+
+
 SHAPES: dict[str, Shape] = {
     "activity": Shape(
         lambda _: "Recent activity",
@@ -434,18 +444,8 @@ SHAPES: dict[str, Shape] = {
         _RUN,
         lambda answer: _made(answer, _chosen(_RUN)),
     ),
-    "versions": Shape(
-        lambda answer: f"{len(answer):,} versions",
-        lambda answer: {"": _made(answer, _known_version)},
-        ("version", *_COUNTS, *_MAKER),
-        lambda answer: _made(answer, _known_version),
-    ),
-    "blame": Shape(
-        lambda answer: f"{len(answer):,} versions",
-        lambda answer: {"": _made(answer, _chosen(accounts.BLAMED))},
-        accounts.BLAMED,
-        lambda answer: _made(answer, _chosen(accounts.BLAMED)),
-    ),
+    "versions": _list_of("versions", ("version", *_COUNTS, *_MAKER), _known_version),
+    "blame": _list_of("versions", accounts.BLAMED, _chosen(accounts.BLAMED)),
     "difference": Shape(
         lambda answer: str(answer["message"]),
         accounts.difference,
@@ -461,12 +461,14 @@ SHAPES: dict[str, Shape] = {
         accounts.MOMENT,
         lambda answer: _made(answer["versions"], accounts.moment_row),
     ),
-    "column edges": Shape(
-        lambda answer: f"{len(answer):,} edges between columns",
-        lambda answer: {"": _made(answer, accounts.edge_row)},
-        accounts.EDGE,
-        lambda answer: _made(answer, accounts.edge_row),
+    "products": _list_of("versions of data products", accounts.PRODUCT, accounts.product_row),
+    "product": Shape(
+        lambda answer: f"Data product {answer['product_id']}",
+        accounts.product,
+        accounts.REGISTRATION,
+        lambda answer: _made(answer["history"], accounts.registration_row),
     ),
+    "column edges": _list_of("edges between columns", accounts.EDGE, accounts.edge_row),
     "column": Shape(
         lambda answer: f"Column {answer['column']} of {answer['node_id']}",
         accounts.column,
