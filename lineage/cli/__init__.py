@@ -13,6 +13,7 @@ from lineage.cli.documents import register as register_documents
 from lineage.cli.graph import register as register_graph
 from lineage.cli.history import register as register_history
 from lineage.cli.measures import register as register_measures
+from lineage.cli.product import register as register_product
 from lineage.cli.run import register as register_run
 from lineage.cli.settings import register as register_settings
 from lineage.cli.structure import register as register_structure
@@ -27,6 +28,7 @@ register_history(app)
 register_why(app)
 register_graph(app)
 register_columns(app)
+register_product(app)
 register_structure(app)
 register_measures(app)
 register_check(app)
