@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _MOST_TEXT = 200
 _MOST_VALUE = 1000
 _SHORTEST_SECRET = 6
+# Folders, which the shell calls so: no password.
+_PLACES = frozenset({"PWD", "OLDPWD"})
 _MOST_BYTES = 1 << 16
 _MOST_LOCK = 1 << 26
 _MOST_LISTED = 5000
@@ -168,7 +170,7 @@ def variables(names: Iterable[str]) -> dict[str, str]:
 
 def secrets() -> dict[str, str]:
     """Give the values of those variables that tell secrets by their names, with these names."""
-    found = list(os.environ.items())
+    found = [(name, value) for name, value in os.environ.items() if name not in _PLACES]
     return {value: name for name, value in found if _is_known_by(value) and is_secret_name(name)}
 
 

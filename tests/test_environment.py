@@ -268,6 +268,14 @@ def test_secrets_are_known_by_their_names(monkeypatch):
     assert "abc" not in found
 
 
+def test_the_folder_that_a_shell_calls_pwd_is_no_password(monkeypatch):
+    for name in ("PWD", "OLDPWD", "DB_PWD"):
+        monkeypatch.setenv(name, f"/home/me/{name}")
+    found = environment.secrets()
+    assert found["/home/me/DB_PWD"] == "DB_PWD"  # the control
+    assert not {"/home/me/PWD", "/home/me/OLDPWD"} & {*found}
+
+
 @pytest.mark.parametrize(
     ("base", "marks", "kind"),
     [("same", (), "system"), ("base", (), "venv"), ("base", ("conda-meta",), "conda")],
