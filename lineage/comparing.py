@@ -102,7 +102,8 @@ def compare_frames(
         >>> compare_frames(one, one.replace(2.0, 4.0)).message
         'differs in v (1 of 2 rows, by 2 at most)'
     """
-    old, new = _flat(old), _flat(new)
+    has_index = any(map(_is_labelled, (old, new)))
+    old, new = _flat(old, has_index=has_index), _flat(new, has_index=has_index)
     shape = _shapes(old, new)
     if shape:
         return Comparison("differs", shape)
@@ -196,11 +197,16 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.take(np.lexsort(keys[::-1])).reset_index(drop=True)
 
 
-def _flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """Make columns of the index, unless it only counts, and texts of what cannot be compared."""
+def _is_labelled(frame: pd.DataFrame) -> bool:
+    """Whether the index does more than count."""
     import pandas as pd
 
-    if not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None):
+    return not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None)
+
+
+def _flat(frame: pd.DataFrame, *, has_index: bool) -> pd.DataFrame:
+    """Make columns of the index, and texts of what cannot be compared."""
+    if has_index:
         names = [str(name or f"index {at}") for at, name in enumerate(frame.index.names)]
         frame = frame.rename_axis(index=names).reset_index(allow_duplicates=True)
     flat = frame.copy()

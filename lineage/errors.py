@@ -6,6 +6,7 @@ LineageError
 ├── NodeNotFoundError(ValueError)  no such node: names the near ones
 ├── OperationError(ValueError)     an operation id that is not active or not known
 ├── ProductError(ValueError)       a data product that cannot be registered so: names it, says why
+├── ReplayError                    what made a product cannot run again: says each reason
 ├── StoreError                     the store cannot be reached, read or written
 │   ├── CorruptStoreError          a file of the store is damaged or written by a newer version
 │   └── DeletedError               a file of the store was deleted under its writer
@@ -45,6 +46,10 @@ class OperationError(LineageError, ValueError):
 
 class ProductError(LineageError, ValueError):
     """A data product cannot be registered as it was asked for; nothing was recorded."""
+
+
+class ReplayError(LineageError):
+    """What made a product cannot be run again, or failed when it was."""
 
 
 class StoreError(LineageError):

@@ -27,6 +27,7 @@ from lineage.core import LineageNode, OperationType
 from lineage.errors import ConfigError
 from lineage.limits import METRICS
 from lineage.opened import Opened
+from lineage.recipes import recipe_of
 from lineage.walks import MAX_PATHS
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from lineage.graph import LineageGraph
     from lineage.limits import Limits
     from lineage.questions import Rows
+    from lineage.recipes import Recipe
     from lineage.render.drawing import Drawing
 
 ANALYSES = "lineage.analyses"
@@ -396,6 +398,25 @@ class LineageQueryEngine(Opened):
             OperationError: There is no such run, or more than one; the message lists some.
         """
         return shown(whys.compare(self._current(), run_a, run_b), "difference")
+
+    def recipe(self, target: str) -> Recipe:
+        """Find what made a product, or what a run has made: what `replay.replay` takes.
+
+        The whole store is verified first: nothing that is damaged is run.
+
+        Args:
+            target: A product by its name, `NAME@VERSION`, its id or path; or a run by its id, the
+                start of one, or its name, then the last of that name.
+
+        Raises:
+            CorruptStoreError: The store fails its verification.
+            NodeNotFoundError: There is no such product and no such run.
+            ReplayError: It is not recorded what made it.
+        """
+        check = getattr(self._store, "check", None)
+        if check is not None:
+            check()
+        return recipe_of(self._current(), target)
 
     def find_cycles(self) -> list[structure.Cycle]:
         """List the groups of nodes that were made from one another, the largest first."""

@@ -122,6 +122,19 @@ class View:
         rows = self.read("processes").sort_by("timestamp").to_pylist()
         return {row["process_key"]: row for row in rows if row["process_key"]}
 
+    @cached_property
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """The environments by id, each as it was told last."""
+        rows = self.read("environments").sort_by("timestamp").to_pylist()
+        return {row["environment_id"]: row for row in rows if row["environment_id"]}
+
+    def content(self, content_id: str | None) -> str | None:
+        """Give a text that is kept by its digest; None where it is not kept."""
+        if content_id is None:
+            return None
+        rows = self.read("contents", equal={"content_id": (content_id,)}).to_pylist()
+        return rows[0]["text"] if rows else None
+
     def decode(self, rows: NDArray[np.integer[Any]]) -> list[DataOperation]:
         """Make the operations of some rows."""
         return self.operations.make(rows)

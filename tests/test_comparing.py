@@ -92,6 +92,9 @@ def test_lists_dictionaries_and_an_index_are_compared():
     frame = pd.DataFrame({"v": [[1, 2], {"a": 1}]}, index=pd.Index(["p", "q"], name="k"))
     same = pd.DataFrame({"v": [[1, 2], {"a": 1}]}, index=pd.Index(["p", "q"], name="k"))
     assert compare_frames(frame, same).verdict == "same rows"
+    assert compare_frames(frame, same[::-1]).verdict == "reordered"
+    numbered = pd.DataFrame({"v": [5, 6, 7]})
+    assert compare_frames(numbered, numbered.take([2, 0, 1])).verdict == "reordered"
     same.iat[0, 0] = [1, 3]
     assert compare_frames(frame, same).message == "differs in v (1 of 2 rows)"
 

@@ -14,6 +14,7 @@ from lineage.cli.graph import register as register_graph
 from lineage.cli.history import register as register_history
 from lineage.cli.measures import register as register_measures
 from lineage.cli.product import register as register_product
+from lineage.cli.replay import register as register_replay
 from lineage.cli.run import register as register_run
 from lineage.cli.settings import register as register_settings
 from lineage.cli.structure import register as register_structure
@@ -36,6 +37,7 @@ register_documents(app)
 register_upkeep(app)
 register_synth(app)
 register_run(app)
+register_replay(app)
 
 
 def main() -> None:

@@ -12,6 +12,16 @@ from lineage.analysis.provenance import commit_text, short, version_text
 from lineage.cli.columns import Column  # noqa: TC001 - typer reads the annotations
 from lineage.cli.command import FINDING, command
 from lineage.cli.output import Table, cell, note, printable
+from lineage.cli.replay import (
+    Environment,
+    InPlace,
+    Timeout,
+    Tolerance,
+    Yes,
+    agree,
+    show_proof,
+    terms_of,
+)
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 from lineage.codec import to_json
 
@@ -101,11 +111,37 @@ def diff(
         str, typer.Argument(metavar="RUN_A", help="The id of a run, or the start of one.")
     ],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The run to compare with it.")],
+    *,
+    prove: Annotated[
+        bool,
+        typer.Option(
+            "--prove",
+            help="Run B again with one thing after the other taken from A, and say what moves it.",
+            show_default=False,
+        ),
+    ] = False,
+    yes: Yes = False,
+    environment: Environment = "same",
+    in_place: InPlace = False,
+    tolerance: Tolerance = 1e-9,
+    timeout: Timeout = None,
 ) -> None:
     """Compare two runs: the first step that differs, and what may have caused it.
 
-    The exit code is 1 when they differ.
+    The exit code is 1 when they differ. The options after --prove are those of replay.
     """
+    if prove:
+        from lineage.proving import prove as tried
+
+        terms = terms_of(environment, tolerance, timeout, in_place=in_place)
+        first, second = session.ask(lambda engine: (engine.recipe(run_a), engine.recipe(run_b)))
+        agree(first, second, is_agreed=yes)
+        with session.working("running it again"):
+            proof = tried(first, second, terms)
+        show_proof(session, proof)
+        if proof.causes:
+            raise typer.Exit(FINDING)
+        return
     answer = session.ask(lambda engine: engine.diff(run_a, run_b))
     runs = Table(
         ("", "run", "name", "started", "status", "commit", "steps"),

@@ -1,0 +1,76 @@
+"""A commit's files in a folder of their own, and what had been changed in them.
+
+Unlike `git`, which only looks, this is done when somebody asks for it: a further working tree of
+the repository, which is removed afterwards. No hook of the repository runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from lineage.errors import ReplayError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_QUIET = ("-c", f"core.hooksPath={os.devnull}", "-c", "advice.detachedHead=false")
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+
+
+def has_commit(root: str, commit: str) -> bool:
+    """Tell whether a repository is there, and has a commit."""
+    try:
+        _git(root, "cat-file", "-e", f"{commit}^{{commit}}")
+    except ReplayError:
+        return False
+    return True
+
+
+@contextmanager
+def checked_out(root: str, commit: str, folder: str, diff: str | None = None) -> Iterator[None]:
+    """Fill a folder with the files of a commit, with a diff applied, as long as it is needed.
+
+    Args:
+        root: The folder of the repository's working tree.
+        commit: The commit.
+        folder: The folder, which must not be there yet.
+        diff: What is changed then, as `git diff --binary` writes it.
+
+    Raises:
+        ReplayError: There is no such commit, or the diff does not fit it.
+    """
+    _git(root, "worktree", "add", "--quiet", "--detach", folder, commit)
+    try:
+        if diff is not None:
+            _git(folder, "apply", "--whitespace=nowarn", "-", given=diff)
+        if os.path.isfile(os.path.join(folder, ".gitmodules")):
+            _git(folder, "submodule", "--quiet", "update", "--init", "--recursive")
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _git(root, "worktree", "prune")
+
+
+def _git(root: str, *arguments: str, given: str | None = None) -> str:
+    program = shutil.which("git")
+    if program is None:
+        raise ReplayError(
+            "the program git is not here; install it, so that code can be checked out"
+        )
+    surroundings = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    done = subprocess.run(  # noqa: S603 - an absolute path, and no shell
+        [program, *_QUIET, "-C", root, *arguments],
+        input=None if given is None else given.encode(),
+        stdin=subprocess.DEVNULL if given is None else None,
+        capture_output=True,
+        env=surroundings | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        check=False,
+    )
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+        raise ReplayError(f"git {arguments[0]} failed in {root}: {said}")
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,280 @@
+"""What made a data product, as far as it is recorded: what it takes to make it again.
+
+A product was registered by an operation, the operation belongs to a process, and of that it is
+known how it was started, at which commit, in which environment. What the process read are the
+inputs, with the version of each at that time.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lineage import codec, fingerprint, whys
+from lineage.errors import NodeNotFoundError, ReplayError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from lineage.codec import Row
+    from lineage.view import View
+
+_SHORTEST_ID = 4
+_SLACK = timedelta(minutes=1)
+
+
+class Input(NamedTuple):
+    """A file that was read, its version then, and other files that were seen with that version."""
+
+    path: str
+    version: str | None
+    others: tuple[str, ...] = ()
+
+
+class Made(NamedTuple):
+    """A product, or a file that was written, with the digest or the version of what it held."""
+
+    name: str
+    path: str
+    content: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A repository whose code ran.
+
+    Args:
+        root: The folder of its working tree.
+        commit: The commit; None where there was none.
+        diff: What was changed in it, as git writes it; None for nothing, or if it is not known.
+        reason: Why what was changed is not known.
+    """
+
+    root: str
+    commit: str | None
+    diff: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a process was started.
+
+    Args:
+        kind: `script`, `module`, `code`, `notebook` or `interactive`.
+        argv: The script, the module or the code, and the words behind it.
+        options: Options of the interpreter.
+        cwd: The folder that it was started in.
+        redacted: The names of words that were taken out, since they tell a secret.
+    """
+
+    kind: str
+    argv: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    cwd: str = ""
+    redacted: tuple[str, ...] = ()
+
+    def words(self, executable: str) -> list[str]:
+        """Give the whole command, for an interpreter.
+
+        >>> Command("module", ("jobs.daily", "--fast")).words("python")
+        ['python', '-m', 'jobs.daily', '--fast']
+        """
+        flag = {"module": ["-m"], "code": ["-c"]}.get(self.kind, [])
+        if self.kind == "notebook":
+            return [executable, "-m", "lineage", "run", *self.argv]
+        return [executable, *self.options, *flag, *self.argv]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What it takes to make something again.
+
+    Args:
+        target: What was asked for.
+        process_key: The process that made it.
+        command: How that was started; None if it is not known.
+        codes: The repositories of its code, that of the program first.
+        environment: The content of its environment; empty if it is not known.
+        inputs: What it read that it had not written before.
+        made: What it made that is compared.
+        written: All files that it wrote.
+    """
+
+    target: str
+    process_key: str
+    command: Command | None
+    codes: tuple[Code, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    environment_id: str | None = None
+    inputs: tuple[Input, ...] = ()
+    made: tuple[Made, ...] = ()
+    written: tuple[str, ...] = ()
+
+
+def recipe_of(view: View, target: str) -> Recipe:
+    """Find what made a product, or what a run has made.
+
+    Args:
+        view: What is known.
+        target: A product by its name, `NAME@VERSION`, its id or path; or a run by its id, the start
+            of one, or its name, then the last of that name.
+
+    Raises:
+        NodeNotFoundError: There is no such product and no such run.
+        ReplayError: It is not recorded what made it.
+    """
+    run = _run_of(view, target)
+    rows = _products(view, target, run)
+    operation_ids = [row["operation_id"] for row in rows if row["operation_id"]]
+    if not operation_ids and run is not None:
+        steps = whys.known_of(view).steps_of_run(run["run_id"])
+        operation_ids = [step["operation_id"] for step in steps]
+    if not operation_ids:
+        raise ReplayError(
+            f"cannot replay {target!r}: no operation that made it is recorded; name a product that "
+            "was registered in a run, or a run in which something was tracked"
+        )
+    key = operation_ids[-1].rpartition("-")[0]
+    process = view.processes.get(key, {})
+    operations = _operations(view, key, process)
+    own = {row["run_id"] for row in operations}
+    runs = [row for row in view.runs.values() if row["run_id"] in own or _is_of(row, process)]
+    read, written = _files(runs, operations)
+    made = [Made(f"{r['name']}@{r['version']}", r["path"], r["content"]) for r in rows if r["path"]]
+    if not made:
+        mine = written if run is None else _files([run], [])[1] or written
+        made = [Made(path, path, version) for path, version in mine.items()]
+    read = {path: each for path, each in read.items() if path not in {own.path for own in made}}
+    places = _places(view.runs.values())
+    return Recipe(
+        target,
+        key,
+        _command(process),
+        tuple(_codes(view, process)),
+        *_environment(view, process),
+        tuple(Input(path, each, places.get(each or "", ())) for path, each in read.items()),
+        tuple(made),
+        tuple(written),
+    )
+
+
+def _run_of(view: View, target: str) -> Row | None:
+    """Find a run by its id, the start of its id, or its name; the last one of a name."""
+    if target in view.runs:
+        return view.runs[target]
+    rows = list(view.runs.values())
+    found = [row for row in rows if row.get("name") == target]
+    if not found and len(target) >= _SHORTEST_ID:
+        found = [row for row in rows if row["run_id"].startswith(target)]
+    return max(found, key=lambda row: row["timestamp"]) if found else None
+
+
+def _products(view: View, target: str, run: Row | None) -> list[Row]:
+    """Give the registrations that are meant: of a product the last one, of a run all."""
+    rows = view.products
+    if run is not None and not any(row["name"] == target for row in rows):
+        last = {row["product_id"]: row for row in rows if row["run_id"] == run["run_id"]}
+        return list(last.values())
+    try:
+        found = whys.product(view, target, None)
+    except NodeNotFoundError:
+        if run is None:
+            raise
+        return []
+    mine = [row for row in rows if row["product_id"] == found["product_id"]]
+    return [max(mine, key=lambda row: row["timestamp"])]
+
+
+def _is_of(run: Row, process: Row) -> bool:
+    """Whether a run was in a process, of which it may be that nothing but runs is known."""
+    same = all(run.get(name) == process.get(name) for name in ("host", "process_id"))
+    # A process is told of when its first run has begun.
+    return bool(process) and same and run["timestamp"] >= process["started_at"] - _SLACK
+
+
+def _operations(view: View, key: str, process: Row) -> list[Row]:
+    """Read what the operations of a process read and wrote, in the order in which they began."""
+    import pyarrow.compute as pc
+
+    names = ("operation_id", "timestamp", "inputs", "outputs", "run_id")
+    started = process.get("started_at")
+    table = view.columns(names, start=None if started is None else started - _SLACK)
+    mine = table.filter(pc.starts_with(table["operation_id"], f"{key}-"))
+    rows: list[Row] = mine.select(list(names)).to_pylist()
+    return sorted(rows, key=lambda row: row["timestamp"])
+
+
+def _files(
+    runs: Iterable[Row], operations: Iterable[Row]
+) -> tuple[dict[str, str | None], dict[str, str | None]]:
+    """Give the files that were read and not written before, and those that were written."""
+    read: dict[str, str | None] = {}
+    written: dict[str, str | None] = {}
+    for row in sorted(runs, key=lambda row: row["timestamp"]):
+        files = codec.from_json(row.get("files")) or {}
+        for path, version in (files.get("read") or {}).items():
+            if path not in written:
+                read.setdefault(path, version)
+        written |= files.get("written") or {}
+    for row in operations:
+        for path, version in _local(row["inputs"]):
+            if path not in written:
+                read.setdefault(path, version)
+        written |= dict(_local(row["outputs"]))
+    return read, written
+
+
+def _places(runs: Iterable[Row]) -> dict[str, tuple[str, ...]]:
+    """Give the files that runs have seen, by their content."""
+    found: dict[str, dict[str, None]] = {}
+    for row in runs:
+        files = codec.from_json(row.get("files")) or {}
+        for side in files.values():
+            for path, version in side.items():
+                if fingerprint.is_content(version):
+                    found.setdefault(version, {})[path] = None
+    return {version: tuple(paths) for version, paths in found.items()}
+
+
+def _local(refs: Iterable[Row] | None) -> Iterator[tuple[str, str | None]]:
+    for ref in refs or ():
+        location = ref["location"] or ""
+        if ref["source_type"] == "file" and os.path.isabs(location):
+            yield location, ref["version"] or None
+
+
+def _command(process: Row) -> Command | None:
+    found = codec.from_json(process.get("command")) or {}
+    if not found.get("kind"):
+        return None
+    return Command(
+        found["kind"],
+        tuple(found.get("argv") or ()),
+        tuple(found.get("options") or ()),
+        found.get("cwd") or "",
+        tuple(found.get("redacted") or ()),
+    )
+
+
+def _codes(view: View, process: Row) -> Iterator[Code]:
+    for each in codec.from_json(process.get("repositories")) or ():
+        diff = each.get("diff") or {}
+        changed = each.get("changed_count")
+        text, reason = None, None
+        if changed is None:
+            reason = "whether something was changed in it is not recorded"
+        elif changed:
+            text = view.content(diff.get("content_id"))
+            reason = None if text is not None else diff.get("reason") or "the changes are not kept"
+        if each.get("commit_later"):
+            reason = f"it moved to commit {each['commit_later'][:8]} while the program ran"
+        yield Code(each["root"], each.get("commit"), text, reason)
+
+
+def _environment(view: View, process: Row) -> tuple[Mapping[str, Any], str | None]:
+    name = process.get("environment_id")
+    row = view.environments.get(name or "", {})
+    return codec.from_json(row.get("content")) or {}, name

@@ -1,0 +1,353 @@
+"""Run again what made a data product, and compare what comes out with what came out then.
+
+The code is checked out at its commit into a folder of its own, with what was changed in it; the
+inputs are brought as they were; the command runs there, as it was started. What cannot be told to
+be as it was is a reason not to run at all, and each such reason is named.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from lineage import environment
+from lineage.checkouts import has_commit
+from lineage.codec import from_json
+from lineage.comparing import ABSOLUTE, RELATIVE, Comparison, compare
+from lineage.errors import ReplayError
+from lineage.redact import REDACTED
+from lineage.workplace import found_at, furnished, is_as_recorded, put_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from lineage.recipes import Command, Made, Recipe
+    from lineage.workplace import Workplace
+
+_MOST_SAID = 2000
+_MOST_LISTED = 5
+_NO_MATTER = ("lock_files", "format")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to replay.
+
+    Args:
+        environment: `same`: only in the environment that is recorded; `current`: in this one,
+            whatever it is.
+        is_in_place: Whether files outside of the program's own folders may be written, too; they
+            are put back afterwards.
+        keep: A folder to leave the place in that the program ran in; None for none.
+        rtol: How far apart numbers may be, as a part of the old one.
+        atol: And in all.
+        timeout_s: After so many seconds the program is ended; None to wait.
+    """
+
+    environment: Literal["same", "current"] = "same"
+    is_in_place: bool = False
+    keep: str | None = None
+    rtol: float = RELATIVE
+    atol: float = ABSOLUTE
+    timeout_s: float | None = None
+
+
+class Performance(NamedTuple):
+    """What a program made when it ran again.
+
+    `places` says where what it makes at a path is now; `aside` where what was at a path before is
+    kept, if it was put aside; `output` is what it said.
+    """
+
+    places: Mapping[str, str]
+    aside: Mapping[str, str]
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of it: for each product, how it compares with what it was."""
+
+    target: str
+    results: Mapping[str, Comparison]
+    output: str = field(default="", repr=False)
+
+    @property
+    def is_same(self) -> bool:
+        """Whether all that was made is as it was."""
+        return bool(self.results) and all(each.is_same for each in self.results.values())
+
+
+def obstacles(recipe: Recipe, terms: Terms | None = None) -> list[str]:
+    """Say why something cannot be replayed; nothing if it can.
+
+    Args:
+        recipe: What made it.
+        terms: How it is to be replayed.
+    """
+    terms = terms or Terms()
+    found = [*_of_the_command(recipe.command), *_of_the_code(recipe)]
+    if not recipe.made:
+        found.append("nothing is known that it made: no product with a path, and no file")
+    found += _of_the_inputs(recipe)
+    outside = outside_of(recipe)
+    if outside and not terms.is_in_place:
+        found.append(
+            f"it writes outside of its own folders: {_some(outside)}; allow that by --in-place: "
+            "what is there is put aside, and put back"
+        )
+    if terms.environment == "same":
+        found += _of_the_environment(recipe)
+    return found
+
+
+def replay(recipe: Recipe, terms: Terms | None = None) -> Replay:
+    """Run again what made a product, and compare.
+
+    Args:
+        recipe: What made it, as `recipes.recipe_of` finds it.
+        terms: How.
+
+    Raises:
+        ReplayError: It cannot be replayed, or the program failed.
+    """
+    terms = terms or Terms()
+    with performed(recipe, terms) as done:
+        results = {
+            made.name: _compared(made, done.places[made.path], done.aside.get(made.path), terms)
+            for made in recipe.made
+        }
+    return Replay(recipe.target, results, done.output)
+
+
+@contextmanager
+def performed(recipe: Recipe, terms: Terms) -> Iterator[Performance]:
+    """Run a program again; what it made is there as long as the block lasts.
+
+    Raises:
+        ReplayError: It cannot be replayed, or the program failed.
+    """
+    reasons = obstacles(recipe, terms)
+    if reasons:
+        listed = [f"- {reason}" for reason in reasons]
+        raise ReplayError("\n".join([f"cannot replay {recipe.target!r}:", *listed]))
+    with furnished(recipe, terms.keep) as place:
+        outside = outside_of(recipe)
+        spare = os.path.join(place.folder, "aside")
+        with put_aside(outside, spare) as kept:
+            output = _run(recipe, place, terms)
+        places = {
+            made.path: f"{kept[made.path]}.new" if made.path in kept else place.place_of(made.path)
+            for made in recipe.made
+        }
+        yield Performance(places, kept, output)
+
+
+def outside_of(recipe: Recipe) -> list[str]:
+    """List the files that a program writes outside of its code and of where it was started."""
+    folders = [code.root for code in recipe.codes]
+    folders += [recipe.command.cwd] if recipe.command and recipe.command.cwd else []
+    paths = dict.fromkeys((*recipe.written, *(made.path for made in recipe.made)))
+    return [
+        path
+        for path in paths
+        if not any(path == each or path.startswith(f"{each}{os.sep}") for each in folders)
+    ]
+
+
+def variable_of(name: str) -> str:
+    """Name the environment variable that gives a secret which was taken out of a command.
+
+    >>> variable_of("DOOR_TOKEN"), variable_of("--password"), variable_of("argv[2]")
+    ('DOOR_TOKEN', 'LINEAGE_REPLAY_PASSWORD', 'LINEAGE_REPLAY_ARGV_2')
+    """
+    if re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+        return name
+    return f"LINEAGE_REPLAY_{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_').upper()}"
+
+
+def filled(command: Command, values: Mapping[str, str]) -> Command:
+    """Put secrets back into the words of a command.
+
+    Args:
+        command: The command.
+        values: The secrets, by the names of variables.
+
+    Raises:
+        ReplayError: One is not among the values.
+    """
+    words = [
+        _word(command, place, word, values) if REDACTED in word else word
+        for place, word in enumerate(command.argv)
+    ]
+    return type(command)(command.kind, tuple(words), command.options, command.cwd)
+
+
+def _word(command: Command, place: int, word: str, values: Mapping[str, str]) -> str:
+    before = command.argv[place - 1] if place else ""
+    named = (before, word.partition("=")[0], f"argv[{place}]")
+    own = [name for name in named if name in command.redacted]
+    # What was a secret by its value is called as the variable that held it.
+    names = own[:1] or [name for name in command.redacted if variable_of(name) == name]
+    known = [values[variable_of(name)] for name in names if variable_of(name) in values]
+    if not known:
+        wanted = " or ".join(map(variable_of, names or command.redacted)) or "its value"
+        raise ReplayError(f"a secret was taken out of {word!r}; set the variable {wanted}")
+    return word.replace(REDACTED, known[0])
+
+
+def _of_the_command(command: Command | None) -> Iterator[str]:
+    if command is None:
+        yield "how the program was started is not recorded"
+    elif command.kind == "interactive" or not command.argv:
+        yield "it was typed into a shell: there is no program to run again"
+    else:
+        try:
+            filled(command, os.environ)
+        except ReplayError as error:
+            yield str(error)
+
+
+def _of_the_code(recipe: Recipe) -> Iterator[str]:
+    if not recipe.codes:
+        yield "its code is in no git repository, so that nothing says which code it was"
+    for code in recipe.codes:
+        if code.commit is None:
+            yield f"{code.root} had no commit"
+        elif code.reason is not None:
+            yield f"the code in {code.root} was not as committed: {code.reason}"
+        elif not has_commit(code.root, code.commit):
+            yield f"there is no repository with the commit {code.commit[:8]} at {code.root}"
+
+
+def _of_the_inputs(recipe: Recipe) -> Iterator[str]:
+    for each in recipe.inputs:
+        path, version = each.path, each.version
+        if version is None:
+            yield f"which version of {path} it read is not recorded"
+        elif found_at(each) is None:
+            what = "has changed since" if os.path.exists(path) else "is gone"
+            yield f"the input {path} {what}, and no other file is known that holds what it held"
+
+
+def _of_the_environment(recipe: Recipe) -> Iterator[str]:
+    if not recipe.environment:
+        yield "its environment is not recorded; run it in this one by --environment current"
+        return
+    differing = unlike(recipe.environment)
+    if differing:
+        yield (
+            f"this environment is another one: {_some(differing)}; start it where "
+            f"{(recipe.environment_id or '')[:8]} is, or run it in this one by "
+            "--environment current"
+        )
+
+
+def unlike(then: Mapping[str, Any]) -> list[str]:
+    """Say in what this process's environment is not one that is recorded; lock files are code."""
+    names = [str(name) for name, _ in then.get("variables") or ()]
+    now = from_json(environment.capture(names).content)
+    return unlike_each_other(then, now)
+
+
+def unlike_each_other(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say in what two environments differ, apart from lock files."""
+    found: list[str] = []
+    for kind in sorted({*then, *now} - {*_NO_MATTER}):
+        before, after = then.get(kind), now.get(kind)
+        if before == after:
+            continue
+        if kind == "packages":
+            found += _packages_unlike(before or (), after or ())
+        else:
+            found.append(f"{kind.replace('_', ' ')} {_brief(before)} then, {_brief(after)} now")
+    return found
+
+
+def _packages_unlike(before: Iterable[Any], after: Iterable[Any]) -> Iterator[str]:
+    sides = [{each[0]: each[1:] for each in side} for side in (before, after)]
+    for name in sorted({*sides[0], *sides[1]}):
+        one, other = (side.get(name) for side in sides)
+        if one != other:
+            yield f"{name} {_version(one)} then, {_version(other)} now"
+
+
+def _version(package: Any) -> str:
+    if package is None:
+        return "not there"
+    return " ".join(map(str, package)) if len(package) > 1 else str(package[0])
+
+
+def _brief(value: Any) -> str:
+    text = str(value.get("name", value)) if isinstance(value, dict) else str(value)
+    return text if len(text) <= _MOST_SAID // 10 else f"{text[: _MOST_SAID // 10]}…"
+
+
+def _run(recipe: Recipe, place: Workplace, terms: Terms) -> str:
+    """Run the program in its place; gives what it wrote to its outputs."""
+    assert recipe.command is not None  # or else there was an obstacle
+    command = filled(recipe.command, os.environ)
+    words = place.words(command.words(sys.executable))
+    surroundings = {
+        name: value for name, value in os.environ.items() if not name.startswith("LINEAGE_")
+    }
+    surroundings["LINEAGE_STORE"] = os.path.join(place.folder, "lineage")
+    search = [*_sources(recipe, place), os.environ.get("PYTHONPATH", "")]
+    surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, search))
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell; what runs was shown and agreed to
+            words,
+            cwd=place.place_of(command.cwd),
+            env=surroundings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=terms.timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ReplayError(f"the program did not end within {terms.timeout_s:g} s") from error
+    except OSError as error:
+        raise ReplayError(f"{words[0]} could not be started: {error.strerror}") from error
+    output = done.stdout.decode("utf-8", "replace")
+    if done.returncode:
+        raise ReplayError(
+            f"the program ended with exit code {done.returncode}; it said:\n{output[-_MOST_SAID:]}"
+        )
+    return output
+
+
+def _sources(recipe: Recipe, place: Workplace) -> Iterator[str]:
+    """Yield where packages are that were installed as editable from a repository of the code."""
+    for _, _, *rest in recipe.environment.get("packages") or ():
+        origin = rest[0] if rest and isinstance(rest[0], dict) else {}
+        root = str(origin.get("url", "")).removeprefix("file://")
+        if origin.get("editable") and place.place_of(root) != root:
+            for folder in (os.path.join(root, "src"), root):
+                if os.path.isdir(folder):
+                    yield place.place_of(folder)
+
+
+def _compared(made: Made, new: str, aside: str | None, terms: Terms) -> Comparison:
+    if not os.path.exists(new):
+        return Comparison("differs", "was not made")
+    if is_as_recorded(new, made.content):
+        return Comparison("identical", "identical in every byte")
+    old = aside or made.path
+    if not is_as_recorded(old, made.content):
+        return Comparison(
+            "differs",
+            f"differs in its bytes; {made.path} no longer is what it was, so that its rows cannot "
+            "be compared",
+        )
+    return compare(old, new, rtol=terms.rtol, atol=terms.atol)
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else ""
+    return ", ".join(texts[:_MOST_LISTED]) + more

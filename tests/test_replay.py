@@ -1,0 +1,363 @@
+"""What made a product runs again: at its commit, with its inputs, in a place of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lineage import LineageQueryEngine, checkouts, workplace
+from lineage import replay as work
+from lineage.errors import CorruptStoreError, NodeNotFoundError, ReplayError
+from lineage.proving import prove
+from lineage.recipes import Command
+from lineage.replay import Terms, obstacles, replay
+from lineage.workplace import put_aside
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+ROOT = Path(__file__).parents[1]
+SCRIPT = """
+import argparse, os, random
+import pandas as pd
+import lineage
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--factor", type=float, default=2.0)
+parser.add_argument("--out", default="out/scaled.parquet")
+parser.add_argument("--password")
+parser.add_argument("--version", default="1")
+words = parser.parse_args()
+
+with lineage.track("scaling", factor=words.factor) as run:
+    frame = pd.read_csv("data/in.csv")
+    frame["x"] = frame["x"] * words.factor {CODE}
+    os.makedirs(os.path.dirname(words.out), exist_ok=True)
+    frame.to_parquet(words.out)
+    run.register_data_product("scaled", words.version, path=words.out, parents=["data/in.csv"])
+"""
+
+
+class Project:
+    """A repository with a program, and the store of what it did."""
+
+    def __init__(self, folder):
+        self.root, self.store = folder / "project", folder / "store"
+        (self.root / "data").mkdir(parents=True)
+        pd.DataFrame({"k": list("abcd"), "x": [1.0, 2, 3, 4]}).to_csv(
+            self.root / "data" / "in.csv", index=False
+        )
+        self.write("")
+        (self.root / ".gitignore").write_text("data\nout\n", encoding="utf-8")
+        self.git("init", "-q")
+        self.commit()
+
+    def write(self, code):
+        text = SCRIPT.replace(" {CODE}", f"\n    {code}" if code else "")
+        (self.root / "make.py").write_text(text, encoding="utf-8")
+
+    def git(self, *words):
+        names = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        done = subprocess.run(
+            ["git", *names, "-C", str(self.root), *words],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def commit(self):
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "one step", "--allow-empty")
+
+    def run(self, *words, **variables):
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        surroundings = {k: v for k, v in os.environ.items() if not k.startswith("LINEAGE_")}
+        done = subprocess.run(
+            [sys.executable, "make.py", *words],
+            cwd=self.root,
+            env=surroundings | {"LINEAGE_STORE": str(self.store), "PYTHONPATH": path} | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def recipe(self, target="scaled"):
+        return LineageQueryEngine(self.store).recipe(target)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return Project(tmp_path)
+
+
+def verdicts(done):
+    return {name: each.verdict for name, each in done.results.items()}
+
+
+def test_a_product_is_made_again_bit_by_bit(project):
+    project.run("--factor", "3")
+    before = sorted(str(path) for path in project.root.rglob("*") if ".git/" not in str(path))
+    recipe = project.recipe()
+    assert obstacles(recipe) == []
+    done = replay(recipe)
+    assert verdicts(done) == {"scaled@1": "identical"}
+    assert done.is_same
+    after = sorted(str(path) for path in project.root.rglob("*") if ".git/" not in str(path))
+    assert before == after
+    assert project.git("worktree", "list").count("\n") == 1
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_run_is_made_again_by_its_id_and_its_name(project):
+    project.run()
+    (row,) = LineageQueryEngine(project.store).sql("SELECT DISTINCT run_id FROM runs")
+    for target in (row["run_id"], row["run_id"][:8], "scaling", "scaled@1"):
+        assert [made.name for made in project.recipe(target).made] == ["scaled@1"]
+    with pytest.raises(NodeNotFoundError, match="scaled"):
+        project.recipe("scaledd")
+
+
+def test_the_code_is_that_of_the_commit_however_it_goes_on(project, monkeypatch):
+    project.run()
+    project.write("frame['x'] += 1")
+    project.commit()
+    recipe = project.recipe()
+    assert verdicts(replay(recipe)) == {"scaled@1": "identical"}
+    # The control: with the code as it is now, another product comes out.
+    head = project.git("rev-parse", "HEAD").strip()
+    newer = replace(recipe, codes=tuple(replace(each, commit=head) for each in recipe.codes))
+    found = replay(newer).results["scaled@1"]
+    assert found.message == "differs in x (4 of 4 rows, by 1 at most)"
+
+
+def test_what_was_changed_and_not_committed_is_applied(project):
+    project.write("frame['x'] -= 5")
+    project.run()
+    project.git("checkout", "-q", "make.py")
+    recipe = project.recipe()
+    assert "frame['x'] -= 5" in recipe.codes[0].diff
+    assert verdicts(replay(recipe)) == {"scaled@1": "identical"}
+    without = replace(recipe, codes=(replace(recipe.codes[0], diff=None),))
+    assert verdicts(replay(without)) == {"scaled@1": "differs"}
+
+
+def test_a_change_that_is_not_kept_is_a_reason_not_to_run(project):
+    (project.root / "logo.bin").write_bytes(bytes(range(256)))
+    project.commit()
+    (project.root / "logo.bin").write_bytes(bytes(range(255, -1, -1)))
+    project.run()
+    (reason,) = obstacles(project.recipe())
+    assert "not as committed" in reason
+    with pytest.raises(ReplayError, match="cannot replay 'scaled'"):
+        replay(project.recipe())
+
+
+def test_an_input_that_has_changed_is_refused_or_brought_from_elsewhere(project):
+    project.run()
+    old = project.root / "data" / "in.csv"
+    shutil.copy2(old, project.root / "data" / "kept.csv")
+    old.write_text("k,x\na,9\n", encoding="utf-8")
+    (reason,) = obstacles(project.recipe())
+    assert f"{old} has changed since" in reason
+    recipe = project.recipe()
+    (wanted,) = recipe.inputs
+    found = wanted._replace(others=(str(project.root / "data" / "kept.csv"),))
+    assert verdicts(replay(replace(recipe, inputs=(found,)))) == {"scaled@1": "identical"}
+    old.unlink()
+    (reason,) = obstacles(recipe)
+    assert "is gone" in reason
+
+
+def test_a_program_that_is_left_to_chance_differs_by_column_and_count(project):
+    project.write("frame.loc[0, 'x'] = os.getpid()")
+    project.commit()
+    project.run()
+    done = replay(project.recipe())
+    assert done.results["scaled@1"].columns[0].name == "x"
+    assert done.results["scaled@1"].columns[0].count == 1
+    assert not done.is_same
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ("frame = frame.sample(frac=1, random_state=os.getpid() % 9973)", None),
+        ("frame['x'] += random.random() * 1e-13", "close"),
+    ],
+)
+def test_another_order_and_small_differences_are_told(project, code, verdict):
+    project.write(code)
+    project.commit()
+    project.run()
+    done = replay(project.recipe())
+    assert done.is_same
+    assert verdicts(done)["scaled@1"] in ((verdict,) if verdict else ("identical", "reordered"))
+
+
+def test_secrets_are_named_and_taken_from_the_environment(project, monkeypatch):
+    project.run("--password", "hunter2-and-more")
+    recipe = project.recipe()
+    assert "hunter2" not in json.dumps(recipe.command.argv)
+    (reason,) = obstacles(recipe)
+    assert "LINEAGE_REPLAY_PASSWORD" in reason
+    monkeypatch.setenv("LINEAGE_REPLAY_PASSWORD", "hunter2-and-more")
+    assert verdicts(replay(recipe)) == {"scaled@1": "identical"}
+
+
+def test_what_lies_elsewhere_is_put_back(project, tmp_path):
+    target = tmp_path / "elsewhere" / "scaled.parquet"
+    project.run("--out", str(target))
+    recipe = project.recipe()
+    (reason,) = obstacles(recipe)
+    assert str(target) in reason.split("--in-place")[0]
+    before = target.read_bytes(), target.stat().st_mtime_ns
+    terms = Terms(is_in_place=True)
+    assert verdicts(replay(recipe, terms)) == {"scaled@1": "identical"}
+    assert (target.read_bytes(), target.stat().st_mtime_ns) == before
+
+
+def test_what_is_put_aside_comes_back_after_a_failure(tmp_path):
+    path, new = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("old", encoding="utf-8")
+
+    def fail():
+        with put_aside([str(path), str(new)], str(tmp_path / "s")):
+            path.write_text("new", encoding="utf-8")
+            new.write_text("new", encoding="utf-8")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text(encoding="utf-8") == "old"
+    assert not new.exists()
+
+
+def test_a_damaged_store_runs_nothing(project, monkeypatch):
+    project.run()
+    monkeypatch.setattr(work, "_run", lambda *_: pytest.fail("it ran"))
+    part = next(iter((project.store / "lineage_runs").rglob("*.parquet")), None)
+    if part is None:
+        part = next(iter((project.store / "_journal").glob("*.seg")))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    part.write_bytes(data)
+    with pytest.raises(CorruptStoreError):
+        replay(project.recipe())
+
+
+def test_a_program_that_fails_is_told_with_what_it_said(project):
+    project.run()
+    recipe = project.recipe()
+    command = replace(recipe.command, argv=(*recipe.command.argv, "--unknown"))
+    with pytest.raises(ReplayError, match="unrecognized arguments: --unknown"):
+        replay(replace(recipe, command=command))
+    with pytest.raises(ReplayError, match="did not end within"):
+        replay(recipe, Terms(timeout_s=0.01))
+    assert project.git("worktree", "list").count("\n") == 1
+
+
+def test_every_reason_is_said_at_once(project):
+    project.run()
+    recipe = replace(
+        project.recipe(),
+        command=Command("interactive", ()),
+        codes=(),
+        environment={},
+        inputs=(project.recipe().inputs[0]._replace(version=None),),
+    )
+    reasons = "\n".join(obstacles(recipe))
+    for text in ("typed into a shell", "no git repository", "environment is not recorded",
+                 "is not recorded"):  # fmt: skip
+        assert text in reasons
+    assert "how the program was started" in "\n".join(obstacles(replace(recipe, command=None)))
+
+
+def test_another_environment_is_refused_and_named(project):
+    project.run()
+    recipe = project.recipe()
+    packages = [["left-pad", "1.0"], *recipe.environment["packages"]]
+    other = replace(recipe, environment={**recipe.environment, "packages": packages})
+    (reason,) = obstacles(other)
+    assert "left-pad 1.0 then, not there now" in reason
+    assert verdicts(replay(other, Terms(environment="current"))) == {"scaled@1": "identical"}
+
+
+def test_a_cause_is_proven_by_trying_it(project):
+    project.run("--factor", "2", "--version", "1")
+    first = project.recipe("scaled@1")
+    project.write("frame['x'] += 1")
+    project.commit()
+    project.run("--factor", "2.0", "--version", "2")
+    second = project.recipe("scaled@2")
+    proof = prove(first, second, Terms())
+    assert proof.control.effect == "none"
+    effects = {trial.cause: trial.effect for trial in proof.trials}
+    assert effects == {"code": "all", "command": "none"}
+    assert proof.causes == ["code"]
+
+
+def test_an_input_is_proven_where_both_versions_are_known(project):
+    project.run("--version", "1")
+    data = project.root / "data" / "in.csv"
+    kept = project.root / "data" / "old.csv"
+    shutil.copy2(data, kept)
+    first = project.recipe("scaled@1")
+    data.write_text("k,x\na,9\n", encoding="utf-8")
+    project.run("--version", "2")
+    second = project.recipe("scaled@2")
+    (wanted,) = first.inputs
+    known = replace(first, inputs=(wanted._replace(others=(str(kept),)),))
+    trials = {trial.cause: trial.effect for trial in prove(known, second, Terms()).trials}
+    assert trials == {f"input {data}": "all", "command": "none"}
+    unknown = {trial.cause: trial.effect for trial in prove(first, second, Terms()).trials}
+    assert unknown[f"input {data}"] == "unknown"
+
+
+def test_a_result_that_is_left_to_chance_proves_nothing(project):
+    project.write("frame.loc[0, 'x'] = os.getpid()")
+    project.commit()
+    project.run("--version", "1")
+    project.run("--version", "2")
+    proof = prove(project.recipe("scaled@1"), project.recipe("scaled@2"), Terms())
+    assert proof.trials == ()
+    assert "does not come out as it was" in proof.control.message
+
+
+def test_hooks_of_the_repository_do_not_run(project, tmp_path):
+    project.run()
+    hook = project.root / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n", encoding="utf-8")
+    hook.chmod(0o755)
+    assert replay(project.recipe()).is_same
+    assert not (tmp_path / "hooked").exists()
+    project.git("worktree", "add", "-q", str(tmp_path / "control"))
+    assert (tmp_path / "hooked").exists()
+
+
+def test_a_commit_that_is_not_there_is_a_reason(project):
+    project.run()
+    recipe = project.recipe()
+    gone = replace(recipe, codes=(replace(recipe.codes[0], commit="0" * 40),))
+    (reason,) = obstacles(gone)
+    assert "no repository with the commit 00000000" in reason
+    with pytest.raises(ReplayError, match="git worktree failed"):
+        with checkouts.checked_out(str(project.root), "0" * 40, str(project.root / "new")):
+            pass
+
+
+def test_a_place_maps_paths_of_its_rooms_alone():
+    place = workplace.Workplace("/tmp/w", [("/home/p", "/tmp/w/a"), ("/home/p/in", "/tmp/w/b")])
+    assert place.place_of("/home/p/in/x.csv") == "/tmp/w/b/x.csv"
+    assert place.place_of("/home/p/x/../y.csv") == "/tmp/w/a/y.csv"
+    assert place.place_of("/home/private/x.csv") == "/home/private/x.csv"
+    assert place.words(["-x", "rel/y", "/home/p/z"]) == ["-x", "rel/y", "/tmp/w/a/z"]
