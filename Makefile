@@ -27,6 +27,9 @@ venv: $(STAMPS)/check ## make the environment in .venv with all that tests and c
 demo: $(STAMPS)/demo ## track a pipeline over real data, and ask and draw what it did
 	rm -rf $(DEMO)
 	$(BIN)/python examples/flights.py --folder $(DEMO)
+	$(BIN)/lineage product list --store $(DEMO)/lineage
+	$(BIN)/lineage env list --store $(DEMO)/lineage
+	-$(BIN)/lineage replay delay_by_carrier --store $(DEMO)/lineage --yes
 
 pictures: demo ## draw the pictures of README.md and docs/ anew, from the demo
 	cp $(DEMO)/lineage.svg docs/images/flights.svg

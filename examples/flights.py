@@ -150,10 +150,18 @@ def average_by_age(flights: pd.DataFrame) -> pd.DataFrame:
     return flights.groupby(age)["arr_delay"].mean().reset_index()
 
 
+REPORTS = {
+    "delay_by_carrier": ["flights", "airlines"],
+    "delay_by_destination": ["flights", "weather", "airports"],
+    "delay_by_visibility": ["flights", "weather"],
+    "delay_by_age": ["flights", "planes"],
+}
+
+
 def analyse(folder: Path) -> None:
-    """Load what was stored, join, aggregate, store four reports."""
+    """Load what was stored, join, aggregate, store four reports and register them as products."""
     warehouse = Warehouse(folder / "warehouse")
-    with lineage.track("analyse"):
+    with lineage.track("analyse") as run:
         flights = warehouse.load("flights")
         in_weather = add_weather(flights, warehouse.load("weather"))
         with_planes = add_planes(flights, warehouse.load("planes"))
@@ -163,6 +171,10 @@ def analyse(folder: Path) -> None:
         warehouse.save(destinations, "delay_by_destination")
         warehouse.save(average_by_visibility(in_weather), "delay_by_visibility")
         warehouse.save(average_by_age(with_planes), "delay_by_age")
+        for name, parents in REPORTS.items():
+            place = warehouse.base_path / f"{name}.parquet"
+            sources = [f"repository:warehouse/{parent}" for parent in parents]
+            run.register_data_product(name, "1", path=place, parents=sources)
 
 
 # ---------------------------------------------------------------- part three: ask
@@ -198,6 +210,7 @@ def answers(engine: LineageQueryEngine) -> list[str]:
     speed = engine.get_operation_performance_stats()
     slowest = max(engine.operations, key=lambda operation: operation.duration_ms or 0)
     volume = engine.analyze_data_volume_flow()
+    products = engine.products()
 
     return [
         "# What the record says",
@@ -210,6 +223,8 @@ def answers(engine: LineageQueryEngine) -> list[str]:
         *(f"- `{name}`" for name in broken),
         "\n## What would be stale if nothing ran for two days?\n",
         *(f"- `{item['node'].node_id}`: {item['reason']}" for item in stale),
+        "\n## What are the products, and what made them?\n",
+        *(f"- `{product['name']}`: {made_by(engine, product['name'])}" for product in products),
         "\n## What is slow?\n",
         f"- {speed['total_operations']} operations, {speed['failed_operations']} failed",
         f"- half took less than {speed['p50_duration_ms']:.1f} ms, "
@@ -224,6 +239,14 @@ def answers(engine: LineageQueryEngine) -> list[str]:
         ),
         "",
     ]
+
+
+def made_by(engine: LineageQueryEngine, name: str) -> str:
+    """Say of a product which command made it, at which commit, in which environment."""
+    made = engine.product(name)["invocation"]
+    command = " ".join(made["command"].get("argv", ()))
+    commit, environment = made["commit"] or "no commit", made["environment_id"] or "unknown"
+    return f"`{command}` at {commit[:12]} in environment {environment[:12]}"
 
 
 # ---------------------------------------------------------------- the command
