@@ -92,7 +92,7 @@ class Process:
         secrets = environment.secrets()
         asked = _asked(self._main, left, self._settings.git_diff_max_bytes, secrets)
         names = self._settings.environment_variables
-        found = environment.capture(names, _folders(self._main))
+        found = environment.capture(names, lock_folders(self._main))
         self._tell_once("environments", found.environment_id, found.row)
         for each in asked:
             self._tell_diff(each.diff)
@@ -118,6 +118,22 @@ class Process:
         if identity not in self._told:
             self._told.add(identity)
             self._tell(kind, row | {"timestamp": time.time_ns() // 1000})
+
+
+def lock_folders(main: str | None) -> list[str]:
+    """List where lock files of a program may be: its folder, and those above in its repository."""
+    try:
+        start = os.path.dirname(main) if main else os.getcwd()
+    except OSError:  # the folder was removed
+        return []
+    root = git.root_of(start)
+    folders = [start]
+    while root is not None and os.path.realpath(folders[-1]) != root:
+        above = os.path.dirname(folders[-1])
+        if above == folders[-1] or len(folders) == _MOST_FOLDERS:
+            break
+        folders.append(above)
+    return folders
 
 
 def _asked(
@@ -151,22 +167,6 @@ def _files(main: str | None) -> list[str]:
     files = [*([main] if main else []), *sorted(codes.files)]
     found = (os.path.realpath(file) for file in files if os.path.isfile(file))
     return [file for file in dict.fromkeys(found) if not any(map(file.__contains__, _INSTALLED))]
-
-
-def _folders(main: str | None) -> list[str]:
-    """List where lock files of a program may be: its folder, and those above in its repository."""
-    try:
-        start = os.path.dirname(main) if main else os.getcwd()
-    except OSError:  # the folder was removed
-        return []
-    root = git.root_of(start)
-    folders = [start]
-    while root is not None and os.path.realpath(folders[-1]) != root:
-        above = os.path.dirname(folders[-1])
-        if above == folders[-1] or len(folders) == _MOST_FOLDERS:
-            break
-        folders.append(above)
-    return folders
 
 
 def _main_file() -> str | None:

@@ -82,7 +82,7 @@ def known_of(view: View) -> Known:
             view.read("operations", equal=wanted, start=start, end=end) for start, end in times
         )
 
-    return Known(read, view.schemas, view.runs, view.processes)
+    return Known(read, view.schemas, view.runs, view.processes, view.environments)
 
 
 def _found(view: View, name: str, scope: Callable[[], str], column: str | None = None) -> Any:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 import lineage
 from lineage import track_lineage
 from lineage.analysis import difference
-from lineage.analysis.changes import process_changes
+from lineage.analysis.changes import hidden_changes, process_changes
 from lineage.analysis.difference import align, find_run
+from lineage.codec import to_json
+from lineage.environment import environment_of
 from lineage.errors import OperationError
 from lineage.query import LineageQueryEngine
 from tests.test_git import committed
@@ -290,6 +292,66 @@ def test_packages_variables_commit_and_host():
     assert process_changes(before, before) == []
     assert process_changes({}, after) == []
     assert process_changes(before, {}) == []
+
+
+def environment_row(identity, packages, **facts):
+    made = environment_of(packages, **facts)
+    return {identity: made.row | {"environment_id": identity}}
+
+
+def test_whole_environments_are_compared_where_both_are_known():
+    before = {"environment_id": "1", "packages": '{"numpy":"1.0"}', "variables": "{}"}
+    after = before | {"environment_id": "2", "packages": '{"numpy":"1.0","only_imported":"1"}'}
+    vcs = {"url": "https://h/c.git", "commit": "a"}
+    facts = {
+        "interpreter": {"name": "CPython 3.12.1", "kind": "venv"},
+        "threads": {"OMP_NUM_THREADS": "4"},
+        "lock_files": [["uv.lock", "sha256:a"]],
+        "locale": "C",
+        "time_zone": "UTC",
+    }
+    more = {
+        "interpreter": {"name": "CPython 3.12.1", "kind": "conda"},
+        "threads": {"OMP_NUM_THREADS": "8"},
+        "lock_files": [["uv.lock", "sha256:b"]],
+        "locale": "de_DE",
+        "time_zone": "UTC",
+    }
+    known = environment_row("1", [("NumPy", "1.0"), ("c", "1")], **facts)
+    known |= environment_row("2", [("numpy", "1.1"), ("c", "1", vcs)], **more)
+    assert [each["message"] for each in process_changes(before, after, known)] == [
+        "numpy: 1.0 -> 1.1",
+        'c: 1 -> 1 {"commit":"a","url":"https://h/c.git"}',
+        "interpreter kind: venv -> conda",
+        "variable OMP_NUM_THREADS: 4 -> 8",
+        "lock file uv.lock: sha256:a -> sha256:b",
+        "locale: C -> de_DE",
+    ]
+    # Where one of them is not known, what was imported is compared.
+    del known["1"]
+    expected = ["only_imported: none -> 1"]
+    assert [each["message"] for each in process_changes(before, after, known)] == expected
+
+
+def test_commands_and_machines_are_told_and_hidden_variables_are_not():
+    def row(argv, cpu, token):
+        command = {"argv": argv, "machine": {"cpu": cpu, "memory_bytes": len(cpu)}}
+        variables = {"TZ": "UTC", "TOKEN": {"hmac": f"k:{token}"}}
+        return {"command": to_json(command), "variables": to_json(variables)}
+
+    before, after = row(["main.py", "1"], "slow", "a"), row(["main.py", "2"], "quick", "b")
+    assert [each["message"] for each in process_changes(before, after)] == [
+        "command: main.py 1 -> main.py 2",
+        "cpu: slow -> quick",
+    ]
+    assert [each["message"] for each in hidden_changes(before, after)] == [
+        "variable TOKEN: a value -> another one"
+    ]
+    for value in ({"hmac": "other:b"}, {}):
+        changed = after | {"variables": to_json({"TOKEN": value})}
+        assert hidden_changes(before, changed) == []
+    plain = after | {"variables": to_json({"TOKEN": "named now"})}
+    assert hidden_changes(before, plain) == []
 
 
 def test_the_commit_is_a_cause_when_a_helper_changed(tmp_path):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from lineage.analysis.provenance import short, version_text
 from lineage.codec import from_json, to_json
 from lineage.codes import are_comparable
+from lineage.distributions import normal
 from lineage.fingerprint import is_content, size_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,17 @@ CAUSES: tuple[Kind, ...] = ("input", "parameter", "code", "environment", "commit
 EFFECTS: tuple[Kind, ...] = ("status", "schema", "rows", "output")
 """What shows that it is another one."""
 _MOST_TEXT = 60
+_MACHINE = ("cpu", "cpu_usable", "gpus", "gpu_driver")
+"""What of a machine may change what is computed."""
+_PARTS = {
+    "packages": "",
+    "conda": "conda ",
+    "interpreter": "interpreter ",
+    "platform": "platform ",
+    "variables": "variable ",
+    "lock_files": "lock file ",
+}
+"""The parts of an environment's content that have names, and how to tell them."""
 
 
 class Change(TypedDict):
@@ -51,13 +63,26 @@ def changes(before: Step, after: Step) -> list[Change]:
     ]
 
 
-def process_changes(before: Row, after: Row) -> list[Change]:
-    """List what differs between two processes: commit, interpreter, packages, variables, host."""
+def process_changes(
+    before: Row, after: Row, environments: Mapping[str, Row] | None = None
+) -> list[Change]:
+    """List what differs between two processes: command, commit, environment, machine, host.
+
+    Args:
+        before: A row of `processes`.
+        after: Another.
+        environments: The rows of `environments` by id. Where both are among them the whole
+            environments are compared, else what was imported and which variables were named.
+    """
     found: list[Change] = []
+    commands = [from_json(row.get("command")) for row in (before, after)]
+    if all("argv" in each for each in commands):
+        texts = [" ".join(each["argv"]) for each in commands]
+        found += _value("parameter", "command", *texts)
     one, other = before.get("commit_id"), after.get("commit_id")
     if one and other and one != other:
-        texts = (f"commit: {short(one)}", short(other))
-        found.append(_change("commit", "commit", one, other, texts))
+        told = (f"commit: {short(one)}", short(other))
+        found.append(_change("commit", "commit", one, other, told))
     counts = before.get("changed_count"), after.get("changed_count")
     old, new = _changed_files(before), _changed_files(after)
     if None not in counts and old != new:
@@ -66,17 +91,88 @@ def process_changes(before: Row, after: Row) -> list[Change]:
         more = " (of other content)" if names[0] == names[1] else ""
         told = (f"uncommitted changes: {names[0]}", f"{names[1]}{more}")
         found.append(_change("commit", "uncommitted changes", [*old], [*new], told))
-    if not before.get("environment_id") or before["environment_id"] != after.get("environment_id"):
-        for name in ("interpreter", "platform"):
-            if before.get(name) and after.get(name):
-                found += _value("environment", name, before[name], after[name])
-        for column, what in (("packages", ""), ("variables", "variable ")):
-            if before.get(column) and after.get(column):
-                pairs = (from_json(before[column]), from_json(after[column]))
-                found += _mapping("environment", what, *pairs)
+    found += _surroundings(before, after, environments or {})
+    machines = [each.get("machine") or {} for each in commands]
+    if all(machines):
+        found += _mapping("environment", "", *({k: m.get(k) for k in _MACHINE} for m in machines))
     if before.get("host") and after.get("host"):
         found += _value("environment", "host", before["host"], after["host"])
     return found
+
+
+def _surroundings(before: Row, after: Row, environments: Mapping[str, Row]) -> list[Change]:
+    ids = before.get("environment_id"), after.get("environment_id")
+    if ids[0] and ids[0] == ids[1]:
+        return []
+    known = [from_json((environments.get(each or "") or {}).get("content")) for each in ids]
+    if all(known):
+        return environment_changes(known[0], known[1])
+    found: list[Change] = []
+    for name in ("interpreter", "platform"):
+        if before.get(name) and after.get(name):
+            found += _value("environment", name, before[name], after[name])
+    for column, what in (("packages", ""), ("variables", "variable ")):
+        if before.get(column) and after.get(column):
+            pairs = (_told(from_json(before[column])), _told(from_json(after[column])))
+            found += _mapping("environment", what, *pairs)
+    return found
+
+
+def environment_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """List what differs between the contents of two environments, packages first."""
+    found: list[Change] = []
+    for part, what in _PARTS.items():
+        pairs = (_by_name(before, part), _by_name(after, part))
+        found += _mapping("environment", what, *pairs)
+    for name in ("locale", "time_zone"):
+        found += _value("environment", name.replace("_", " "), before.get(name), after.get(name))
+    return found
+
+
+def hidden_changes(before: Row, after: Row) -> list[Change]:
+    """List the variables whose values are not kept and differ, by their hashes, of two processes.
+
+    Where the hashes are under two keys, or one has none, nothing is known of them.
+    """
+    found: list[Change] = []
+    sides = [from_json(row.get("variables")) for row in (before, after)]
+    hidden = [{k: v for k, v in side.items() if isinstance(v, dict)} for side in sides]
+    for name in dict.fromkeys((*hidden[0], *hidden[1])):
+        is_set = [name in side for side in sides]
+        texts = [str(side.get(name, {}).get("hmac") or "") for side in hidden]
+        keys = [text.partition(":")[0] for text in texts]
+        if not all(is_set):
+            told = [("none", "set")[each] for each in is_set]
+            found += _value("environment", f"variable {name}", told[0], told[1])
+        elif all(texts) and keys[0] == keys[1] and texts[0] != texts[1]:
+            found += _value("environment", f"variable {name}", "a value", "another one")
+    return found
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out variables that are known by a hash: most of them are another in every shell."""
+    return {name: value for name, value in values.items() if not isinstance(value, dict)}
+
+
+def _by_name(content: Mapping[str, Any], part: str) -> dict[str, str]:
+    """Give a part of an environment by name; packages are alike however their names are written."""
+    found: dict[str, str] = {}
+    for name, *rest in _pairs(content, part):
+        key = normal(name) if part in {"packages", "conda"} else name
+        told = " ".join(each if isinstance(each, str) else _text(each) for each in rest if each)
+        found[key] = f"{found[key]}, {told}" if key in found else told or "of no version"
+    return found
+
+
+def _pairs(content: Mapping[str, Any], part: str) -> Iterator[Any]:
+    for each in (part, "threads") if part == "variables" else (part,):
+        told = content.get(each) or ()
+        known = () if each == part else {name for name, _ in content.get(part) or ()}
+        yield from (
+            told
+            if isinstance(told, list)
+            else (pair for pair in getattr(told, "items", list)() if pair[0] not in known)
+        )
 
 
 def run_changes(before: Row, after: Row) -> list[Change]:

@@ -206,7 +206,8 @@ def _of_the_whole(
     """List what differs of the runs as such, and of the processes that they ran in."""
     rows = [known.runs.get(run_id, {}) for run_id in ids]
     processes = [_process(known, steps) for steps in sides]
-    return run_changes(rows[0], rows[1]) + process_changes(processes[0], processes[1])
+    found = run_changes(rows[0], rows[1])
+    return found + process_changes(processes[0], processes[1], known.environments)
 
 
 def _process(known: Known, steps: list[Step]) -> Row:

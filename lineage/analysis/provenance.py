@@ -82,12 +82,14 @@ class Known:
         schemas: The schemas by id.
         runs: The rows of `runs` by id.
         processes: The rows of `processes` by key.
+        environments: The rows of `environments` by id.
     """
 
     read: Callable[[str, tuple[str, ...], list[Span]], pa.Table]
     schemas: Mapping[str, Any] = field(default_factory=dict)
     runs: Mapping[str, Row] = field(default_factory=dict)
     processes: Mapping[str, Row] = field(default_factory=dict)
+    environments: Mapping[str, Row] = field(default_factory=dict)
 
     def steps(self, began: Mapping[str, int]) -> dict[str, Step]:
         """Give the steps of some operations, by id; those that are not there are left out.

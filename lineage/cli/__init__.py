@@ -10,6 +10,7 @@ from lineage.cli.check import register as register_check
 from lineage.cli.columns import register as register_columns
 from lineage.cli.command import app
 from lineage.cli.documents import register as register_documents
+from lineage.cli.env import register as register_env
 from lineage.cli.graph import register as register_graph
 from lineage.cli.history import register as register_history
 from lineage.cli.measures import register as register_measures
@@ -30,6 +31,7 @@ register_why(app)
 register_graph(app)
 register_columns(app)
 register_product(app)
+register_env(app)
 register_structure(app)
 register_measures(app)
 register_check(app)
