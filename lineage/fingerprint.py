@@ -227,7 +227,12 @@ def file_version(path: str) -> str | None:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return _of_stat(found) if stat.S_ISREG(found.st_mode) else None
+    return version_of_stat(found) if stat.S_ISREG(found.st_mode) else None
+
+
+def version_of_stat(found: os.stat_result) -> str:
+    """Give the version that a file has by its stat: its size, when it changed, and its inode."""
+    return f"{_STAT}{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"
 
 
 def is_content(version: str | None) -> bool:
@@ -290,7 +295,7 @@ def _content_version(
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode) or (most_bytes is not None and found.st_size > most_bytes):
         return None
-    if expected is not None and expected != _of_stat(found):
+    if expected is not None and expected != version_of_stat(found):
         return None
     # A file can be given any time of modification, but not of change.
     if since_ns is not None and found.st_ctime_ns >= since_ns:
@@ -328,7 +333,3 @@ def _read(path: str, identity: tuple[int, ...]) -> str | None:
 def _identity(found: os.stat_result) -> tuple[int, ...]:
     times = found.st_mtime_ns, found.st_ctime_ns
     return found.st_size, *times, found.st_ino, found.st_dev
-
-
-def _of_stat(found: os.stat_result) -> str:
-    return f"{_STAT}{found.st_size}-{found.st_mtime_ns}-{found.st_ino}"

@@ -92,7 +92,7 @@ def _flusher(original: Any) -> Callable[..., Any]:
             return result
         if self.mode in _CHANGED and _flushed.get(self) != tape.token:
             _flushed.put(self, tape.token)
-            call = Call([], (), {"filename": self.filename, "data": self})
+            call = Call({}, (), {"filename": self.filename, "data": self})
             have_written(tape, "memmap.flush", call, ("filename", "data"), result)
         return result
 
@@ -119,7 +119,7 @@ def _saver(original: Any, name: str, suffix: str) -> Callable[..., Any]:
         except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
             tape.lose(problem)
             return result
-        call = Call([], (), {"file": place, "data": data})
+        call = Call({}, (), {"file": place, "data": data})
         have_written(tape, name, call, ("file", "data"), result)
         return result
 

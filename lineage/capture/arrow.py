@@ -16,6 +16,7 @@ from lineage.capture.patches import Patches, disguised
 from lineage.capture.tape import FILES, Everywhere, current, inside
 from lineage.capture.transfers import (
     Call,
+    Names,
     generator_reader,
     have_written,
     method_reader,
@@ -128,8 +129,8 @@ def _writer(original: Any, name: str, what: tuple[str, str]) -> Callable[..., An
     return disguised(wrapper, original)
 
 
-def _names_in(original: Any) -> list[str]:
-    return ["data", "output_file"] if original.__name__ == "write_csv" else []
+def _names_in(original: Any) -> Names:
+    return {"data": 0, "output_file": 1} if original.__name__ == "write_csv" else {}
 
 
 def _to_pandas(original: Any) -> Callable[..., Any]:

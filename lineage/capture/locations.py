@@ -78,9 +78,10 @@ def of_path(path: str, filesystem: Any = None) -> Location | None:
     """Give the location of a path or URL; None where nothing is and for what is no regular file."""
     if filesystem is not None:
         path = _on(filesystem, path)
-    path = _local(path)
-    if is_url(path):
-        return _remote(path)
+    if "://" in path:
+        path = _local(path)
+        if is_url(path):
+            return _remote(path)
     if not path or len(path) > _LONGEST or "\n" in path or "\0" in path:
         return None
     if path[0] == "~" and not os.path.exists(path):
@@ -90,11 +91,9 @@ def of_path(path: str, filesystem: Any = None) -> Location | None:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    if stat.S_ISDIR(found.st_mode):
-        return _of_folder(path)
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return _named(path, (), fingerprint.file_version(path))
+    if stat.S_ISREG(found.st_mode):
+        return _named(path, (), fingerprint.version_of_stat(found))
+    return _of_folder(path) if stat.S_ISDIR(found.st_mode) else None
 
 
 def of_file(path: str) -> Location:

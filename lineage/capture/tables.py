@@ -135,7 +135,7 @@ def _selected(original: Any) -> Callable[..., Any]:
             result = original(self, *args, **kwargs)
         finally:
             inside.busy = busy
-        have_read_part(tape, "read_hdf", self.store, Call([], (), {}), result)
+        have_read_part(tape, "read_hdf", self.store, Call({}, (), {}), result)
         return result
 
     return disguised(wrapper, original)

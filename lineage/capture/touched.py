@@ -178,7 +178,7 @@ def _packages() -> Iterator[str]:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if not _State.is_on or event not in _EVENTS:
+    if event not in _EVENTS or not _State.is_on:
         return
     tape = current.get() or Everywhere.tape
     if tape is None:

@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lineage.capture.identity import ByIdentity, is_arrow, note_arrow
-from lineage.capture.locations import located
+from lineage.capture.kinds import kind_of
+from lineage.capture.locations import located, of_path
 from lineage.capture.noting import keep, note
 from lineage.capture.patches import disguised
 from lineage.capture.places import USER, call_site, whose
@@ -43,7 +44,7 @@ _MOST_FRAMES = 256
 _END = object()
 WRITTEN = OPENED = ""
 """What a write gives, and opening: nothing that can be marked."""
-_NO_NAMES: list[str] = []
+Names = dict[str, int]
 # Readers that give frames part by part: what they read, and how.
 _Opened = tuple[str, Location | None, dict[str, Any]]
 
@@ -57,22 +58,24 @@ class Call:
 
     __slots__ = ("_args", "_kwargs", "_names")
 
-    def __init__(self, names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, names: Names, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._names, self._args, self._kwargs = names, args, kwargs
 
     def __getitem__(self, name: str) -> Any:
         """Give an argument, or None."""
         if name in self._kwargs:
             return self._kwargs[name]
-        place = self._names.index(name) if name in self._names else len(self._args)
-        return self._args[place] if place < len(self._args) else None
+        place = self._names.get(name)
+        return self._args[place] if place is not None and place < len(self._args) else None
 
     def kept(self, path: str = "") -> dict[str, Any]:
         """Give those that tell of columns; the path is none of them."""
-        every = {**dict(zip(self._names, self._args, strict=False)), **self._kwargs}
         return {
             name: redact_text(value) if type(value) is str else value
-            for name, value in every.items()
+            for name, value in (
+                *zip(self._names, self._args, strict=False),
+                *self._kwargs.items(),
+            )
             if name in _KEPT and name != path and value is not None
         }
 
@@ -90,17 +93,17 @@ def noting(caller: FrameType) -> Tape | None:
     return tape
 
 
-def names_of(original: Any) -> list[str]:
-    """Give the names of the positional parameters; none where nobody can tell."""
+def names_of(original: Any) -> Names:
+    """Give the places of the parameters by their names; none where nobody can tell."""
     try:
-        return list(inspect.signature(original).parameters)
+        return {name: place for place, name in enumerate(inspect.signature(original).parameters)}
     except (TypeError, ValueError):
-        return _NO_NAMES
+        return {}
 
 
 def reader(original: Any, name: str, path: str) -> Callable[..., Any]:
     """Make the wrapper of a function that reads what the parameter `path` names."""
-    names = names_of(original) or [path]
+    names = names_of(original) or {path: 0}
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         if (tape := noting(sys._getframe(1))) is None:
@@ -183,7 +186,7 @@ def writer(original: Any, name: str, path: str, data: str) -> Callable[..., Any]
 
 
 def begin(
-    tape: Tape, names: list[str], given: tuple[tuple[Any, ...], dict[str, Any]], path: str
+    tape: Tape, names: Names, given: tuple[tuple[Any, ...], dict[str, Any]], path: str
 ) -> tuple[Any, dict[str, Any]]:
     """Give what a read is of, as it is before the read, and the arguments that are kept."""
     busy, inside.busy = inside.busy, FILES  # a path object may be anything's
@@ -200,6 +203,8 @@ def begin(
 
 def source_of(tape: Tape, value: Any, filesystem: Any = None) -> Any:
     """Give the location of a value; of a buffer, what was written to it last."""
+    if type(value) is str:
+        return of_path(value, filesystem) or Unknown("str")
     known = opened(value)
     if known is not None:
         return known[1] or Unknown(type(value).__name__)
@@ -219,6 +224,9 @@ def have_read(tape: Tape, name: str, found: tuple[Any, dict[str, Any]], result: 
         return  # of what user's code does within an operation, files alone are noted
     args = source if type(source) is tuple else (source,)
     try:
+        if kind_of(type(result)) == "frame":
+            note(tape, name, None, (args, kept), result)
+            return
         if is_arrow(result):
             note_arrow(tape, name, (None, args, kept), result)
             return
@@ -258,7 +266,11 @@ def have_written(tape: Tape, name: str, call: Call, what: tuple[str, str], resul
             return
         busy, inside.busy = inside.busy, FILES
         try:
-            place = opened_place(path) or located(path, call["filesystem"], is_written=True)
+            place = (
+                of_path(path, call["filesystem"])
+                if type(path) is str
+                else opened_place(path) or located(path, call["filesystem"], is_written=True)
+            )
         finally:
             inside.busy = busy
         target = place or Unknown(type(path).__name__)

@@ -8,17 +8,20 @@ of each counts, in CPU time. A pipeline does no input or output.
 from __future__ import annotations
 
 import gc
+import json
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lineage.capture import noting
+from lineage.capture import adapters, noting, transfers
 from lineage.capture import pandas as capture
 from lineage.capture.tape import Tape, current
 from tests.benchmarks.tables import machine, print_table
@@ -70,14 +73,19 @@ def setting(data: pd.DataFrame) -> None:
     data["new"] = 1.0
 
 
-def compared(call: Callable[[], Any], times: int) -> tuple[float, float, float]:
+def compared(
+    call: Callable[[], Any],
+    times: int,
+    start: Callable[[], None] = capture.install,
+    stop: Callable[[], None] = capture.uninstall,
+) -> tuple[float, float, float]:
     """Give the CPU seconds of a call with capture off and on, and how many entries it makes."""
     best, entries = [float("inf"), float("inf")], 0.0
     for _ in range(ROUNDS):
         for is_on in (False, True):
             tape, token = Tape(), None
             if is_on:
-                capture.install()
+                start()
                 token = current.set(tape)
             gc.collect()
             gc.disable()
@@ -88,7 +96,7 @@ def compared(call: Callable[[], Any], times: int) -> tuple[float, float, float]:
             gc.enable()
             if token is not None:
                 current.reset(token)
-                capture.uninstall()
+                stop()
                 entries = len(tape.entries) / times
     return best[0], best[1], entries
 
@@ -140,6 +148,75 @@ def ratios() -> list[tuple[str, str]]:
     return rows
 
 
+def files(folder: Path) -> list[tuple[str, str]]:
+    """Give what it costs to note that a small file is read or written, above the bare call."""
+    frame, array = made(10), np.arange(10.0)
+    csv, parquet, plain, npy = (
+        str(folder / name) for name in ("a.csv", "a.parquet", "a.json", "a.npy")
+    )
+    parts = [str(folder / f"part-{number}.csv") for number in range(20)]
+    for path in (csv, *parts):
+        frame.to_csv(path)
+    frame.to_parquet(parquet)
+    Path(plain).write_text('{"a": 1}', encoding="utf-8")
+    np.save(npy, array)
+
+    def load() -> None:
+        with open(plain, encoding="utf-8") as file:
+            json.load(file)
+
+    def by_hand() -> None:
+        with open(plain, encoding="utf-8") as file:
+            file.read()
+
+    calls: list[tuple[str, Callable[[], Any], int]] = [
+        ("read_csv", lambda: pd.read_csv(csv), 50),
+        ("to_csv", lambda: frame.to_csv(csv), 50),
+        ("read_parquet", lambda: pd.read_parquet(parquet), 50),
+        ("to_parquet", lambda: frame.to_parquet(parquet), 50),
+        ("json.load of an open file", load, 200),
+        ("np.load", lambda: np.load(npy), 200),
+        ("np.save", lambda: np.save(npy, array), 200),
+        ("concat of 20 read_csv", lambda: pd.concat(map(pd.read_csv, parts)), 10),
+        ("open and read, by hand", by_hand, 400),
+    ]
+    rows = []
+    for title, call, times in calls:
+        off, on, _ = compared(call, times, adapters.start, adapters.stop)
+        rows.append(
+            (title, f"{off * 1e6:,.0f} µs → {on * 1e6:,.0f} µs, {(on - off) * 1e6:+.0f} µs")
+        )
+    return [*noted_alone(frame, csv), *rows]
+
+
+def noted_alone(frame: pd.DataFrame, path: str) -> list[tuple[str, str]]:
+    """Give the time of noting alone: what is done before and after a read, and after a write."""
+    read, write = transfers.names_of(pd.read_csv), transfers.names_of(pd.DataFrame.to_csv)
+    tape = Tape()
+
+    def reading() -> None:
+        found = transfers.begin(tape, read, ((path,), {}), "filepath_or_buffer")
+        transfers.have_read(tape, "read_csv", found, frame)
+
+    def writing() -> None:
+        call = transfers.Call(write, (frame, path), {})
+        transfers.have_written(tape, "to_csv", call, ("path_or_buf", "self"), None)
+
+    rows = []
+    for title, call in (("noting read_csv", reading), ("noting to_csv", writing)):
+        best = float("inf")
+        for _ in range(ROUNDS):
+            gc.collect()
+            gc.disable()
+            begun = time.process_time()
+            for _ in range(RECORDED):
+                call()
+            best = min(best, (time.process_time() - begun) / RECORDED)
+            gc.enable()
+        rows.append((f"{title} alone", f"{best * 1e6:.1f} µs"))
+    return rows
+
+
 def starting() -> list[tuple[str, str]]:
     """Give how long it takes to start and to stop, in a new process and once more."""
     runs = []
@@ -181,6 +258,9 @@ def memory() -> list[tuple[str, str]]:
 
 
 def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = files(Path(folder))
+    print_table(f"What noting files costs ({machine()})", ["what", "off → on"], found)
     rows = [*recorded(), *ratios(), *starting(), *memory()]
     print_table(f"What capture costs ({machine()})", ["what", "cost"], rows)
 
