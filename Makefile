@@ -32,9 +32,9 @@ demo: $(STAMPS)/demo ## track a pipeline over real data, and ask and draw what i
 	-$(BIN)/lineage replay delay_by_carrier --store $(DEMO)/lineage --yes
 
 pictures: demo ## draw the pictures of README.md and docs/ anew, from the demo
-	cp $(DEMO)/lineage.svg docs/images/flights.svg
-	cp $(DEMO)/weather.svg docs/images/weather.svg
 	$(BIN)/lineage graph --columns --store $(DEMO)/lineage --output $(DEMO)/columns.svg
+	sed 's|$(CURDIR)/||g' $(DEMO)/lineage.svg > docs/images/flights.svg
+	sed 's|$(CURDIR)/||g' $(DEMO)/weather.svg > docs/images/weather.svg
 	sed 's|$(CURDIR)/||g' $(DEMO)/columns.svg > docs/images/columns.svg
 
 test: $(STAMPS)/test ## run all tests that need no system package; say which were left out

@@ -46,8 +46,14 @@ class Workplace:
         return path
 
     def words(self, words: Iterable[str]) -> list[str]:
-        """Give the words of a command as they are here: absolute paths in rooms are moved."""
-        return [self.place_of(word) if os.path.isabs(word) else word for word in words]
+        """Give the words of a command as they are here: absolute paths in rooms are moved.
+
+        What is installed stays where it is, even if that is in a room.
+        """
+        return [
+            self.place_of(word) if os.path.isabs(word) and not _is_in(word, sys.prefix) else word
+            for word in words
+        ]
 
     def bring(self, inputs: Iterable[Input]) -> None:
         """Copy inputs to where the program will look for them, if they are not there already."""

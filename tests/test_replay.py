@@ -361,3 +361,5 @@ def test_a_place_maps_paths_of_its_rooms_alone():
     assert place.place_of("/home/p/x/../y.csv") == "/tmp/w/a/y.csv"
     assert place.place_of("/home/private/x.csv") == "/home/private/x.csv"
     assert place.words(["-x", "rel/y", "/home/p/z"]) == ["-x", "rel/y", "/tmp/w/a/z"]
+    installed = workplace.Workplace("/tmp/w", [(sys.prefix, "/tmp/w/a")])
+    assert installed.words([sys.executable]) == [sys.executable]
