@@ -39,7 +39,8 @@ SHARDS = (
     "util", "api", "io/parser", "io/test_parquet.py", "io/test_pickle.py", "io/json",
     "io/formats", "io/excel", "io/pytables", "io/test_sql.py", "io", "indexes", "extension",
     "test_register_accessor.py", "test_errors.py", "test_multilevel.py", "test_aggregation.py",
-    "test_algos.py", "test_sorting.py", "test_downstream.py", "test_common.py",
+    "test_algos.py", "test_sorting.py", "test_downstream.py", "test_common.py", "test_col.py",
+    "test_flags.py", "tools",
 )  # fmt: skip
 # Of all files of these folders every 20th by the checksum of its name, if it is not very large,
 # and the files in which a wrapper was once seen that should not have been.
