@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import from_json, to_json
@@ -89,10 +90,9 @@ def origin_of(text: str | None) -> Origin | None:
 def _stamp() -> Stamp:
     found = []
     for folder in sys.path:
-        try:
-            found.append((folder, os.stat(folder or os.curdir).st_mtime_ns))
-        except (OSError, ValueError, TypeError):
-            continue
+        if isinstance(folder, str):
+            with suppress(OSError, ValueError):
+                found.append((folder, os.stat(folder or os.curdir).st_mtime_ns))
     return tuple(found)
 
 
@@ -100,11 +100,15 @@ def _read() -> Iterator[Package]:
     from importlib import metadata
 
     told: set[str] = set()
-    for each in metadata.distributions():
-        found = _told(each)
-        if found is not None and normal(found[0]) not in told:
-            told.add(normal(found[0]))
-            yield found
+    folders = [folder for folder in sys.path if isinstance(folder, str)]
+    try:
+        for each in metadata.distributions(path=folders):
+            found = _told(each)
+            if found is not None and normal(found[0]) not in told:
+                told.add(normal(found[0]))
+                yield found
+    except Exception:  # noqa: BLE001 - a finder of somebody's; what was found until then is told
+        return
 
 
 def _told(each: Distribution) -> Package | None:

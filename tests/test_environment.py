@@ -170,6 +170,21 @@ def test_packages_in_pieces_are_told_as_far_as_they_are_known(site):
     environment.capture([])
 
 
+def test_a_finder_that_fails_hides_none_that_were_found_before(site, monkeypatch):
+    class Failing:
+        @staticmethod
+        def find_spec(*_):
+            return None
+
+        @staticmethod
+        def find_distributions(context):
+            raise RuntimeError("no")
+
+    dist(site, "a", "1.0")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Failing])
+    assert installed() == (("a", "1.0", None),)
+
+
 def test_of_two_of_one_name_the_first_counts(site, tmp_path, monkeypatch):
     dist(tmp_path / "other", "a_b", "2.0")
     dist(site, "A.B", "1.0")

@@ -155,6 +155,32 @@ def test_a_home_that_cannot_be_written_changes_nothing(tmp_path):
     assert json.loads(newest(store)["variables"])["NOT_CHOSEN"] == {}
 
 
+def test_surroundings_of_any_kind_change_nothing(tmp_path):
+    """Warnings are errors in the program, and what it says on stderr is none of ours."""
+    (tmp_path / "site" / "hollow-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "site" / "broken-1.0.dist-info").mkdir()
+    (tmp_path / "site" / "broken-1.0.dist-info" / "METADATA").mkdir()
+    text = """
+        import os, sys
+        os.environ._data[b"ODD"] = b"a\\xffb\\0c"
+        os.environ._data[b"N\\xff"] = b"x"
+        os.environ["LONG"] = "x" * (10 << 20)
+        import lineage
+        tracker = lineage.init(environment_variables=["ODD", "LONG"])
+        with lineage.track("nightly", capture=False) as run, run.operation("read"):
+            sys.path += [None, 7, "/nowhere", b"bytes"]
+    """
+    store = program(tmp_path, text, PYTHONPATH=f"{tmp_path / 'site'}:{Path(__file__).parents[1]}")
+    row = newest(store)
+    found = json.loads(row["variables"])
+    assert found["ODD"] == "a\\udcffb\0c"
+    assert "10485760 characters" in found["LONG"]
+    assert found["N\\udcff"].keys() == {"hmac"}
+    (known,) = kept(store, "environments")
+    packages = {name: rest for name, *rest in json.loads(known["content"])["packages"]}
+    assert packages["hollow"] == packages["broken"] == ["1.0", {"metadata": "incomplete"}]
+
+
 def test_lock_files_of_the_program_and_above_are_told(tmp_path):
     committed(tmp_path, "uv.lock", "one")
     (tmp_path / "src").mkdir()
