@@ -9,6 +9,7 @@ begins with the one that it is of.
 from __future__ import annotations
 
 import sys
+import time
 import weakref
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ _MOST_KNOWN = 1000
 _DEEPEST = 20
 files: set[str] = set()
 """The files of the code that was hashed in this process."""
+lines: set[tuple[str, int]] = set()
+"""The files of the functions that were hashed, and the lines in which these begin."""
+loaded_ns = time.time_ns()
+"""What was loaded since then, in nanoseconds since 1970, is what a file held that was older."""
 _known: dict[int, tuple[weakref.ref[CodeType], str | None]] = {}
 
 
@@ -83,6 +88,7 @@ def _hash(codes: list[CodeType]) -> str:
     for code in codes:
         if len(files) < _MOST_KNOWN:
             files.add(code.co_filename)
+            lines.add((code.co_filename, code.co_firstlineno))
         for piece in _pieces(code, is_outermost=True):
             digest.update(len(piece).to_bytes(8, "big"))
             digest.update(piece)

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from dataclasses import asdict
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_hexdigest
@@ -19,6 +20,7 @@ from xxhash import xxh3_128_hexdigest
 from lineage import codec, codes, environment, fingerprint, git, invocation, keys
 from lineage.machine import machine
 from lineage.redact import kept, redact_text
+from lineage.sources import sources
 from lineage.stores.records import process_header
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _MOST_REPOSITORIES = 5
 _MOST_BYTES = 1 << 20
 _MOST_FOLDERS = 10
+_MOST_SECONDS = 0.5
 _MOST_TEXT = 4096
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -99,6 +102,7 @@ class Process:
         named = environment.variables(names)
         others = {name: text for name, text in os.environ.items() if name not in named}
         command = invocation.command(secrets) | {"machine": machine()}
+        command["sources"] = self._tell_sources()
         self._row |= {
             "environment_id": found.environment_id,
             "packages": codec.to_json(environment.packages()),
@@ -113,6 +117,14 @@ class Process:
         if diff is not None and diff.text is not None:
             row = {"media": "diff", "text": diff.text, "size_bytes": diff.size_bytes}
             self._tell_once("contents", diff.digest, {"content_id": diff.digest, **row})
+
+    def _tell_sources(self) -> str:
+        """Tell what is known of the files of code, kept by its digest like a diff."""
+        text = codec.to_json(sources(_files(self._main), timeout_s=_MOST_SECONDS))
+        digest = sha256(text.encode()).hexdigest()
+        row = {"media": "sources", "text": text, "size_bytes": len(text.encode())}
+        self._tell_once("contents", digest, {"content_id": digest, **row})
+        return digest
 
     def _tell_once(self, kind: str, identity: str, row: Row) -> None:
         if identity not in self._told:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lineage import whereabouts
@@ -44,7 +46,7 @@ def history(view: View, name: str, scope: Callable[[], str]) -> lifetimes.Lifeti
 
 def compare(view: View, run_a: str, run_b: str) -> difference.Difference:
     """Compare two runs; see `LineageQueryEngine.diff`."""
-    known = known_of(view)
+    known = replace(known_of(view), kept=partial(_kept, view))
     ids = [*view.runs]
     if any(run not in view.runs for run in (run_a, run_b)):
         # Operations may be of runs that nothing else tells of.
@@ -82,7 +84,18 @@ def known_of(view: View) -> Known:
             view.read("operations", equal=wanted, start=start, end=end) for start, end in times
         )
 
-    return Known(read, view.schemas, view.runs, view.processes, view.environments)
+    return Known(read, view.schemas, view.runs, view.processes)
+
+
+def _kept(view: View, kind: str, identity: str) -> str | None:
+    """Give what a store keeps under an identity: the content of an environment, or a text."""
+    key, column = {
+        "environments": ("environment_id", "content"),
+        "contents": ("content_id", "text"),
+    }[kind]
+    found = view.read(kind, equal={key: (identity,)}, columns=(column,))
+    text: str | None = found[column][0].as_py() if len(found) else None
+    return text
 
 
 def _found(view: View, name: str, scope: Callable[[], str], column: str | None = None) -> Any:

@@ -123,15 +123,15 @@ with lineage.track({name!r}, capture=False) as run, run.operation("read"):
 def test_runs_are_compared_with_their_hidden_variables(tmp_path, monkeypatch):
     monkeypatch.setenv("LINEAGE_STORE", str(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
-    for name, more in (("a", {"API": "one"}), ("b", {"API": "two", "NEW": "x"}), ("c", {})):
+    for name, more in (("one", {"API": "1"}), ("two", {"API": "2", "NEW": "x"}), ("more", {})):
         variables = os.environ | more
         subprocess.run([sys.executable, "-c", SCRIPT.format(name=name)], env=variables, check=True)
-    found = data("env", "diff", "a", "b", code=1)
+    found = data("env", "diff", "one", "two", code=1)
     assert [each["message"] for each in found] == [
         "variable API: a value -> another one",
         "variable NEW: none -> set",
     ]
-    assert data("env", "diff", "a", "a") == []
+    assert data("env", "diff", "one", "one") == []
     # A difference of two runs does not tell of them: most are another in every shell.
-    causes = data("diff", "a", "c", code=1)["causes"]
+    causes = data("diff", "one", "more", code=1)["causes"]
     assert not [each for each in causes if each["kind"] == "environment"]

@@ -16,7 +16,7 @@ from lineage import track_lineage
 from lineage.analysis import difference
 from lineage.analysis.changes import hidden_changes, process_changes
 from lineage.analysis.difference import align, find_run
-from lineage.codec import to_json
+from lineage.codec import from_json, to_json
 from lineage.environment import environment_of
 from lineage.errors import OperationError
 from lineage.query import LineageQueryEngine
@@ -294,9 +294,8 @@ def test_packages_variables_commit_and_host():
     assert process_changes(before, {}) == []
 
 
-def environment_row(identity, packages, **facts):
-    made = environment_of(packages, **facts)
-    return {identity: made.row | {"environment_id": identity}}
+def known_environment(identity, packages, **facts):
+    return {identity: from_json(environment_of(packages, **facts).content)}
 
 
 def test_whole_environments_are_compared_where_both_are_known():
@@ -317,8 +316,8 @@ def test_whole_environments_are_compared_where_both_are_known():
         "locale": "de_DE",
         "time_zone": "UTC",
     }
-    known = environment_row("1", [("NumPy", "1.0"), ("c", "1")], **facts)
-    known |= environment_row("2", [("numpy", "1.1"), ("c", "1", vcs)], **more)
+    known = known_environment("1", [("NumPy", "1.0"), ("c", "1")], **facts)
+    known |= known_environment("2", [("numpy", "1.1"), ("c", "1", vcs)], **more)
     assert [each["message"] for each in process_changes(before, after, known)] == [
         "numpy: 1.0 -> 1.1",
         'c: 1 -> 1 {"commit":"a","url":"https://h/c.git"}',

@@ -83,6 +83,9 @@ def test_a_program_is_told_with_its_commit_and_packages(tmp_path):
     command = json.loads(row["command"])
     assert (command["kind"], command["argv"]) == ("script", ["main.py"])
     assert command["machine"]["cpu_count"] == os.cpu_count()
+    (sources,) = kept(store, "contents")
+    assert sources["content_id"] == command["sources"]
+    assert str(tmp_path / "main.py") in json.loads(sources["text"])["files"]
 
 
 def test_a_change_that_is_not_committed_is_told(tmp_path):
@@ -92,7 +95,7 @@ def test_a_change_that_is_not_committed_is_told(tmp_path):
     assert row["changed_count"] == 1
     told = json.loads(row["repositories"])[0]
     assert told["changed"] == ["main.py"]
-    (diff,) = kept(store, "contents")
+    (diff,) = [row for row in kept(store, "contents") if row["media"] == "diff"]
     assert told["diff"] == {
         "content_id": diff["content_id"],
         "size_bytes": diff["size_bytes"],
@@ -108,7 +111,7 @@ def test_a_diff_with_a_secret_is_told_by_its_digest(tmp_path):
     told = json.loads(newest(store)["repositories"])[0]["diff"]
     assert (told["is_kept"], told["reason"]) == (False, "something in it looks like a secret")
     assert len(told["content_id"]) == 64
-    assert kept(store, "contents") == []
+    assert [row["media"] for row in kept(store, "contents")] == ["sources"]
 
 
 def test_a_program_that_is_killed_in_a_run_has_told_its_commit(tmp_path):

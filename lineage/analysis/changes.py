@@ -13,7 +13,7 @@ from lineage.fingerprint import is_content, size_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lineage.analysis.provenance import Met, Row, Step
+    from lineage.analysis.provenance import Code, Met, Row, Step
 
 Kind = Literal[
     "input", "parameter", "code", "commit", "environment", "schema", "rows", "output", "status"
@@ -71,7 +71,7 @@ def process_changes(
     Args:
         before: A row of `processes`.
         after: Another.
-        environments: The rows of `environments` by id. Where both are among them the whole
+        environments: The contents of environments by id. Where both are among them the whole
             environments are compared, else what was imported and which variables were named.
     """
     found: list[Change] = []
@@ -104,7 +104,7 @@ def _surroundings(before: Row, after: Row, environments: Mapping[str, Row]) -> l
     ids = before.get("environment_id"), after.get("environment_id")
     if ids[0] and ids[0] == ids[1]:
         return []
-    known = [from_json((environments.get(each or "") or {}).get("content")) for each in ids]
+    known = [environments.get(each or "") or {} for each in ids]
     if all(known):
         return environment_changes(known[0], known[1])
     found: list[Change] = []
@@ -242,16 +242,25 @@ def _code(before: Step, after: Step) -> Iterator[Change]:
     one, other = before["code"], after["code"]
     if one["function"] != other["function"]:
         yield from _value("code", "function", one["function"], other["function"])
-    elif are_comparable(one["hash"], other["hash"]) and one["hash"] != other["hash"]:
+    elif _is_other_code(one, other):
         places = tuple(f"{each['file']}:{each['line']}" for each in (one, other))
         text = f"{one['function']} has other code ({places[1]})"
+        is_hash = are_comparable(one["hash"], other["hash"])
         yield Change(
             kind="code",
             subject=one["function"],
-            before=one["hash"],
-            after=other["hash"],
+            before=one["hash"] if is_hash else one["source"],
+            after=other["hash"] if is_hash else other["source"],
             message=text,
         )
+
+
+def _is_other_code(one: Code, other: Code) -> bool:
+    """Tell by the hashes of the code, or of two interpreters by the text of the function."""
+    if are_comparable(one["hash"], other["hash"]):
+        return one["hash"] != other["hash"]
+    sources = one.get("source"), other.get("source")
+    return None not in sources and sources[0] != sources[1]
 
 
 def _status(before: Step, after: Step) -> list[Change]:

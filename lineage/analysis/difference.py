@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from lineage.analysis.changes import CAUSES, EFFECTS, changes, process_changes, run_changes
 from lineage.analysis.provenance import commit_text
 from lineage.analysis.tables import iso_time
-from lineage.codec import to_json, to_micros
+from lineage.codec import from_json, to_json, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -207,7 +207,9 @@ def _of_the_whole(
     rows = [known.runs.get(run_id, {}) for run_id in ids]
     processes = [_process(known, steps) for steps in sides]
     found = run_changes(rows[0], rows[1])
-    return found + process_changes(processes[0], processes[1], known.environments)
+    named = filter(None, (row.get("environment_id") for row in processes))
+    environments = {each: from_json(known.kept("environments", each)) for each in named}
+    return found + process_changes(processes[0], processes[1], environments)
 
 
 def _process(known: Known, steps: list[Step]) -> Row:

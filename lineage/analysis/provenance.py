@@ -30,12 +30,14 @@ class Code(TypedDict):
     """Which code ran: the function, where it stands, its hash, and the commit of its repository.
 
     `changed_count` is how many files differed from the commit; None when git was not asked.
+    `source` is a digest of the function's text; None where it is not known to be that of the code.
     """
 
     function: str
     file: str | None
     line: int | None
     hash: str | None
+    source: str | None
     commit: str | None
     changed_count: int | None
 
@@ -82,14 +84,16 @@ class Known:
         schemas: The schemas by id.
         runs: The rows of `runs` by id.
         processes: The rows of `processes` by key.
-        environments: The rows of `environments` by id.
+        kept: Gives what a row of `environments` or of `contents` holds, by the kind and its id;
+            None when there is none, or where nobody compares.
     """
 
     read: Callable[[str, tuple[str, ...], list[Span]], pa.Table]
     schemas: Mapping[str, Any] = field(default_factory=dict)
     runs: Mapping[str, Row] = field(default_factory=dict)
     processes: Mapping[str, Row] = field(default_factory=dict)
-    environments: Mapping[str, Row] = field(default_factory=dict)
+    kept: Callable[[str, str], str | None] = field(default=lambda *_: None)
+    _sources: dict[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     def steps(self, began: Mapping[str, int]) -> dict[str, Step]:
         """Give the steps of some operations, by id; those that are not there are left out.
@@ -152,9 +156,18 @@ class Known:
             "file": file,
             "line": row["code_line"],
             "hash": row["code_hash"],
+            "source": self._source(process, f"{file}:{row['code_line']}") if file else None,
             "commit": commit,
             "changed_count": changed,
         }
+
+    def _source(self, process: Row, place: str) -> str | None:
+        """Give the digest of a function's source, as its process told it."""
+        identity = from_json(process.get("command")).get("sources") or ""
+        if identity not in self._sources:
+            told = from_json(self.kept("contents", identity)) if identity else {}
+            self._sources[identity] = told.get("functions") or {}
+        return self._sources[identity].get(place)
 
     def _met(self, ref: Row) -> Met:
         info = self.schemas.get(ref["schema_id"] or "")
