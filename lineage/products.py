@@ -190,6 +190,7 @@ class Products:
                     row["timestamp"] = known.next_time(codec.to_micros(operation.timestamp))
             tracker.store.append("products", rows)
         except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+            known.doubt()
             tracker.lose(problem)
 
     def _operation(self, plan: _Plan, place: CodePlace) -> DataOperation:

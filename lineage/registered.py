@@ -1,38 +1,35 @@
 """Which data products a store has, for who registers another: what is taken, what a name means.
 
 Registrations of one store on one host happen one after the other. Within a process a lock holds
-that, between processes one on a file beside the journal, in which they are counted: while nobody
-else has counted on, nothing has to be read again.
+that, between processes a file beside the journal, which also says what others have registered since
+one looked last: so that the store is read once, and not again before each registration.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
 import time
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from lineage.codec import from_json, from_micros, to_micros
+from lineage.codec import from_json, to_json, to_micros
 from lineage.stores.base import Filter
+from lineage.turns import turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lineage.stores.base import Store
+    from lineage.turns import Seen, Turn
 
 logger = logging.getLogger("lineage")
 
-_LOCK = "products.lock"
-_WAIT_S = 5.0
-_LOOK_S = 0.002
+_FILE = "products.known"
 _AGAIN_S = 30.0
-_SLACK = timedelta(hours=1)
 _COLUMNS = ("product_id", "name", "version", "path", "content", "parents", "hints", "timestamp")
 _PREFIX = "product:"
 
@@ -110,8 +107,9 @@ class Registered(Names):
         self.is_read = False
         self._lock = threading.RLock()
         self._depth = 0
-        self._count: int | None = None
-        self._has_new = False
+        self._turn: Turn | None = None
+        self._seen: Seen | None = None
+        self._new: list[Known] = []
         self._last = 0
         self._again_at = 0.0
 
@@ -124,20 +122,25 @@ class Registered(Names):
                 if self._depth > 1:  # within the call of a signal handler, say
                     yield
                     return
-                with _locked(_folder_of(store)) as file:
-                    self._refresh(store, _counted(file))
-                    self._has_new = False
+                folder = _folder_of(store)
+                with nullcontext() if folder is None else turn(folder / _FILE) as own:
+                    self._turn, self._new = own, []
+                    self._refresh(store, is_shared=folder is not None)
                     try:
                         yield
-                    finally:
-                        if self._has_new:
-                            self._count = _count_on(file, self._count)
+                    except BaseException:
+                        self.doubt()
+                        raise
+                    self._tell()
             finally:
                 self._depth -= 1
 
     def register(self, known: Known) -> None:
         """Add one that is about to be recorded."""
-        self._has_new = True
+        if self._turn is not None and not self._new:
+            with suppress(OSError):
+                self._turn.begin()
+        self._new.append(known)
         self.add(known)
 
     def next_time(self, at: int | None = None) -> int:
@@ -149,21 +152,38 @@ class Registered(Names):
         self._last = max(self._last + 1, time.time_ns() // 1000 if at is None else at)
         return self._last
 
-    def _refresh(self, store: Store, count: int | None) -> None:
-        if self.is_read and count is not None and count == self._count:
+    def doubt(self) -> None:
+        """Say that what was to be recorded may not be: everybody reads the store again."""
+        if self._new:  # what is in the file stays said to be under way
+            self.is_read, self._turn = False, None
+
+    def _tell(self) -> None:
+        """Tell the processes that come after this one what was registered."""
+        if self._turn is None or not self._new:
             return
-        if self.is_read and count is None and self._count is None:
+        try:
+            self._turn.end(map(to_line, self._new))
+            self._seen = self._turn.seen
+        except OSError:  # a full disk
+            self.doubt()
+
+    def _refresh(self, store: Store, *, is_shared: bool) -> None:
+        if self.is_read and not is_shared:
+            return
+        own, since = self._turn, self._seen
+        self._seen = None if own is None else own.seen
+        lines = None if own is None or not self.is_read else own.news(since)
+        if lines is not None:
+            for line in lines:
+                self.add(of_line(line))
             return
         if not self.is_read and time.monotonic() < self._again_at:
             return
-        is_new = not self.is_read or count is None or count < (self._count or 0)
-        if is_new:
-            self._forget()
+        self.by_id, self.newest, self.at = {}, {}, {}
         try:
-            self._read(store, from_start=is_new)
+            self._read(store)
         except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
-            self._forget()
-            self._again_at = time.monotonic() + _AGAIN_S
+            self.is_read, self._again_at = False, time.monotonic() + _AGAIN_S
             with suppress(Exception):
                 logger.warning(
                     "which data products are registered could not be read, so that none is "
@@ -171,17 +191,10 @@ class Registered(Names):
                     problem,
                 )
             return
-        self.is_read, self._count = True, count
+        self.is_read = True
 
-    def _forget(self) -> None:
-        self.by_id, self.newest, self.at = {}, {}, {}
-        self.is_read, self._count = False, None
-
-    def _read(self, store: Store, *, from_start: bool) -> None:
-        start = from_micros(self._last)
+    def _read(self, store: Store) -> None:
         where = Filter(columns=_COLUMNS)
-        if not from_start and start is not None:
-            where = Filter(start=start - _SLACK, columns=_COLUMNS)
         rows = [row for table in store.scan("products", where) for row in table.to_pylist()]
         times = [(_micros(row["timestamp"]), row) for row in rows]
         for at, row in sorted(times, key=lambda pair: pair[0]):
@@ -226,55 +239,12 @@ def _folder_of(store: Store) -> Path | None:
     return getattr(getattr(store, "journal", None), "folder", None)
 
 
-@contextmanager
-def _locked(folder: Path | None) -> Iterator[int | None]:
-    """Yield the file that is locked; None where there is none, or others keep it too long."""
-    file = None if folder is None else _opened(folder)
-    if file is None:
-        yield None
-        return
-    try:
-        is_locked = _lock(file)
-        try:
-            yield file if is_locked else None
-        finally:
-            if is_locked:  # a forked child may hold the same lock: closing would not release it
-                fcntl.flock(file, fcntl.LOCK_UN)
-    finally:
-        os.close(file)
+def to_line(known: Known) -> bytes:
+    """Write what is known of a product as JSON."""
+    return to_json(known).encode()
 
 
-def _opened(folder: Path) -> int | None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError:  # what then cannot be written either is counted where it is written
-        return None
-
-
-def _lock(file: int) -> bool:
-    deadline = time.monotonic() + _WAIT_S
-    while True:
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        if time.monotonic() >= deadline:
-            logger.warning("another process has been registering data products for too long")
-            return False
-        time.sleep(_LOOK_S)
-
-
-def _counted(file: int | None) -> int | None:
-    return None if file is None else int.from_bytes(os.pread(file, 8, 0), "little")
-
-
-def _count_on(file: int | None, count: int | None) -> int | None:
-    """Count a registration; gives the new count."""
-    if file is None:
-        return None
-    new = max(count or 0, _counted(file) or 0) + 1
-    try:
-        os.pwrite(file, new.to_bytes(8, "little"), 0)
-    except OSError:  # a full disk: what was registered is read again
-        return None
-    return new
+def of_line(line: bytes) -> Known:
+    """Read what is known of a product of JSON."""
+    own, name, version, path, content, parents, links = from_json(line.decode())
+    return Known(own, name, version, path, content, frozenset(parents), tuple(links))

@@ -28,6 +28,7 @@ from lineage import (
     registered,
     set_global_tracker,
     track,
+    turns,
 )
 from lineage.links import clean
 from lineage.registered import product_id
@@ -615,13 +616,16 @@ class Failing(MemoryStore):
         return super().scan(kind, *where)
 
 
-def test_a_store_that_fails_is_counted(caplog):
+def test_a_store_that_fails_is_counted(tmp_path):
     tracker = LineageTracker(Failing("append"))
     set_global_tracker(tracker)
     with track("work", capture=False) as run:
         assert run.register_data_product("a", "1") == "product:a@1"
-    assert tracker.lost == 1
-    assert "disk full" in tracker.last_error
+        assert tracker.lost == 1
+        assert "disk full" in tracker.last_error
+        tracker.store.broken = ()
+        run.register_data_product("a", "1", path=write(tmp_path / "file", "1"))  # nothing has it
+    assert [row["size_bytes"] for row in rows(tracker)] == [1]
 
 
 def test_a_store_that_cannot_be_read_takes_what_cannot_be_compared(caplog):
@@ -687,10 +691,11 @@ def test_of_threads_that_register_the_same_version_one_does(url, tmp_path):
 
 
 _PROCESS = """
-import sys, lineage, lineage.registered
+import sys, lineage, lineage.registered, lineage.turns
 from lineage import ProductError, track
 if sys.argv[3:]:
-    lineage.registered._opened = lambda folder: None
+    lineage.turns._opened = lambda path: None
+    lineage.registered.Registered._read = lambda *known: None
 tracker = lineage.init(sys.argv[1])
 with track("work", capture=False) as run:
     run.register_data_product(f"own {sys.argv[2]}", "1")
@@ -785,15 +790,37 @@ def test_a_lock_that_others_keep_is_not_waited_for_long(tmp_path, monkeypatch, c
 
     store = LineageMetadataRepository(tmp_path / "store")
     set_global_tracker(LineageTracker(store))
-    monkeypatch.setattr(registered, "_WAIT_S", 0.05)
+    monkeypatch.setattr(turns, "_WAIT_S", 0.05)
     with track("work", capture=False) as run:
         run.register_data_product("a", "1")
-        with open(store.journal.folder / "products.lock") as file:
+        with open(store.journal.folder / "products.known") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             with caplog.at_level(logging.WARNING):
                 run.register_data_product("b", "1", parents=["a"])
     assert [row["product_id"] for row in rows(store)] == ["product:a@1", "product:b@1"]
     assert "for too long" in caplog.text
+
+
+def test_what_a_process_was_about_to_register_when_it_was_killed_is_not_known(tmp_path):
+    url, path = str(tmp_path / "store"), write(tmp_path / "file", "1")
+    with working(url) as run:
+        run.register_data_product("first", "1")
+        child = os.fork()
+        if not child:
+            run._products._record = lambda *known: os.kill(os.getpid(), 9)
+            run.register_data_product("file", "1", path=path)
+        assert os.waitpid(child, 0)[1] == 9
+        path.write_text("2")
+        run.register_data_product("file", "1", path=path)
+    assert not LineageQueryEngine(url).product("file")["is_disputed"]
+
+
+@given(known=st.builds(registered.Known, *[st.text()] * 3, *[st.none() | st.text()] * 2,
+    st.frozensets(st.text()), st.lists(st.text()).map(tuple)))  # fmt: skip
+def test_what_processes_tell_one_another_is_one_line(known):
+    line = registered.to_line(known)
+    assert len(line.splitlines()) == 1
+    assert registered.of_line(line) == known
 
 
 def test_a_store_that_is_deleted_begins_anew(tmp_path):
