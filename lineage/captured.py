@@ -82,13 +82,15 @@ class Capture:
         if not isinstance(value, (str, os.PathLike)):
             return self.tape.number_of(value)
         path = os.path.abspath(os.fspath(value))
-        found = [number for number, node_id in self.written() if node_id.partition(":")[2] == path]
-        return found[-1] if found else None
+        places = [(number, place_of(self.tape.entries[number])) for number, _ in self.written()]
+        whole = [number for number, place in places if place.node_id.partition(":")[2] == path]
+        sheet = [number for number, place in places if place.columns_id.partition(":")[2] == path]
+        return next(reversed(sheet or whole), None)
 
     def written(self) -> list[tuple[int, str]]:
-        """Give the entries that wrote files, each with the node of its file."""
+        """Give the entries that wrote files, each with what its columns are of."""
         return [
-            (number, place_of(entry).node_id)
+            (number, place_of(entry).columns_id)
             for number in sorted(self.tape.transfers)
             if (entry := self.tape.entries[number]).target is not None
         ]
@@ -146,13 +148,19 @@ class Capture:
         )
 
     @property
+    def files(self) -> dict[str, str]:
+        """The nodes of files, by what their columns are of: a sheet's is its book."""
+        places = [place_of(self.tape.entries[number]) for number in list(self.tape.transfers)]
+        return {place.columns_id: place.node_id for place in places}
+
+    @property
     def node_ids(self) -> dict[str, str]:
         """The nodes of all sources that were met, by their names."""
         found = {}
         for entry in self.tape.entries:
             place = place_of(entry)
             if place is not None:
-                node_id = place.node_id
+                node_id = place.columns_id
             elif entry.name == "<source>":
                 node_id = entry.args[0]
             else:

@@ -172,12 +172,13 @@ def _tell_write(capture: Capture, number: int, tracker: LineageTracker, run_id: 
     edges = capture.edges(number)
     operation_id = capture.tape.transfers[number][1]
     if operation_id is None:  # or else a tracked call has written it, and says so
-        node_ids = capture.node_ids
-        sources = dict.fromkeys(node_ids.get(edge.source, edge.source) for edge in edges)
+        node_ids, files = capture.node_ids, capture.files
+        named = dict.fromkeys(node_ids.get(edge.source, edge.source) for edge in edges)
+        sources = dict.fromkeys(files.get(each, each) for each in named)
         reads = [DataSource.parse(node_id) for node_id in sources if ":" in node_id]
         writes = [_file(place, capture.labels(entry.target))]
         operation_id = _record(tracker, entry, at, reads=reads, writes=writes)
-    _append(tracker, capture, _Output(run_id, operation_id, place.node_id, at), edges)
+    _append(tracker, capture, _Output(run_id, operation_id, place.columns_id, at), edges)
 
 
 def _last_name(tape: Tape, number: int) -> Any:

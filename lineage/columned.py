@@ -46,6 +46,8 @@ def edges_of(
     node_id, column = _of_node(view, asked, scope, column)
     table = view.column_edges
     rows = table.of_output(node_id, operation_id=operation_id, run_id=run_id)
+    if not len(rows):  # those of the sheets of a book
+        rows = table.of_sheets(node_id, operation_id=operation_id, run_id=run_id)
     if not len(rows) and (operation_id is not None or run_id is not None):
         what = f"operation {operation_id!r}" if operation_id is not None else f"run {run_id!r}"
         raise OperationError(
@@ -96,8 +98,8 @@ def impact(view: View, start: NodeColumn) -> ColumnImpact:
     reached = graph.downstream(start)
     distances: dict[str, int] = {}
     for each in [*reached["direct"], *reached["indirect"]]:
-        node_id = each["node_id"]
-        if node_id != start.node_id:
+        node_id = _whole(view, each["node_id"])
+        if node_id != _whole(view, start.node_id):
             distances[node_id] = min(each["distance"], distances.get(node_id, each["distance"]))
     edges = view.column_edges.make(graph.between(start, reached, is_up=False))
     wrote = tuple(sorted({edge.operation_id for edge in edges if edge.operation_id}))
@@ -109,7 +111,10 @@ def impact(view: View, start: NodeColumn) -> ColumnImpact:
 
     operations = LazySequence(find, list)
     answer = impact_of_levels(
-        _levels(distances), start.node_id, nodes=view.merged.nodes, operations=operations
+        _levels(distances),
+        _whole(view, start.node_id),
+        nodes=view.merged.nodes,
+        operations=operations,
     )
     return {**answer, "column": start.column, "columns": reached}
 
@@ -144,8 +149,13 @@ def outdated(view: View, node_ids: Iterable[str]) -> list[Outdated]:
     """List the nodes that were written again by an operation that told nothing of their columns."""
     found: list[Outdated] = []
     nodes = view.merged.nodes
-    for node_id, told in sorted(view.column_edges.times_of(node_ids).items()):
-        written = nodes[node_id].last_written if node_id in nodes else None
+    table = view.column_edges
+    for node_id, at in sorted(table.times_of(node_ids).items()):
+        told, whole = at, _whole(view, node_id)
+        if whole != node_id:  # a sheet is as old as its book
+            times = table.times_of(table.sheets_of(whole)).values()
+            told = max((each for each in times if each is not None), default=at)
+        written = nodes[whole].last_written if whole in nodes else None
         if written is not None and told is not None and written > told:
             found.append({"node_id": node_id, "edges_of": told, "last_written": written})
     return found
@@ -210,6 +220,13 @@ def _of_node(
     if column is None and whereabouts.named(asked, _known(view)):
         return _node(view, asked, scope), None
     return find_column(view, asked, scope, column)
+
+
+def _whole(view: View, node_id: str) -> str:
+    """Give the node that columns are kept in: of a sheet its book, of all else the node itself."""
+    nodes = view.merged.nodes
+    book = node_id.rpartition("#")[0]
+    return book if node_id not in nodes and book in nodes else node_id
 
 
 def _node(view: View, asked: str, scope: Callable[[], str]) -> str:

@@ -156,6 +156,20 @@ class EdgeTable:
         chosen: Rows = rows[self._operation[rows] == self._operation[newest]]
         return chosen
 
+    def sheets_of(self, node_id: str) -> list[str]:
+        """List the outputs that are sheets of a book, or keys of a store of frames."""
+        return [name for name in self.nodes if name and name.startswith(f"{node_id}#")]
+
+    def of_sheets(
+        self, node_id: str, *, operation_id: str | None = None, run_id: str | None = None
+    ) -> Rows:
+        """Give the rows of all sheets of a book, as `of_output` gives those of one."""
+        found = [
+            self.of_output(each, operation_id=operation_id, run_id=run_id)
+            for each in self.sheets_of(node_id)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
     def all_of(self, node_id: str) -> list[KnownEdge]:
         """Give the edges of an output of all its writes."""
         return self.make(np.flatnonzero(self._output == self._number(node_id)))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from lineage.capture import databases
 from lineage.capture.patches import Patches, disguised
-from lineage.capture.tape import FILES, inside
+from lineage.capture.tape import FILES, Tape, inside
 from lineage.capture.transfers import (
     Call,
+    begin,
     have_read_part,
+    have_read_sheets,
     method_reader,
+    names_of,
     noting,
     opener,
     reader,
@@ -20,7 +24,7 @@ from lineage.capture.transfers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _READERS = {
     "read_csv": "filepath_or_buffer",
@@ -30,7 +34,6 @@ _READERS = {
     "read_feather": "path",
     "read_orc": "path",
     "read_json": "path_or_buf",
-    "read_excel": "io",
     "read_html": "io",
     "read_xml": "path_or_buffer",
     "read_pickle": "filepath_or_buffer",
@@ -81,6 +84,7 @@ def wrappers() -> Iterator[tuple[Any, str, Any]]:
     for name, path in _READERS.items():
         if hasattr(pd, name):
             yield pd, name, reader(getattr(pd, name), name, path)
+    yield pd, "read_excel", _excel_reader(pd.read_excel)
     yield pd, "to_pickle", writer(vars(pd)["to_pickle"], "to_pickle", "filepath_or_buffer", "obj")
     for owner in (pd.DataFrame, pd.Series, NDFrame):
         for name, path in _WRITERS.items():
@@ -107,8 +111,55 @@ def _parts() -> Iterator[tuple[Any, str, Any]]:
                 original = vars(each).get(name)
                 if isinstance(original, FunctionType) and each.__module__.startswith("pandas"):
                     yield each, name, method_reader(original, "", is_chunk=True)
-    yield pd.ExcelFile, "__init__", opener(pd.ExcelFile.__init__, "read_excel", "path_or_buffer")
-    yield pd.ExcelFile, "parse", method_reader(pd.ExcelFile.parse, "read_excel")
+    yield pd.ExcelFile, "__init__", _book_opener(pd.ExcelFile.__init__)
+    yield pd.ExcelFile, "parse", _excel_reader(pd.ExcelFile.parse, path="self")
+
+
+class _Book(threading.local):
+    """The sheets of the book that this thread has opened last."""
+
+    sheets: Sequence[Any] = ()
+
+
+_book = _Book()
+
+
+def _book_opener(original: Any) -> Callable[..., Any]:
+    """Make the wrapper of what opens a book; it tells `read_excel` how the sheets are called."""
+    noted = opener(original, "read_excel", "path_or_buffer")
+
+    def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        noted(self, *args, **kwargs)
+        if inside.busy == FILES:
+            try:
+                _book.sheets = self.sheet_names
+            except Exception:  # noqa: BLE001 - then its sheets are known by their numbers
+                _book.sheets = ()
+
+    return disguised(wrapper, original)
+
+
+def _excel_reader(original: Any, path: str = "io") -> Callable[..., Any]:
+    """Make the wrapper of what reads one sheet of a book, or several, each a source of columns."""
+    names = names_of(original)
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if (tape := noting(sys._getframe(1))) is None:
+            return original(*args, **kwargs)
+        source, kept = begin(tape, names, (args, kwargs), path)
+        _book.sheets = ()
+        busy, inside.busy = inside.busy, FILES
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            inside.busy = busy
+        call = Call(names, args, kwargs)
+        have_read_sheets(
+            tape, (source, kept), (call[path], call["sheet_name"], _book.sheets), result
+        )
+        return result
+
+    return disguised(wrapper, original)
 
 
 def _stores() -> Iterator[tuple[Any, str, Any]]:
@@ -130,12 +181,22 @@ def _selected(original: Any) -> Callable[..., Any]:
     def wrapper(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if (tape := noting(sys._getframe(1))) is None:
             return original(self, *args, **kwargs)
+        key = _key_of(tape, self)
         busy, inside.busy = inside.busy, FILES
         try:
             result = original(self, *args, **kwargs)
         finally:
             inside.busy = busy
-        have_read_part(tape, "read_hdf", self.store, Call({}, (), {}), result)
+        have_read_part(tape, "read_hdf", self.store, Call({}, (), {"key": key}), result)
         return result
 
     return disguised(wrapper, original)
+
+
+def _key_of(tape: Tape, selected: Any) -> Any:
+    """Give the key of what is selected; afterwards the store may be closed, and tell nothing."""
+    try:
+        return selected.s.group._v_pathname
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+        return None

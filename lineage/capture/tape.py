@@ -62,12 +62,20 @@ class Location(NamedTuple):
         parts: The files of a folder or a list; of a database of one file that file; else empty.
         version: What was read or is there after writing, by its stat; None where that says nothing:
             a URL, a buffer, a table, a file that is still open.
+        sheet: The sheet of a book, or the key of a store of frames: of which of several tables in
+            one file the columns are.
     """
 
     node_id: str
     location: str
     parts: tuple[str, ...] = ()
     version: str | None = None
+    sheet: str = ""
+
+    @property
+    def columns_id(self) -> str:
+        """What its columns are of: the file, or one sheet of it, as `file:/abs/book.xlsx#sheet`."""
+        return f"{self.node_id}#{self.sheet}" if self.sheet else self.node_id
 
 
 class Entry(NamedTuple):

@@ -41,6 +41,8 @@ _KEPT = frozenset({
     "ndmin", "schema", "append",
 })  # fmt: skip
 _MOST_FRAMES = 256
+_LONGEST_SHEET = 1000
+_SHEETS = {"to_excel": ("sheet_name", "Sheet1"), "to_hdf": ("key", None), "read_hdf": ("key", None)}
 _END = object()
 WRITTEN = OPENED = ""
 """What a write gives, and opening: nothing that can be marked."""
@@ -239,6 +241,54 @@ def have_read(tape: Tape, name: str, found: tuple[Any, dict[str, Any]], result: 
         tape.lose(problem)
 
 
+def have_read_sheets(
+    tape: Tape, found: tuple[Any, dict[str, Any]], what: tuple[Any, Any, Any], result: Any
+) -> None:
+    """Note what was read of a book: one sheet, or several by their names or numbers.
+
+    Args:
+        tape: Where to note it.
+        found: What was read, and the arguments that are kept.
+        what: The book, the sheet that was asked for, and the names of all where they are known.
+        result: A frame, or a dictionary of frames.
+    """
+    try:
+        source, kept = found
+        book, asked, names = what
+        if type(book).__name__ == "ExcelFile":
+            names = book.sheet_names
+        if type(result) is not dict:
+            asked = 0 if asked is None else asked
+            have_read(tape, "read_excel", (_sheet_of(source, asked, names), kept), result)
+            return
+        for key, each in list(result.items())[:_MOST_FRAMES]:
+            of_sheet = _sheet_of(source, key, names)
+            have_read(tape, "read_excel", (of_sheet, {**kept, "key": key}), each)
+    except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
+        tape.lose(problem)
+
+
+def _sheet_of(source: Any, asked: Any, names: Any) -> Any:
+    """Give the location of a sheet; one that is known by its number alone is called by that."""
+    if type(source) is not Location:
+        return source
+    if type(asked) is int and -len(names) <= asked < len(names):
+        asked = names[asked]
+    return _of_sheet(source, asked)
+
+
+def _in_sheet(place: Any, name: str, call: Call) -> Any:
+    """Give the location of the sheet, or of the key, that an argument names."""
+    argument, default = _SHEETS[name]
+    sheet = call[argument]
+    sheet = default if sheet is None else sheet
+    return place if sheet is None or type(place) is not Location else _of_sheet(place, sheet)
+
+
+def _of_sheet(source: Location, name: Any) -> Location:
+    return source._replace(sheet=redact_text(str(name).strip("/")[:_LONGEST_SHEET]))
+
+
 def have_read_part(tape: Tape, name: str, whole: Any, call: Call, result: Any) -> None:
     """Note what was read of something opened before."""
     try:
@@ -250,6 +300,8 @@ def have_read_part(tape: Tape, name: str, whole: Any, call: Call, result: Any) -
             finally:
                 inside.busy = busy
         source = known[1] or Unknown(type(whole).__name__)
+        if name == "read_hdf":
+            source = _in_sheet(source, name, call)
         have_read(tape, name or known[0], (source, {**known[2], **call.kept()}), result)
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         tape.lose(problem)
@@ -273,6 +325,8 @@ def have_written(tape: Tape, name: str, call: Call, what: tuple[str, str], resul
             )
         finally:
             inside.busy = busy
+        if place is not None and name in _SHEETS:
+            place = _in_sheet(place, name, call)
         target = place or Unknown(type(path).__name__)
         if _is_of_library(name, target) or (inside.busy and place is None):
             return

@@ -198,7 +198,7 @@ class Resolver:
 
     def _of_file(self, entry: Any) -> Value:
         """A file that was read is a source; what is no frame is one column of it, `*`."""
-        name = entry.args[0].node_id.partition(":")[2]
+        name = entry.args[0].columns_id.partition(":")[2]
         if entry.kind not in ("frame", "series"):
             return Flat(source_of(name, ["*"], ()).values)
         made = source_of(name, _labels(entry) or [], entry.levels, entry.name, call_site(entry))
