@@ -82,7 +82,7 @@ def of_path(path: str, filesystem: Any = None) -> Location | None:
         path = _local(path)
         if is_url(path):
             return _remote(path)
-    if not path or len(path) > _LONGEST or "\n" in path or "\0" in path:
+    if not path or len(path) > _LONGEST or "\0" in path:
         return None
     if path[0] == "~" and not os.path.exists(path):
         path = os.path.expanduser(path)
