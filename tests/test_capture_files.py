@@ -723,6 +723,17 @@ def test_a_file_can_be_named_in_many_ways(number, folder):
         argument.close()
 
 
+@pytest.mark.parametrize(
+    "name", ["new\nline.csv", "hash#tag.csv", "per%20cent.csv", "star*.csv", "ü.csv", "\udcff.csv"]
+)
+def test_a_file_may_have_any_name(name, frame, folder):
+    with captured() as tape:
+        frame.to_csv(name)
+        pd.read_csv(name)
+    assert read(tape) == written(tape) == [str(folder / name)]
+    assert touched.unexplained(tape) == []
+
+
 def test_the_home_folder_is_found(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     (folder / "a.csv").write_text("a\n1\n")

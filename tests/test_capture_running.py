@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -385,6 +386,13 @@ def test_a_line_at_the_end_says_what_is_not_explained(lines, folder):
     assert lines("--quiet", path) == (0, "done\n", "")
 
 
+def test_without_a_stderr_the_code_is_the_scripts(folder):
+    code = "from lineage.cli import main; main()"
+    args = [sys.executable, "-c", code, "--store", "store", "run", "--verify", script(REPORT)]
+    done = subprocess.run(f"{shlex.join(args)} 2>&-", shell=True, stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (0, b"done\n")
+
+
 def test_a_script_that_does_nothing_to_data_has_no_line_at_its_end(lines):
     assert lines(script("print(6 * 7)")) == (0, "42\n", "")
 
@@ -425,6 +433,18 @@ def test_doctor_finds_what_could_not_be_noted(folder):
         result.stdout
     )
     assert "and 7 more" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "coverage", ["not json", "[1]", "7", '{"unknown":[1]}', '{"files":[{"path":"a"}]}', "null"]
+)
+def test_doctor_bears_what_other_programs_keep(coverage, folder):
+    store = open_store("store")
+    store.append("runs", [{"run_id": "a", "coverage": coverage, "timestamp": 1}])
+    store.close()
+    result = CliRunner().invoke(cli, ["--store", "store", "doctor"])
+    assert result.exit_code == 1
+    assert "the capture of 1 runs left open cannot be read" in result.stdout
 
 
 def test_our_own_error_in_a_script_is_the_scripts(command):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lineage.codec import from_json
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -32,10 +30,36 @@ class UnexplainedFile(TypedDict):
     run_id: str
 
 
+class _Unknown(TypedDict):
+    name: str
+    times: int
+    call_site: str
+
+
+class _File(TypedDict):
+    path: str
+    mode: str
+    call_site: str
+
+
+class _Kept(TypedDict, total=False):
+    """What a run has kept, of what is asked here."""
+
+    unknown: list[_Unknown]
+    files: list[_File]
+    missed: int
+    last_error: str | None
+    left_out: dict[str, int]
+
+
 class Uncovered(TypedDict):
-    """What capture left open: what no rule knows, what nothing explains, what it missed."""
+    """What capture left open: what no rule knows, what nothing explains, what it missed.
+
+    `unreadable` counts runs whose coverage another program has written in another form.
+    """
 
     runs: int
+    unreadable: int
     unknown: list[UnknownMethod]
     files: list[UnexplainedFile]
     missed: int
@@ -58,16 +82,22 @@ def uncovered(rows: Iterable[Mapping[str, Any]]) -> Uncovered:
         >>> found["unknown"], found["missed"]
         ([{'name': 'fold', 'times': 2, 'runs': 1, 'call_site': 'a.py:3'}], 1)
     """
+    import msgspec
+
     told = {row["run_id"]: row for row in rows if row.get("coverage")}
     outer = [row for row in told.values() if row.get("parent_run_id") not in told]
     found: Uncovered = {
-        "runs": len(told), "unknown": [], "files": [], "missed": 0, "missed_runs": 0,
-        "last_error": None, "left_out": 0,
+        "runs": len(told), "unreadable": 0, "unknown": [], "files": [], "missed": 0,
+        "missed_runs": 0, "last_error": None, "left_out": 0,
     }  # fmt: skip
     unknown: dict[str, UnknownMethod] = {}
     files: dict[tuple[str, str], UnexplainedFile] = {}
-    for row in sorted(outer, key=lambda row: (row["timestamp"], row["run_id"])):
-        coverage = from_json(row["coverage"])
+    for row in sorted(outer, key=lambda row: (str(row["timestamp"]), str(row["run_id"]))):
+        try:
+            coverage = msgspec.json.decode(row["coverage"], type=_Kept)
+        except (msgspec.MsgspecError, ValueError):
+            found["unreadable"] += 1
+            continue
         for each in coverage.get("unknown", ()):
             known = unknown.setdefault(
                 each["name"],
@@ -75,14 +105,14 @@ def uncovered(rows: Iterable[Mapping[str, Any]]) -> Uncovered:
             )
             known["times"] += each["times"]
             known["runs"] += 1
-        for each in coverage.get("files", ()):
+        for opened in coverage.get("files", ()):
             file = files.setdefault(
-                (each["path"], each["mode"]),
+                (opened["path"], opened["mode"]),
                 {
-                    "path": each["path"],
-                    "mode": each["mode"],
+                    "path": opened["path"],
+                    "mode": opened["mode"],
                     "runs": 0,
-                    "call_site": each["call_site"],
+                    "call_site": opened["call_site"],
                     "run_id": row["run_id"],
                 },
             )

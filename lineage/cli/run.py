@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -148,11 +148,17 @@ def is_all_right(watch: Watch) -> bool:
     count, is_right = 0, True
     for count, each in enumerate(watch.verified(), 1):  # noqa: B007 - counted behind the loop
         for line in verified_lines(each):
-            note(line)
+            say(line)
         is_right = is_right and (each.found is None or each.found.is_right)
     if not count:
-        note("verify: no function that is marked by @lineage.pure was called")
+        say("verify: no function that is marked by @lineage.pure was called")
     return is_right
+
+
+def say(text: str) -> None:
+    """Write a line to stderr, if there is one: the exit code of what has run counts for more."""
+    with suppress(Exception):
+        note(redact_text(text).replace("\n", "\\n"))
 
 
 def verified_lines(each: Verified) -> Iterator[str]:
@@ -194,13 +200,10 @@ def verified_lines(each: Verified) -> Iterator[str]:
 
 def close(noted: Any) -> None:
     """Say on stderr what the run knows of columns, and what it does not, if there is any."""
-    try:
-        coverage = noted.coverage(is_whole=False)
-        text = "; ".join(closing(coverage))
+    with suppress(Exception):  # what has run has ended, and its exit code counts
+        text = "; ".join(closing(noted.coverage(is_whole=False)))
         if text:
-            note(f"lineage: {text}")
-    except Exception:  # noqa: BLE001 - what has run has ended, and its exit code counts
-        return
+            say(f"lineage: {text}")
 
 
 def closing(coverage: Coverage) -> Iterator[str]:

@@ -214,12 +214,16 @@ def _runs_of(store: Store) -> Iterator[dict[str, Any]]:
 
 
 def _missed(found: Uncovered) -> list[str]:
+    told = []
+    if found["unreadable"]:
+        told.append(f"what the capture of {found['unreadable']} runs left open cannot be read")
     if not found["missed"]:
-        return []
+        return told
     why = f", the last because of {found['last_error']}" if found["last_error"] else ""
     return [
+        *told,
         f"{found['missed']} operations of {found['missed_runs']} runs could not be noted{why}; "
-        "what is told of the columns of those runs is not whole"
+        "what is told of the columns of those runs is not whole",
     ]
 
 
