@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from lineage import environment
+from lineage import environment, venvs
 from lineage.checkouts import has_commit
 from lineage.codec import from_json
 from lineage.comparing import ABSOLUTE, RELATIVE, Comparison, compare
@@ -40,7 +40,7 @@ class Terms:
 
     Args:
         environment: `same`: only in the environment that is recorded; `current`: in this one,
-            whatever it is.
+            whatever it is; `build`: in a venv that is made as it was.
         is_in_place: Whether files outside of the program's own folders may be written, too; they
             are put back afterwards.
         keep: A folder to leave the place in that the program ran in; None for none.
@@ -49,7 +49,7 @@ class Terms:
         timeout_s: After so many seconds the program is ended; None to wait.
     """
 
-    environment: Literal["same", "current"] = "same"
+    environment: Literal["same", "current", "build"] = "same"
     is_in_place: bool = False
     keep: str | None = None
     rtol: float = RELATIVE
@@ -101,9 +101,7 @@ def obstacles(recipe: Recipe, terms: Terms | None = None) -> list[str]:
             f"it writes outside of its own folders: {_some(outside)}; allow that by --in-place: "
             "what is there is put aside, and put back"
         )
-    if terms.environment == "same":
-        found += _of_the_environment(recipe)
-    return found
+    return [*found, *_of_the_environment(recipe, terms.environment)]
 
 
 def replay(recipe: Recipe, terms: Terms | None = None) -> Replay:
@@ -235,15 +233,22 @@ def _of_the_inputs(recipe: Recipe) -> Iterator[str]:
             yield f"the input {path} {what}, and no other file is known that holds what it held"
 
 
-def _of_the_environment(recipe: Recipe) -> Iterator[str]:
+def _of_the_environment(recipe: Recipe, which: str) -> Iterator[str]:
+    if which == "current":
+        return
     if not recipe.environment:
         yield "its environment is not recorded; run it in this one by --environment current"
+        return
+    if which == "build":
+        reason = venvs.obstacle(recipe.environment)
+        if reason is not None:
+            yield reason
         return
     differing = unlike(recipe.environment)
     if differing:
         yield (
-            f"this environment is another one: {_some(differing)}; start it where "
-            f"{(recipe.environment_id or '')[:8]} is, or run it in this one by "
+            f"this environment is another one than {(recipe.environment_id or '')[:8]}: "
+            f"{_some(differing)}; make that one by --environment build, or run it in this one by "
             "--environment current"
         )
 
@@ -292,10 +297,17 @@ def _run(recipe: Recipe, place: Workplace, terms: Terms) -> str:
     """Run the program in its place; gives what it wrote to its outputs."""
     assert recipe.command is not None  # or else there was an obstacle
     command = filled(recipe.command, os.environ)
-    words = place.words(command.words(sys.executable))
+    python, told = sys.executable, {}
+    if terms.environment == "build":
+        folder = os.path.join(place.folder, "environment")
+        name = recipe.environment_id or ""
+        python = venvs.built(name, recipe.environment, folder, place.place_of)
+        told = venvs.variables_of(recipe.environment)
+    words = [python, *place.words(command.words(python)[1:])]
     surroundings = {
         name: value for name, value in os.environ.items() if not name.startswith("LINEAGE_")
     }
+    surroundings |= told
     surroundings["LINEAGE_STORE"] = os.path.join(place.folder, "lineage")
     search = [*_sources(recipe, place), os.environ.get("PYTHONPATH", "")]
     surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, search))

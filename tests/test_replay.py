@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from lineage import LineageQueryEngine, checkouts, workplace
+from lineage import LineageQueryEngine, checkouts, venvs, workplace
 from lineage import replay as work
+from lineage.digests import content_of
 from lineage.errors import CorruptStoreError, NodeNotFoundError, ReplayError
 from lineage.proving import prove
-from lineage.recipes import Command
+from lineage.recipes import Code, Command, Made, Recipe
 from lineage.replay import Terms, obstacles, replay
 from lineage.workplace import put_aside
 
@@ -289,6 +292,61 @@ def test_another_environment_is_refused_and_named(project):
     (reason,) = obstacles(other)
     assert "left-pad 1.0 then, not there now" in reason
     assert verdicts(replay(other, Terms(environment="current"))) == {"scaled@1": "identical"}
+
+
+def wheel(folder, name, version, text):
+    """Write a wheel with one module."""
+    info, path = f"{name}-{version}.dist-info", folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{name}.py", text)
+        told = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        file.writestr(f"{info}/METADATA", told)
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def test_an_environment_is_built_with_its_packages_and_variables(tmp_path, monkeypatch):
+    made = wheel(tmp_path, "ninepin", "1.5", "ANSWER = 9")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    code = "open('out.txt', 'w').write(str(ninepin.ANSWER) + os.environ['MODE'])"
+    script = f"import os, ninepin; {code}"
+    target = tmp_path / "work" / "out.txt"
+    target.parent.mkdir()
+    target.write_text("9fast", encoding="utf-8")
+    content = {
+        "interpreter": {"name": f"CPython {platform.python_version()}"},
+        "packages": [["ninepin", "1.5", {"url": made.as_uri()}]],
+        "variables": [["MODE", "fast"]],
+    }
+    project = Project(tmp_path)
+    head = project.git("rev-parse", "HEAD").strip()
+    recipe = Recipe(
+        "by hand",
+        "key",
+        Command("code", (script,), cwd=str(target.parent)),
+        (Code(str(project.root), head),),
+        content,
+        "e1",
+        made=(Made("out", str(target), content_of(str(target)).content),),
+        written=(str(target),),
+    )
+    assert verdicts(replay(recipe, Terms(environment="build"))) == {"out": "identical"}
+    with pytest.raises(ReplayError, match="No module named 'ninepin'"):
+        replay(recipe, Terms(environment="current"))
+    broken = {**content, "packages": [["ninepin", "1.5", {"url": f"{made.as_uri()}.gone"}]]}
+    with pytest.raises(ReplayError, match="could not be built"):
+        replay(replace(recipe, environment=broken), Terms(environment="build"))
+
+
+def test_another_python_is_built_by_uv_alone(monkeypatch):
+    monkeypatch.setattr(venvs.shutil, "which", lambda name: None)
+    assert "it needs Python 2.7.1" in venvs.obstacle({"interpreter": {"name": "CPython 2.7.1"}})
+    here = {"interpreter": {"name": f"CPython {platform.python_version()}"}}
+    assert venvs.obstacle(here) is None
+    assert "not recorded" in venvs.obstacle({})
+    monkeypatch.setattr(venvs.shutil, "which", lambda name: "/usr/bin/uv")
+    assert venvs.obstacle({"interpreter": {"name": "CPython 2.7.1"}}) is None
 
 
 def test_a_cause_is_proven_by_trying_it(project):

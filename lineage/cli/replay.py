@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lineage.replay import Replay, Terms
 
 _MOST_LISTED = 10
+_Kind = Literal["same", "current", "build"]
+_ENVIRONMENTS: dict[str, _Kind] = {"same": "same", "current": "current", "build": "build"}
 
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask before it runs.", show_default=False)
@@ -29,8 +31,9 @@ Environment = Annotated[
     str,
     typer.Option(
         "--environment",
-        metavar="same|current",
-        help="Only in the environment that is recorded, or in this one, whatever it is.",
+        metavar="same|current|build",
+        help="Only in the environment that is recorded; in this one, whatever it is; or in a venv "
+        "that is made as it was.",
     ),
 ]
 InPlace = Annotated[
@@ -121,10 +124,11 @@ def terms_of(
     """
     from lineage.replay import Terms
 
-    if environment not in ("same", "current"):
-        raise ConfigError(f"--environment is {environment!r}; it must be same or current")
+    if environment not in _ENVIRONMENTS:
+        known = ", ".join(_ENVIRONMENTS)
+        raise ConfigError(f"--environment is {environment!r}; it must be one of {known}")
     return Terms(
-        "current" if environment == "current" else "same",
+        _ENVIRONMENTS[environment],
         in_place,
         keep,
         rtol=tolerance,
