@@ -8,7 +8,7 @@ inputs, with the version of each at that time.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lineage.view import View
 
 _SHORTEST_ID = 4
+_CALL = (
+    "import importlib, json, sys; module, name, arguments = sys.argv[1:]; "
+    "getattr(importlib.import_module(module), name)(**json.loads(arguments))"
+)
 _SLACK = timedelta(minutes=1)
 
 
@@ -63,11 +67,14 @@ class Command:
     """How a process was started.
 
     Args:
-        kind: `script`, `module`, `code`, `notebook` or `interactive`.
-        argv: The script, the module or the code, and the words behind it.
+        kind: `script`, `module`, `code`, `notebook`, `interactive`; or `function`, if what was
+            typed was the call of a function that is written in a module.
+        argv: The script, the module or the code, and the words behind it; of a function its module,
+            its name, and its arguments as JSON.
         options: Options of the interpreter.
         cwd: The folder that it was started in.
         redacted: The names of words that were taken out, since they tell a secret.
+        search: Where modules are looked for, besides.
     """
 
     kind: str
@@ -75,6 +82,7 @@ class Command:
     options: tuple[str, ...] = ()
     cwd: str = ""
     redacted: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
 
     def words(self, executable: str) -> list[str]:
         """Give the whole command, for an interpreter.
@@ -82,7 +90,7 @@ class Command:
         >>> Command("module", ("jobs.daily", "--fast")).words("python")
         ['python', '-m', 'jobs.daily', '--fast']
         """
-        flag = {"module": ["-m"], "code": ["-c"]}.get(self.kind, [])
+        flag = {"module": ["-m"], "code": ["-c"], "function": ["-c", _CALL]}.get(self.kind, [])
         if self.kind == "notebook":
             return [executable, "-m", "lineage", "run", *self.argv]
         return [executable, *self.options, *flag, *self.argv]
@@ -152,7 +160,7 @@ def recipe_of(view: View, target: str) -> Recipe:
     return Recipe(
         target,
         key,
-        _command(process),
+        _called(operations, operation_ids[-1], _command(process)),
         tuple(_codes(view, process)),
         *_environment(view, process),
         tuple(Input(path, each, places.get(each or "", ())) for path, each in read.items()),
@@ -196,10 +204,13 @@ def _is_of(run: Row, process: Row) -> bool:
 
 
 def _operations(view: View, key: str, process: Row) -> list[Row]:
-    """Read what the operations of a process read and wrote, in the order in which they began."""
+    """Read the operations of a process, in the order in which they began."""
     import pyarrow.compute as pc
 
-    names = ("operation_id", "timestamp", "inputs", "outputs", "run_id")
+    names = (
+        *("operation_id", "timestamp", "duration_ms", "inputs", "outputs", "run_id", "thread_id"),
+        *("parameters", "code_module", "code_name", "code_file"),
+    )
     started = process.get("started_at")
     table = view.columns(names, start=None if started is None else started - _SLACK)
     mine = table.filter(pc.starts_with(table["operation_id"], f"{key}-"))
@@ -257,6 +268,44 @@ def _command(process: Row) -> Command | None:
         found.get("cwd") or "",
         tuple(found.get("redacted") or ()),
     )
+
+
+def _called(operations: list[Row], operation_id: str, command: Command | None) -> Command | None:
+    """Give the call of a function, where a command tells of no program and the call can be made.
+
+    It is the outermost tracked call that the product was made in: of a function in a module, with
+    arguments that are kept as they were.
+    """
+    if command is None or command.kind != "interactive":
+        return command
+    own = next((row for row in operations if row["operation_id"] == operation_id), None)
+    around = [row for row in operations if own is not None and _is_within(own, row)]
+    call: Row = around[0] if around else {"code_name": "", "parameters": None}
+    arguments = codec.from_json(call["parameters"])
+    if not (call["code_name"] or "").isidentifier() or not all(map(_is_plain, arguments.values())):
+        return command
+    depth = call["code_module"].count(".") + 1
+    folder = os.path.normpath(os.path.join(call["code_file"], *[os.pardir] * depth))
+    argv = (call["code_module"], call["code_name"], codec.to_json(arguments))
+    return replace(command, kind="function", argv=argv, options=(), search=(folder,))
+
+
+def _is_within(inner: Row, outer: Row) -> bool:
+    """Whether an operation ran while another one did, in the same thread."""
+    if outer is inner or not (outer["code_file"] and outer["duration_ms"]):
+        return False
+    end = outer["timestamp"] + timedelta(milliseconds=outer["duration_ms"])
+    is_during = outer["timestamp"] <= inner["timestamp"] <= end
+    return is_during and bool(outer["thread_id"] == inner["thread_id"])
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether an argument is kept as it was; a text in angle brackets stands for something else."""
+    if isinstance(value, str):
+        return not (value.startswith("<") and value.endswith(">")) and "…" not in value
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float))
 
 
 def _codes(view: View, process: Row) -> Iterator[Code]:

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lineage import environment, venvs
@@ -183,7 +183,7 @@ def filled(command: Command, values: Mapping[str, str]) -> Command:
         _word(command, place, word, values) if REDACTED in word else word
         for place, word in enumerate(command.argv)
     ]
-    return type(command)(command.kind, tuple(words), command.options, command.cwd)
+    return replace(command, argv=tuple(words), redacted=())
 
 
 def _word(command: Command, place: int, word: str, values: Mapping[str, str]) -> str:
@@ -309,7 +309,8 @@ def _run(recipe: Recipe, place: Workplace, terms: Terms) -> str:
     }
     surroundings |= told
     surroundings["LINEAGE_STORE"] = os.path.join(place.folder, "lineage")
-    search = [*_sources(recipe, place), os.environ.get("PYTHONPATH", "")]
+    own = map(place.place_of, recipe.command.search)
+    search = [*own, *_sources(recipe, place), os.environ.get("PYTHONPATH", "")]
     surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, search))
     try:
         done = subprocess.run(  # noqa: S603 - no shell; what runs was shown and agreed to

@@ -228,6 +228,40 @@ def test_what_lies_elsewhere_is_put_back(project, tmp_path):
     assert (target.read_bytes(), target.stat().st_mtime_ns) == before
 
 
+CALLED = """
+import pandas as pd
+import lineage
+
+@lineage.track_lineage
+def scale(factor, columns=("x",)):
+    with lineage.track("scaling") as run:
+        frame = pd.read_csv("data/in.csv")
+        frame[list(columns)] *= factor
+        frame.to_csv("called.csv", index=False)
+        run.register_data_product("called", "1", path="called.csv")
+"""
+
+
+def test_a_function_that_was_called_from_a_shell_is_called_again(project):
+    (project.root / "jobs").mkdir()
+    (project.root / "jobs" / "scaling.py").write_text(CALLED, encoding="utf-8")
+    project.commit()
+    call = "import lineage\nlineage.init()\nfrom jobs.scaling import scale\nscale(3, ['x'])\n"
+    surroundings = {k: v for k, v in os.environ.items() if not k.startswith("LINEAGE_")}
+    surroundings |= {"LINEAGE_STORE": str(project.store)}
+    surroundings["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(project.root)))
+    subprocess.run(
+        [sys.executable, "-i"], input=call, cwd=project.root, env=surroundings, text=True,
+        check=True, capture_output=True,
+    )  # fmt: skip
+    recipe = project.recipe("called")
+    assert recipe.command.kind == "function"
+    assert recipe.command.argv == ("jobs.scaling", "scale", '{"columns":["x"],"factor":3}')
+    assert verdicts(replay(recipe)) == {"called@1": "identical"}
+    other = replace(recipe.command, argv=(*recipe.command.argv[:2], '{"factor":4}'))
+    assert verdicts(replay(replace(recipe, command=other))) == {"called@1": "differs"}
+
+
 def test_what_is_put_aside_comes_back_after_a_failure(tmp_path):
     path, new = tmp_path / "a.csv", tmp_path / "b.csv"
     path.write_text("old", encoding="utf-8")
