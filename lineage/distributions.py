@@ -1,7 +1,7 @@
 """Which packages are installed: each with its version and where it came from.
 
 What is read of a package is the head of its metadata and its `direct_url.json` (PEP 610); none of
-its code is run. The list is made once and kept until a folder of `sys.path` changes: installing or
+its code is run. A folder of `sys.path` is read once and again when it has changed: installing or
 removing anything makes or removes a folder there.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
+from itertools import chain
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import from_json, to_json
@@ -29,8 +30,10 @@ _HEAD = 1 << 12
 _MOST_METADATA = 1 << 20
 _MOST_TEXT = 200
 _YOUNG_NS = 50_000_000
-Stamp = tuple[tuple[str, int], ...]
-_known: dict[Stamp, tuple[Package, ...]] = {}
+_known: dict[str, tuple[int, tuple[Package, ...]]] = {}
+"""What a folder had, and when it had changed last."""
+_last: list[Any] = []
+"""The lists of all folders as they were last, and the whole one of them."""
 
 
 def installed() -> tuple[Package, ...]:
@@ -38,15 +41,17 @@ def installed() -> tuple[Package, ...]:
 
     A package without metadata is told by the name of its folder, and its origin says so.
     """
-    stamp = _stamp()
-    known = _known.get(stamp)
-    if known is None:
-        known = tuple(sorted(_read(), key=_order))
-        _known.clear()
-        # A folder that has just changed may change again without a later time.
-        if max((at for _, at in stamp), default=0) < time.time_ns() - _YOUNG_NS:
-            _known[stamp] = known
-    return known
+    folders = [folder for folder in sys.path if isinstance(folder, str)]
+    pieces = tuple(filter(None, map(_of_folder, folders)))
+    if _last and len(_last[0]) == len(pieces) and all(map(is_, _last[0], pieces)):
+        known: tuple[Package, ...] = _last[1]
+        return known
+    first: dict[str, Package] = {}
+    for package in chain.from_iterable(pieces):
+        first.setdefault(normal(package[0]), package)
+    whole = tuple(sorted(first.values(), key=_order))
+    _last[:] = [pieces, whole]
+    return whole
 
 
 def normal(name: str) -> str:
@@ -87,26 +92,24 @@ def origin_of(text: str | None) -> Origin | None:
         return {"url": "<unreadable>"}
 
 
-def _stamp() -> Stamp:
-    found = []
-    for folder in sys.path:
-        if isinstance(folder, str):
-            with suppress(OSError, ValueError):
-                found.append((folder, os.stat(folder or os.curdir).st_mtime_ns))
-    return tuple(found)
+def _of_folder(folder: str) -> tuple[Package, ...]:
+    try:
+        at = os.stat(folder or os.curdir).st_mtime_ns
+    except (OSError, ValueError):
+        return ()
+    known = _known.get(folder)
+    if known is None or known[0] != at:
+        # A folder that has just changed may change again without a later time.
+        is_young = at > time.time_ns() - _YOUNG_NS
+        known = _known[folder] = (-1 if is_young else at, tuple(_read(folder)))
+    return known[1]
 
 
-def _read() -> Iterator[Package]:
+def _read(folder: str) -> Iterator[Package]:
     from importlib import metadata
 
-    told: set[str] = set()
-    folders = [folder for folder in sys.path if isinstance(folder, str)]
     try:
-        for each in metadata.distributions(path=folders):
-            found = _told(each)
-            if found is not None and normal(found[0]) not in told:
-                told.add(normal(found[0]))
-                yield found
+        yield from filter(None, map(_told, metadata.distributions(path=[folder])))
     except Exception:  # noqa: BLE001 - a finder of somebody's; what was found until then is told
         return
 

@@ -154,9 +154,16 @@ def packages() -> dict[str, str]:
     Modules of the standard library and those without a version are left out. No code of a package
     is run for it.
     """
+    from lineage.distributions import installed, normal
+
     names = {name.partition(".")[0] for name in list(sys.modules)}
     names -= sys.stdlib_module_names
-    found = {name: _version_of(name) for name in sorted(names) if not name.startswith("_")}
+    known = {normal(name): version for name, version, _ in installed()}
+    found = {
+        name: known.get(normal(name)) or _told_version(name)
+        for name in sorted(names)
+        if not name.startswith("_")
+    }
     return {name: version for name, version in found.items() if version}
 
 
@@ -280,14 +287,9 @@ def _time_zone() -> str:
     return kept(told, _MOST_TEXT)
 
 
-def _version_of(name: str) -> str | None:
-    from importlib import metadata
-
-    try:
-        version: Any = metadata.version(name)
-    except Exception:  # noqa: BLE001 - no such distribution, or one in pieces
-        # What a module says of itself, without asking it: a lazy one would begin to load.
-        version = getattr(sys.modules.get(name), "__dict__", {}).get("__version__")
+def _told_version(name: str) -> str | None:
+    """Give what a module says of itself, without asking it: a lazy one would begin to load."""
+    version = getattr(sys.modules.get(name), "__dict__", {}).get("__version__")
     return kept(version, _MOST_TEXT) if type(version) is str else None
 
 

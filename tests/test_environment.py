@@ -25,6 +25,7 @@ NAMED = st.dictionaries(TEXT, TEXT, max_size=8)
 @pytest.fixture(autouse=True)
 def _nothing_known(monkeypatch):
     monkeypatch.setattr(distributions, "_known", {})
+    monkeypatch.setattr(distributions, "_last", [])
     monkeypatch.setattr(environment, "_last", [])
     monkeypatch.setattr(environment, "_digests", {})
 
@@ -196,7 +197,9 @@ def test_it_is_read_again_when_something_is_installed(site, monkeypatch):
     dist(site, "a", "1.0")
     reads = []
     monkeypatch.setattr(
-        distributions, "_read", lambda read=distributions._read: reads.append(1) or read()
+        distributions,
+        "_read",
+        lambda folder, read=distributions._read: reads.append(1) or read(folder),
     )
     one = environment.capture([])
     assert environment.capture([]) is one

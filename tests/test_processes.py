@@ -247,6 +247,7 @@ def test_a_forked_child_is_a_process_of_its_own(repository):
     child = multiprocessing.get_context("fork").Process(target=_in_a_run)
     child.start()
     child.join()
+    assert child.exitcode == 0
     keys = {(row["process_key"], row["process_id"]) for row in rows(repository)}
     assert len(keys) == 2
     assert {pid for _, pid in keys} == {os.getpid(), child.pid}
