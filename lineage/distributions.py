@@ -32,7 +32,7 @@ _MOST_TEXT = 200
 _YOUNG_NS = 50_000_000
 _known: dict[str, tuple[int, tuple[Package, ...]]] = {}
 """What a folder had, and when it had changed last."""
-_last: list[Any] = []
+_last: list[tuple[tuple[tuple[Package, ...], ...], tuple[Package, ...]]] = []
 """The lists of all folders as they were last, and the whole one of them."""
 
 
@@ -43,14 +43,14 @@ def installed() -> tuple[Package, ...]:
     """
     folders = [folder for folder in sys.path if isinstance(folder, str)]
     pieces = tuple(filter(None, map(_of_folder, folders)))
-    if _last and len(_last[0]) == len(pieces) and all(map(is_, _last[0], pieces)):
-        known: tuple[Package, ...] = _last[1]
-        return known
+    for known, whole in tuple(_last):
+        if len(known) == len(pieces) and all(map(is_, known, pieces)):
+            return whole
     first: dict[str, Package] = {}
     for package in chain.from_iterable(pieces):
         first.setdefault(normal(package[0]), package)
     whole = tuple(sorted(first.values(), key=_order))
-    _last[:] = [pieces, whole]
+    _last[:] = [(pieces, whole)]  # in one step, for other threads
     return whole
 
 

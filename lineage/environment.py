@@ -30,7 +30,7 @@ _SHORTEST_SECRET = 6
 # Folders, which the shell calls so: no password.
 _PLACES = frozenset({"PWD", "OLDPWD"})
 _MOST_BYTES = 1 << 16
-_MOST_LOCK = 1 << 26
+_MOST_LOCK = 1 << 24
 _MOST_LISTED = 5000
 _LOCKS = re.compile(
     r"(?:uv|poetry|pdm|pixi|conda-lock)\.(?:lock|yml)|Pipfile\.lock|environment\.ya?ml|"
@@ -45,7 +45,7 @@ THREADS = (
 )
 """The variables by which libraries are told how many threads to use."""
 _digests: dict[tuple[str, int, int], str] = {}
-_last: list[Any] = []
+_last: list[tuple[Any, Environment]] = []
 """What was found last, and the environment of it."""
 
 
@@ -126,9 +126,11 @@ def capture(names: Iterable[str], folders: Iterable[str] = ()) -> Environment:
             "threads": variables(THREADS),
         },
     )
-    if not _last or _last[0] != found:
-        _last[:] = [found, environment_of(found[0], found[1], **found[2])]
-    made: Environment = _last[1]
+    for known, made in tuple(_last):
+        if known == found:
+            return made
+    made = environment_of(found[0], found[1], **found[2])
+    _last[:] = [(found, made)]  # in one step, for other threads
     return made
 
 

@@ -45,8 +45,8 @@ class KnownEnvironment:
         first_seen: When a process first had it, in ISO 8601; empty when none has.
         last_seen: When one last had.
         processes: The keys of the processes that had it.
-        is_whole: Whether all installed packages are known; in stores of before version 0.2 only
-            those are that were imported.
+        is_whole: Whether all installed packages are known; earlier versions of this package
+            recorded only those that were imported.
     """
 
     environment_id: str

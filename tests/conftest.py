@@ -6,6 +6,7 @@ import os
 import pytest
 from hypothesis import settings
 
+from lineage import redact
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.tracker import LineageTracker, current, scope, set_global_tracker
 from tests import buckets, servers
@@ -28,6 +29,15 @@ def _no_global_tracker():
     scope.tracker, scope.is_off = None, False
     current.set(None)
     assert left is None, "a parent was left behind"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_more_is_secret():
+    """Leave nothing that a test's settings have hidden to the next test."""
+    yield
+    if redact._more.names or redact._more.texts:
+        redact._more.names = redact._more.texts = ()
+        redact._is_secret.cache_clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,15 @@ def test_it_is_read_again_when_something_is_installed(site, monkeypatch):
     # A folder that changed this very moment may change once more at the same time.
     environment.capture([])
     assert len(reads) == 3
+
+
+def test_threads_that_ask_for_others_get_their_own(monkeypatch):
+    monkeypatch.setenv("A", "1")
+    expected = {names: environment.capture(names) for names in (("A",), ())}
+    with ThreadPoolExecutor(8) as pool:
+        asked = [("A",), ()] * 200
+        found = list(pool.map(environment.capture, asked))
+    assert found == [expected[names] for names in asked]
 
 
 def test_a_variable_that_changes_makes_another(monkeypatch):

@@ -385,15 +385,6 @@ def test_what_is_json_stays_json():
     assert kept == '{"password": "<redacted>", "tokens": <redacted>, "day": "2026-01-02", "n": 3}'
 
 
-@pytest.fixture
-def _more():
-    names, texts = redact._more.names, redact._more.texts
-    yield
-    redact._more.names, redact._more.texts = names, texts
-    redact._is_secret.cache_clear()
-
-
-@pytest.mark.usefixtures("_more")
 def test_a_user_can_have_more_hidden():
     text = "pin=1234 of CUST-12345678, licence: {'MY_LICENCE': 'abc'}"
     assert redact_text(text) == text
@@ -408,7 +399,6 @@ def test_a_user_can_have_more_hidden():
     assert "CUST-12345678" in found
 
 
-@pytest.mark.usefixtures("_more")
 def test_what_is_named_later_counts_for_functions_that_were_decorated_before():
     @lineage.track_lineage("transform")
     def f(pin, note):

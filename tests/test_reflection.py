@@ -1,6 +1,7 @@
 """Which environments a store knows: exactly those that were kept, on every store."""
 
 import json
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,8 @@ import lineage
 from lineage import environment
 from lineage.environment import environment_of
 from lineage.errors import ConfigError, OperationError
+from lineage.query import LineageQueryEngine
+from lineage.rebuilding import requirements
 from lineage.reflection import (
     environments,
     find_environments,
@@ -20,7 +23,9 @@ from lineage.reflection import (
 )
 from lineage.stores.base import open_store
 from lineage.stores.memory import MemoryStore
+from lineage.stores.parquet import LineageMetadataRepository
 from tests.test_environment import NAMED, PAIRS
+from tests.test_samples import SAMPLES
 
 ONE = ("numpy", "2.1.0")
 OTHER = ("pandas", "2.2.0")
@@ -192,3 +197,23 @@ def test_what_an_earlier_version_recorded_is_known_as_far_as_it_goes():
     assert found.packages == [("numpy", "1.26.4")]
     assert found.variables == [("TZ", "UTC")]
     assert find_environments(store, package="numpy", version="<2") == [found]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("0.*")))
+def test_stores_of_earlier_versions_are_asked_like_any(name, tmp_path):
+    shutil.copytree(SAMPLES / name / "store", tmp_path / "store")
+    store = LineageMetadataRepository(tmp_path / "store")
+    known = environments(store)
+    rows = [row for table in store.scan("environments") for row in table.to_pylist()]
+    assert {each.environment_id for each in known if each.is_whole} == {
+        row["environment_id"] for row in rows
+    }
+    for each in known:
+        assert get_environment(store, each.environment_id) == each
+        assert requirements(each.environment_id, each.content)
+    engine = LineageQueryEngine(store)
+    runs = [*engine._current().runs]
+    for one in runs:
+        for other in runs:
+            causes = engine.diff(one, other)["causes"]
+            assert not [each for each in causes if each["message"].startswith("variable ")]
