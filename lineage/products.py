@@ -6,7 +6,7 @@ All that is wrong with a registration is found, and raised, before anything is r
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
@@ -19,7 +19,7 @@ from lineage.errors import ProductError
 from lineage.registered import Known, Names, product_id, registered_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from lineage.byhand import CodePlace
     from lineage.codec import Row
@@ -237,7 +237,12 @@ def _plan(draft: Draft, most_bytes: int) -> _Plan:
         content = None if "://" in path else content_of(path, most_bytes)
     except ProductError as error:
         raise ProductError(f"{draft.label}: {error}") from error.__cause__
-    return _Plan(draft, path, content, stored_path=links.clean(path))
+    return _Plan(draft, path, content, stored_path=_resolved(path))
+
+
+def _resolved(path: str) -> str:
+    """Give the form in which a path is looked up: without links, as it is recorded."""
+    return links.clean(path if "://" in path else os.path.realpath(path))
 
 
 def _bounded(metadata: Mapping[str, Any] | None, keeper: Keeper) -> dict[str, Any]:
@@ -298,10 +303,17 @@ def _resolve(plans: list[_Plan], known: Registered, held: dict[str, Parent]) -> 
 
 def _each(parents: Any) -> Iterable[Any]:
     """Give the parents of a draft one by one; one that stands alone is one."""
-    is_one = isinstance(parents, str | bytes | DataSource | os.PathLike) or _is_open_file(parents)
-    if is_one:
+    if isinstance(parents, str | bytes | DataSource | os.PathLike) or _is_open_file(parents):
         return [parents]
-    return parents or ()
+    return _listed_of("parents", parents)
+
+
+def _listed_of(what: str, values: Any) -> Iterable[Any]:
+    if values is None:
+        return ()
+    if not isinstance(values, Iterable):
+        raise ProductError(f"{what} is {_shown(values)}; give a list of them")
+    return values
 
 
 def _hints(draft: Draft, finder: _Finder, held: Mapping[str, Parent]) -> dict[str, Parent | None]:
@@ -313,7 +325,7 @@ def _hints(draft: Draft, finder: _Finder, held: Mapping[str, Parent]) -> dict[st
             name: held.get(name) if value is None else finder.held(value)
             for name, value in names.items()
         }
-    listed = [given] if isinstance(given, str) else given or ()
+    listed = [given] if isinstance(given, str) else _listed_of("hints", given)
     names = {_text(f"hint of {draft.label}", name): None for name in listed}
     return {name: held.get(name) for name in names}
 
@@ -340,8 +352,7 @@ class _Finder:
         """
         found = self._found(value)
         own = self._plan.draft
-        is_own_file = self._plan.path is not None and found.id == f"file:{self._plan.stored_path}"
-        if found.id == own.id or is_own_file:
+        if found.id == own.id:
             raise ProductError(
                 f"{own.label} is its own parent by {_shown(value)}; name what it was made from"
             )
@@ -414,12 +425,11 @@ class _Finder:
         return None
 
     def _there(self, path: str) -> Parent | None:
-        forms = dict.fromkeys((links.clean(path), links.clean(os.path.realpath(path))))
+        form = _resolved(path)
         for names in self._places:
-            for form in forms:
-                found = names.there(form)
-                if found is not None:
-                    return _as_parent(found)
+            found = names.there(form)
+            if found is not None:
+                return _as_parent(found)
         return None
 
     def _unknown(self, value: str) -> ProductError:

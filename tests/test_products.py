@@ -33,6 +33,7 @@ from lineage import (
 from lineage.links import clean
 from lineage.registered import product_id
 from lineage.stores.base import open_store
+from tests import servers
 from tests.many import examples
 
 STORES = ("parquet", "sqlite", "postgres", "mariadb")
@@ -339,6 +340,41 @@ def test_a_folder_is_a_product(url, tmp_path):
     assert f"file:{folder}" in engine.graph.upstream("product:folder")
 
 
+_PROGRAM = """
+import sys, lineage
+from pathlib import Path
+lineage.init(sys.argv[1])
+with lineage.track("nightly", capture=False) as run:
+    Path("out.txt").write_text("made")
+    run.register_data_product("out", "1", path="out.txt")
+lineage.get_global_tracker().close()
+"""
+
+
+def test_who_made_it_with_which_command_commit_and_environment_is_known(url, tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    write(code / "make.py", _PROGRAM)
+    write(code / ".gitignore", "out.txt\n")
+    git = ["git", "-C", code, "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*git, *arguments], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [sys.executable, "make.py", url, "--day", "2", "--token", "canary"],
+        check=True, cwd=code, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    made = LineageQueryEngine(url).product("out")["invocation"]
+    assert made["function"] == "make.<module>"
+    assert made["commit"] == commit.stdout.strip()
+    assert made["changed_count"] == 0
+    assert made["command"]["argv"][2:] == ["--day", "2", "--token", "<redacted>"]
+    assert made["command"]["cwd"] == str(code)
+    assert made["environment_id"]
+    assert "canary" not in str(made)
+    assert servers.PASSWORD not in str(made)
+
+
 # What names and paths mean
 
 
@@ -384,6 +420,19 @@ def test_relative_and_linked_paths_are_the_same_product(run, tmp_path, monkeypat
     for number, parent in enumerate(["../folder/./file", "~/folder/file", tmp_path / "link"]):
         run.register_data_product("child", str(number), parents=[parent])
     assert [row["parents"] for row in rows(run.tracker)[1:]] == [f'["{wanted}"]'] * 3
+
+
+def test_a_product_registered_by_a_link_is_that_of_the_file(run, tmp_path, tracker):
+    path = write(tmp_path / "file", "1")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "there").symlink_to(tmp_path)
+    wanted = run.register_data_product("file", "1", path=tmp_path / "link")
+    for number, parent in enumerate([path, tmp_path / "link", tmp_path / "there" / "file"]):
+        run.register_data_product("child", str(number), parents=parent)
+    assert [row["parents"] for row in rows(tracker)[1:]] == [f'["{wanted}"]'] * 3
+    assert LineageQueryEngine(tracker).product(str(path))["product_id"] == wanted
+    link = str(tmp_path / "there" / "link")
+    assert LineageQueryEngine(tracker).product(link)["product_id"] == wanted
 
 
 def test_a_path_means_the_newest_that_was_registered_there(run, tmp_path):
@@ -476,6 +525,8 @@ class Unnamed:
         ({"parents": [Path("nowhere")]}, "and there is no file .*nowhere'; register it first"),
         ({"parents": [DataSource("product", "unknown")]}, "is called 'unknown'"),
         ({"parents": [7]}, "parent 7 names no file"),
+        ({"parents": 7}, "parents is 7; give a list"),
+        ({"hints": 7}, "hints is 7; give a list"),
         ({"parents": ["a\0b"]}, "parent path .* holds a NUL character"),
         ({"parents": ["name"]}, "is its own parent by 'name'; name what it was made from"),
         ({"parents": ["product:name@1"]}, "is its own parent by 'product:name@1'"),
