@@ -77,6 +77,7 @@ class LineageTracker:
         self._subscribers = Subscribers()
         self._process = Process(self._keep_process, self.settings)
         self._runs: list[str] = []
+        self._closed: object = None
         self.outermost: Current
         self._settle_runs()
         ending.remember(self)
@@ -376,8 +377,11 @@ class LineageTracker:
                 operation_id, error_info="never completed", error_type="Unfinished"
             )
         self._note_lost()
-        if self.recorder.recorded:
+        # Not once more for what was closed already: at the end of the process no thread can be
+        # started any more that would carry it to a store elsewhere.
+        if self.recorder.recorded and self.revision != self._closed:
             self.describe_process(whole=True, timeout_s=timeout_s)
+        self._closed = self.revision
         try:
             self.recorder.journal.close()
         except DeletedError as problem:

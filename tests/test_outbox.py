@@ -1,5 +1,7 @@
 """An outbox whose database is away: what it holds, what it refuses, and how it goes on."""
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -220,3 +222,23 @@ def test_a_tee_waits_for_what_is_elsewhere(tmp_path):
     tracker.close()
     with pytest.raises(StoreError, match="can promise the durability 'remote'"):
         remote(f"tee://{tmp_path}/folder;memory://")
+
+
+_CLOSED = """
+import sys
+import lineage
+
+tracker = lineage.init(sys.argv[1])
+with lineage.track("nightly", capture=False) as run, run.operation("write", outputs=["file:x"]):
+    pass
+tracker.close()
+import wave
+"""
+
+
+def test_a_program_that_has_closed_its_tracker_ends_at_once_and_in_silence(tmp_path):
+    url = f"sqlite:///{tmp_path}/lineage.db?outbox={tmp_path}/outbox"
+    command = [sys.executable, "-c", _CLOSED, url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert not list((tmp_path / "outbox").glob("*.seg"))
