@@ -66,12 +66,13 @@ class Names:
         self.at: dict[str, str] = {}
 
     def add(self, known: Known) -> None:
-        """Add one that is the newest of its name and at its path."""
+        """Add one that is at its path from now on; a new version is the newest of its name."""
         first = self.by_id.setdefault(known.product_id, known)
-        if known.links != first.links:
+        if first is known:
+            self.newest[known.name] = known.product_id
+        elif known.links != first.links:
             links = tuple(dict.fromkeys((*first.links, *known.links)))
             self.by_id[known.product_id] = first._replace(links=links)
-        self.newest[known.name] = known.product_id
         if known.path is not None:
             self.at[known.path] = known.product_id
 

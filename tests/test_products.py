@@ -446,6 +446,21 @@ def test_a_path_means_the_newest_that_was_registered_there(run, tmp_path):
     assert rows(run.tracker)[-1]["parents"] == f'["{second}"]'
 
 
+def test_an_old_version_that_is_made_again_is_none_the_newer_for_it(run, tmp_path, tracker):
+    path = write(tmp_path / "file", "1")
+    first = run.register_data_product("file", "1", path=path)
+    path.write_text("2")
+    second = run.register_data_product("file", "2", path=path)
+    path.write_text("1")
+    run.register_data_product("file", "1", path=path)
+    run.register_data_product("by name", "1", parents="file")
+    run.register_data_product("by path", "1", parents=path)
+    assert [row["parents"] for row in rows(tracker)[-2:]] == [f'["{second}"]', f'["{first}"]']
+    engine = LineageQueryEngine(tracker)
+    assert engine.product("file")["product_id"] == second
+    assert engine.product(str(path))["product_id"] == first
+
+
 def test_what_an_open_file_holds_back_is_a_part_of_the_product(run, tmp_path):
     with open(tmp_path / "file", "w") as file:
         file.write("held back")

@@ -11,7 +11,7 @@ from lineage.codec import from_json, to_micros
 from lineage.errors import NodeNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lineage.analysis.provenance import Known, Step
 
@@ -98,11 +98,8 @@ def known_products(rows: Iterable[Row], name: str | None = None) -> list[KnownPr
         rows: Rows of `products`.
         name: Only those of this name; all when None.
     """
-    by_id: dict[str, list[Row]] = {}
-    for row in in_order(rows):
-        if name is None or row["name"] == name:
-            by_id.setdefault(row["product_id"], []).append(row)
-    return [_known(same) for same in by_id.values()]
+    chosen = (row for row in in_order(rows) if name is None or row["name"] == name)
+    return [_known(same) for same in _by_id(chosen).values()]
 
 
 def product(rows: Iterable[Row], known: Known, asked: str, version: str | None = None) -> Product:
@@ -118,8 +115,10 @@ def product(rows: Iterable[Row], known: Known, asked: str, version: str | None =
         NodeNotFoundError: There is none; the message names near ones.
     """
     ordered = in_order(rows)
-    history = _asked(ordered, asked, version)
-    newest = history[-1]
+    history, is_path = _asked(ordered, asked, version)
+    # A path holds what was registered there last; an old version that is registered again is none
+    # the newer for it.
+    newest = history[-1] if is_path else list(_by_id(history).values())[-1][0]
     name, own = newest["name"], newest["product_id"]
     versions = known_products(ordered, name)
     found = next(each for each in versions if each["product_id"] == own)
@@ -139,24 +138,32 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     return sorted((row for row in rows if row["product_id"]), key=_micros)
 
 
-def _asked(rows: Sequence[Row], asked: str, version: str | None) -> list[Row]:
-    """Choose the rows that a name, an id or a path stands for.
+def _by_id(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Give the registrations of each version, in the order in which these were first there."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["product_id"], []).append(row)
+    return found
+
+
+def _asked(rows: Sequence[Row], asked: str, version: str | None) -> tuple[list[Row], bool]:
+    """Choose the rows that a name, an id or a path stands for, and say whether it is a path.
 
     Raises:
         NodeNotFoundError: There are none.
     """
     path = None if "\0" in asked else os.path.abspath(os.path.expanduser(asked))
-    forms = (
+    forms: tuple[Callable[[Row], bool], ...] = (
         lambda row: row["product_id"] == asked,
         lambda row: asked in (row["name"], row["node_id"]),
         lambda row: asked in (f"{row['name']}@{row['version']}",),
         lambda row: path is not None and row["path"] in (path, os.path.realpath(path), asked),
     )
-    for is_meant in forms:
+    for number, is_meant in enumerate(forms, 1):
         found = [row for row in rows if is_meant(row)]
         chosen = [row for row in found if version is None or row["version"] == version]
         if chosen:
-            return chosen
+            return chosen, number == len(forms)
         if found:
             raise _not_found(f"{asked} version {version!r}", [row["version"] for row in found])
     raise _not_found(asked, [row["name"] for row in rows])
