@@ -247,7 +247,7 @@ def test_a_part_is_compressed_dated_versioned_and_checksummed(repository, tmp_pa
     metadata = pq.read_metadata(file)
     column = metadata.row_group(0).column(0)
     assert column.compression == "ZSTD"
-    assert metadata.metadata[b"lineage.schema_version"] == b"3"
+    assert metadata.metadata[b"lineage.schema_version"] == b"4"
     seal = json.loads(metadata.metadata[b"lineage.seal"])
     (segment,) = segment_paths(repository.journal.folder)
     assert seal["sealed"] == {segment.name: read_segment(segment).end}
