@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lineage.errors import ReplayError
@@ -17,8 +17,18 @@ from lineage.errors import ReplayError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_QUIET = ("-c", f"core.hooksPath={os.devnull}", "-c", "advice.detachedHead=false")
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+_QUIET = (
+    *("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
+    *("-c", "advice.detachedHead=false"),
+)
+_ELSEWHERE = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+)
 
 
 def has_commit(root: str, commit: str) -> bool:
@@ -31,7 +41,9 @@ def has_commit(root: str, commit: str) -> bool:
 
 
 @contextmanager
-def checked_out(root: str, commit: str, folder: str, diff: str | None = None) -> Iterator[None]:
+def checked_out(
+    root: str, commit: str, folder: str, diff: str | None = None, *, keep: bool = False
+) -> Iterator[None]:
     """Fill a folder with the files of a commit, with a diff applied, as long as it is needed.
 
     Args:
@@ -39,11 +51,15 @@ def checked_out(root: str, commit: str, folder: str, diff: str | None = None) ->
         commit: The commit.
         folder: The folder, which must not be there yet.
         diff: What is changed then, as `git diff --binary` writes it.
+        keep: Whether the files stay there afterwards, as those of no repository.
 
     Raises:
         ReplayError: There is no such commit, or the diff does not fit it.
     """
     _git(root, "worktree", "add", "--quiet", "--detach", folder, commit)
+    # What the repository keeps of it: to prune would forget working trees on a disk that is away.
+    link = os.path.join(folder, ".git")
+    own = _git(folder, "rev-parse", "--absolute-git-dir").removesuffix("\n")
     try:
         if diff is not None:
             _git(folder, "apply", "--whitespace=nowarn", "-", given=diff)
@@ -51,8 +67,12 @@ def checked_out(root: str, commit: str, folder: str, diff: str | None = None) ->
             _git(folder, "submodule", "--quiet", "update", "--init", "--recursive")
         yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        _git(root, "worktree", "prune")
+        if keep:
+            with suppress(OSError):
+                os.unlink(link)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _git(root: str, *arguments: str, given: str | None = None) -> str:

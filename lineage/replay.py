@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lineage import environment, venvs
+from lineage.aside import Kept, put_aside
 from lineage.checkouts import has_commit
 from lineage.codec import from_json
 from lineage.comparing import ABSOLUTE, RELATIVE, Comparison, compare
 from lineage.errors import ReplayError
 from lineage.redact import REDACTED
-from lineage.workplace import found_at, furnished, is_as_recorded, put_aside
+from lineage.workplace import found_at, furnished, is_as_recorded, outside_of, writes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from lineage.workplace import Workplace
 
 _MOST_SAID = 2000
+_MOST_READ = 1 << 20
 _MOST_LISTED = 5
 _NO_MATTER = ("lock_files", "format")
 
@@ -61,7 +65,7 @@ class Performance(NamedTuple):
     """What a program made when it ran again.
 
     `places` says where what it makes at a path is now; `aside` where what was at a path before is
-    kept, if it was put aside; `output` is what it said.
+    kept; `output` is what it said.
     """
 
     places: Mapping[str, str]
@@ -135,27 +139,27 @@ def performed(recipe: Recipe, terms: Terms) -> Iterator[Performance]:
         listed = [f"- {reason}" for reason in reasons]
         raise ReplayError("\n".join([f"cannot replay {recipe.target!r}:", *listed]))
     with furnished(recipe, terms.keep) as place:
-        outside = outside_of(recipe)
+        paths = writes_of(recipe)
         spare = os.path.join(place.folder, "aside")
-        with put_aside(outside, spare) as kept:
+        with put_aside(paths, spare) as kept:
             output = _run(recipe, place, terms)
-        places = {
-            made.path: f"{kept[made.path]}.new" if made.path in kept else place.place_of(made.path)
-            for made in recipe.made
-        }
-        yield Performance(places, kept, output)
+        astray = [path for path in paths if kept.new(path) is not None]
+        if astray and not terms.is_in_place:
+            raise ReplayError(
+                f"the program wrote {_some(astray)} itself, by an absolute path in its code or its "
+                "surroundings; what was there is put back. Allow that by --in-place"
+            )
+        made = [made.path for made in recipe.made]
+        places = {path: _place_of(path, place, kept) for path in made}
+        yield Performance(places, {path: kept.before(path) for path in made}, output)
+        if not astray:  # nothing in it is the program's
+            shutil.rmtree(spare, ignore_errors=True)
 
 
-def outside_of(recipe: Recipe) -> list[str]:
-    """List the files that a program writes outside of its code and of where it was started."""
-    folders = [code.root for code in recipe.codes]
-    folders += [recipe.command.cwd] if recipe.command and recipe.command.cwd else []
-    paths = dict.fromkeys((*recipe.written, *(made.path for made in recipe.made)))
-    return [
-        path
-        for path in paths
-        if not any(path == each or path.startswith(f"{each}{os.sep}") for each in folders)
-    ]
+def _place_of(path: str, place: Workplace, kept: Kept) -> str:
+    """Give where what a program makes at a path is now."""
+    here = place.below(path)
+    return here if os.path.lexists(here) else kept.new(path) or here
 
 
 def variable_of(name: str) -> str:
@@ -303,36 +307,68 @@ def _run(recipe: Recipe, place: Workplace, terms: Terms) -> str:
         name = recipe.environment_id or ""
         python = venvs.built(name, recipe.environment, folder, place.place_of)
         told = venvs.variables_of(recipe.environment)
-    words = [python, *place.words(command.words(python)[1:])]
-    surroundings = {
-        name: value for name, value in os.environ.items() if not name.startswith("LINEAGE_")
-    }
-    surroundings |= told
-    surroundings["LINEAGE_STORE"] = os.path.join(place.folder, "lineage")
-    own = map(place.place_of, recipe.command.search)
-    search = [*own, *_sources(recipe, place), os.environ.get("PYTHONPATH", "")]
-    surroundings["PYTHONPATH"] = os.pathsep.join(filter(None, search))
-    try:
-        done = subprocess.run(  # noqa: S603 - no shell; what runs was shown and agreed to
-            words,
-            cwd=place.place_of(command.cwd),
-            env=surroundings,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=terms.timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ReplayError(f"the program did not end within {terms.timeout_s:g} s") from error
-    except OSError as error:
-        raise ReplayError(f"{words[0]} could not be started: {error.strerror}") from error
-    output = done.stdout.decode("utf-8", "replace")
-    if done.returncode:
+    words = [python, *map(place.moved, command.words(python)[1:])]
+    surroundings = _surroundings(recipe, place, told)
+    said = os.path.join(place.folder, "output.txt")
+    with open(said, "wb") as file:
+        code = _ended(words, place.place_of(command.cwd), surroundings, file, terms.timeout_s)
+    with open(said, "rb") as file:
+        file.seek(max(0, os.path.getsize(said) - _MOST_READ))
+        output = file.read().decode("utf-8", "replace")
+    if code:
         raise ReplayError(
-            f"the program ended with exit code {done.returncode}; it said:\n{output[-_MOST_SAID:]}"
+            f"the program ended with exit code {code}; it said:\n{output[-_MOST_SAID:]}"
         )
     return output
+
+
+def _ended(
+    words: list[str],
+    cwd: str,
+    surroundings: Mapping[str, str],
+    output: IO[bytes],
+    timeout_s: float | None,
+) -> int:
+    """Run a program to its end, and end what it has left running; gives its exit code."""
+    try:
+        process = subprocess.Popen(  # noqa: S603 - no shell; what runs was shown and agreed to
+            words,
+            cwd=cwd,
+            env=surroundings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ReplayError(f"{words[0]} could not be started: {error.strerror}") from error
+    try:
+        return process.wait(timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise ReplayError(f"the program did not end within {timeout_s:g} s") from error
+    finally:
+        # Nothing may write any more when what was there is put back.
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _surroundings(recipe: Recipe, place: Workplace, told: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment variables of a program, with paths as they are in its place."""
+    found = {
+        name: place.moved(value) if name == "PYTHONPATH" else value
+        for name, value in os.environ.items()
+        if not name.startswith("LINEAGE_")
+    }
+    found |= told
+    # A program of the repository is that of the commit; one that is not in it is where it is.
+    programs = [(each, place.moved(each)) for each in found.get("PATH", "").split(os.pathsep)]
+    found["PATH"] = os.pathsep.join(new if os.path.isdir(new) else old for old, new in programs)
+    found["LINEAGE_STORE"] = os.path.join(place.folder, "lineage")
+    own = map(place.place_of, recipe.command.search if recipe.command else ())
+    search = [*own, *_sources(recipe, place), found.get("PYTHONPATH", "")]
+    found["PYTHONPATH"] = os.pathsep.join(filter(None, search))
+    return found
 
 
 def _sources(recipe: Recipe, place: Workplace) -> Iterator[str]:
@@ -344,6 +380,11 @@ def _sources(recipe: Recipe, place: Workplace) -> Iterator[str]:
             for folder in (os.path.join(root, "src"), root):
                 if os.path.isdir(folder):
                     yield place.place_of(folder)
+    # Others are told of by a line in a .pth file alone.
+    for folder in filter(os.path.isabs, sys.path):
+        moved = place.moved(folder)
+        if moved != folder:
+            yield moved
 
 
 def _compared(made: Made, new: str, aside: str | None, terms: Terms) -> Comparison:
@@ -351,7 +392,7 @@ def _compared(made: Made, new: str, aside: str | None, terms: Terms) -> Comparis
         return Comparison("differs", "was not made")
     if is_as_recorded(new, made.content):
         return Comparison("identical", "identical in every byte")
-    old = aside or made.path
+    old = aside if aside is not None and is_as_recorded(aside, made.content) else made.path
     if not is_as_recorded(old, made.content):
         return Comparison(
             "differs",

@@ -2,7 +2,8 @@
 
 Each repository of the program's code, and the folder that it was started in, have a stand-in: a
 folder that is filled with what was there. What the program writes below them goes to the stand-in.
-What it writes elsewhere is put aside before and put back afterwards, if that is allowed.
+The stand-ins lie to each other as the folders do, so that a relative path leads from one to another
+as it did, and out of them to a link to what is there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from lineage import fingerprint
+from lineage.aside import NotPutBackError, copy, remove
 from lineage.checkouts import checked_out
 from lineage.digests import content_of
 from lineage.errors import LineageError, ReplayError
@@ -29,45 +31,74 @@ class Workplace:
     """Folders and their stand-ins.
 
     Args:
-        folder: Where the stand-ins are.
-        rooms: Folders with their stand-ins, those within others first.
+        folder: Where all of it is; the stand-ins are below `files`, each at its whole path.
+        rooms: The folders.
     """
 
-    def __init__(self, folder: str, rooms: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, folder: str, rooms: Iterable[str]) -> None:
         self.folder = folder
-        self.rooms = sorted(rooms, key=lambda room: -len(room[0]))
+        self.rooms = tuple(dict.fromkeys(rooms))
+
+    def has(self, path: str) -> bool:
+        """Whether a path is in a room, by its words or by where its links lead."""
+        return _form_in(path, self.rooms) is not None
 
     def place_of(self, path: str) -> str:
         """Give where a path is here; the path itself if it is in no room."""
-        path = os.path.normpath(path)
-        for room, stand_in in self.rooms:
-            if _is_in(path, room):
-                return os.path.normpath(os.path.join(stand_in, os.path.relpath(path, room)))
-        return path
+        form = _form_in(path, self.rooms)
+        return os.path.normpath(path) if form is None else self.below(form)
 
-    def words(self, words: Iterable[str]) -> list[str]:
-        """Give the words of a command as they are here: absolute paths in rooms are moved.
+    def below(self, path: str) -> str:
+        """Give where a relative path leads to here that led to this one."""
+        return os.path.join(self.folder, "files", os.path.relpath(path, os.sep))
 
-        What is installed stays where it is, even if that is in a room.
+    def moved(self, text: str) -> str:
+        """Give a word of a command, or the value of a variable, as it is here.
+
+        Absolute paths in rooms are moved, also behind an equals sign and among several. What is
+        installed stays where it is, even if that is in a room.
         """
-        return [
-            self.place_of(word) if os.path.isabs(word) and not _is_in(word, sys.prefix) else word
-            for word in words
-        ]
+        name, sign, rest = text.partition("=")
+        if sign and os.sep not in name:
+            return f"{name}={self.moved(rest)}"
+        parts = text.split(os.pathsep)
+        return os.pathsep.join(map(self._moved, parts)) if all(map(os.path.isabs, parts)) else text
+
+    def _moved(self, path: str) -> str:
+        if not self.has(path) or self._is_installed(path):
+            return path
+        return self.place_of(path)
+
+    def _is_installed(self, path: str) -> bool:
+        # A project may be below the interpreter's folder, as /usr/src/app is below /usr.
+        return _is_in(path, sys.prefix) and any(_is_in(sys.prefix, room) for room in self.rooms)
 
     def bring(self, inputs: Iterable[Input]) -> None:
         """Copy inputs to where the program will look for them, if they are not there already."""
         for each in inputs:
             place = self.place_of(each.path)
-            if is_as_recorded(place, each.version) or _is_in(each.path, sys.prefix):
-                continue
-            source = found_at(each)
-            if place == each.path or source is None:
-                raise ReplayError(
-                    f"the input {each.path} is not what it was, and nothing may be put there"
-                )
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            shutil.copy2(source, place)
+            if not is_as_recorded(place, each.version) and not self._is_installed(each.path):
+                source = found_at(each)
+                if source is None or not self.has(each.path):
+                    raise ReplayError(
+                        f"the input {each.path} is not what it was, and nothing may be put there"
+                    )
+                self._put(source, place)
+            if not self.has(each.path) and not os.path.lexists(self.below(each.path)):
+                os.makedirs(os.path.dirname(self.below(each.path)), exist_ok=True)
+                os.symlink(each.path, self.below(each.path))
+
+    def _put(self, source: str, place: str) -> None:
+        real = os.path.realpath(place)
+        if not _is_in(real, os.path.realpath(self.folder)):
+            raise ReplayError(
+                f"an input would be put at {real}, where a link of the repository leads to; make "
+                "it there what it was"
+            )
+        os.makedirs(os.path.dirname(real), exist_ok=True)
+        if os.path.lexists(real):
+            remove(real)
+        copy(source, real)
 
 
 @contextmanager
@@ -79,57 +110,62 @@ def furnished(recipe: Recipe, keep: str | None = None) -> Iterator[Workplace]:
         keep: A folder to leave it in, which must not be there yet.
 
     Raises:
-        ReplayError: The code cannot be checked out.
+        ReplayError: The code cannot be checked out, or the folder is there already.
         OSError: An input cannot be copied.
     """
-    with ExitStack() as stack:
-        if keep is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="lineage-replay-"))
-        else:
-            folder = keep
-            os.makedirs(folder)
-        folder = os.path.realpath(folder)
-        rooms = []
-        for number, code in enumerate(recipe.codes):
-            stand_in = os.path.join(folder, f"code-{number}")
+    with _folder(keep) as folder, ExitStack() as stack:
+        place = Workplace(folder, rooms_of(recipe))
+        # What is within another repository comes after that one.
+        for code in sorted(recipe.codes, key=lambda code: len(code.root)):
             assert code.commit is not None  # or else it would have been refused
-            stack.enter_context(checked_out(code.root, code.commit, stand_in, code.diff))
-            rooms.append((code.root, stand_in))
-        cwd = recipe.command.cwd if recipe.command else ""
-        if cwd and not any(_is_in(cwd, room) for room, _ in rooms):
-            rooms.append((cwd, os.path.join(folder, "work")))
-        place = Workplace(folder, rooms)
-        os.makedirs(place.place_of(cwd), exist_ok=True)
+            stand_in = place.place_of(code.root)
+            stack.enter_context(
+                checked_out(code.root, code.commit, stand_in, code.diff, keep=keep is not None)
+            )
+        if recipe.command and recipe.command.cwd:
+            os.makedirs(place.place_of(recipe.command.cwd), exist_ok=True)
         place.bring(recipe.inputs)
         for path in recipe.written:
-            if place.place_of(path) != path:
-                os.makedirs(os.path.dirname(place.place_of(path)), exist_ok=True)
+            os.makedirs(os.path.dirname(place.below(path)), exist_ok=True)
         yield place
 
 
-@contextmanager
-def put_aside(paths: Iterable[str], folder: str) -> Iterator[dict[str, str]]:
-    """Keep files as they are while a program may write them, and put them back afterwards.
+def rooms_of(recipe: Recipe) -> list[str]:
+    """List the folders that have a stand-in: the code's, and the one that it was started in."""
+    cwd = recipe.command.cwd if recipe.command else ""
+    return [*(code.root for code in recipe.codes), *([cwd] if cwd else [])]
 
-    Yields:
-        By each path, where the file was put that was there before; when the block has ended, what
-        the program has written is beside it, with `.new` behind its name.
-    """
-    kept = {path: os.path.join(folder, str(number)) for number, path in enumerate(paths)}
-    for path, place in kept.items():
-        if os.path.lexists(path):
-            os.makedirs(folder, exist_ok=True)
-            _copy(path, place)
+
+def outside_of(recipe: Recipe) -> list[str]:
+    """List the files that a program writes outside of its code and of where it was started."""
+    rooms = rooms_of(recipe)
+    return [path for path in writes_of(recipe) if _form_in(path, rooms) is None]
+
+
+def writes_of(recipe: Recipe) -> list[str]:
+    """List all files that a program writes, as far as it is known."""
+    return list(dict.fromkeys((*recipe.written, *(made.path for made in recipe.made))))
+
+
+@contextmanager
+def _folder(keep: str | None) -> Iterator[str]:
+    if keep is not None:
+        try:
+            os.makedirs(keep)
+        except FileExistsError as error:
+            raise ReplayError(f"--keep {keep}: it is there already; name a new folder") from error
+        yield os.path.realpath(keep)
+        return
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="lineage-replay-"))
+    is_needed = False
     try:
-        yield kept
+        yield folder
+    except NotPutBackError:
+        is_needed = True
+        raise
     finally:
-        for path, place in kept.items():
-            if os.path.lexists(path):
-                os.makedirs(folder, exist_ok=True)
-                _copy(path, f"{place}.new")
-                _remove(path)
-            if os.path.lexists(place):
-                _copy(place, path)
+        if not is_needed:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def found_at(wanted: Input) -> str | None:
@@ -156,15 +192,10 @@ def _is_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip(os.sep)}{os.sep}")
 
 
-def _copy(path: str, place: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.copytree(path, place, symlinks=True)
-    else:
-        shutil.copy2(path, place, follow_symlinks=False)
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
+def _form_in(path: str, rooms: Iterable[str]) -> str | None:
+    """Give the form of a path that is in a room: as it is written, or as its links lead."""
+    rooms = tuple(rooms)
+    for form in (os.path.normpath(path), os.path.realpath(path)):
+        if os.path.isabs(path) and any(_is_in(form, room) for room in rooms):
+            return form
+    return None

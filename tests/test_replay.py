@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -15,14 +16,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lineage import LineageQueryEngine, checkouts, venvs, workplace
+from lineage import LineageQueryEngine, aside, checkouts, venvs, workplace
 from lineage import replay as work
+from lineage.aside import put_aside
 from lineage.digests import content_of
 from lineage.errors import CorruptStoreError, NodeNotFoundError, ReplayError
 from lineage.proving import prove
 from lineage.recipes import Code, Command, Made, Recipe
 from lineage.replay import Terms, obstacles, replay
-from lineage.workplace import put_aside
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 ROOT = Path(__file__).parents[1]
@@ -79,12 +80,12 @@ class Project:
         self.git("add", "-A")
         self.git("commit", "-q", "-m", "one step", "--allow-empty")
 
-    def run(self, *words, **variables):
+    def run(self, *words, script="make.py", cwd=None, **variables):
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         surroundings = {k: v for k, v in os.environ.items() if not k.startswith("LINEAGE_")}
         done = subprocess.run(
-            [sys.executable, "make.py", *words],
-            cwd=self.root,
+            [sys.executable, script, *words],
+            cwd=cwd or self.root,
             env=surroundings | {"LINEAGE_STORE": str(self.store), "PYTHONPATH": path} | variables,
             capture_output=True,
             text=True,
@@ -264,10 +265,13 @@ def test_a_function_that_was_called_from_a_shell_is_called_again(project):
 
 def test_what_is_put_aside_comes_back_after_a_failure(tmp_path):
     path, new = tmp_path / "a.csv", tmp_path / "b.csv"
+    link, kept = tmp_path / "link.csv", []
     path.write_text("old", encoding="utf-8")
+    link.symlink_to(path)
 
     def fail():
-        with put_aside([str(path), str(new)], str(tmp_path / "s")):
+        with put_aside([str(link), str(new)], str(tmp_path / "s")) as aside:
+            kept.append(aside)
             path.write_text("new", encoding="utf-8")
             new.write_text("new", encoding="utf-8")
             raise KeyboardInterrupt
@@ -275,7 +279,153 @@ def test_what_is_put_aside_comes_back_after_a_failure(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert path.read_text(encoding="utf-8") == "old"
+    assert link.is_symlink()
     assert not new.exists()
+    for each in (link, new):
+        assert Path(kept[0].new(str(each))).read_text(encoding="utf-8") == "new"
+
+
+def test_what_cannot_be_put_back_is_not_removed_and_named(project, monkeypatch, tmp_path):
+    target = tmp_path / "elsewhere" / "scaled.parquet"
+    project.run("--out", str(target))
+    before = target.read_bytes()
+    recipe = project.recipe()
+    whole = aside.copy
+
+    def full(path, place):
+        if place == str(target):
+            raise OSError(28, "No space left on device")
+        whole(path, place)
+
+    monkeypatch.setattr(aside, "copy", full)
+    with pytest.raises(aside.NotPutBackError, match="No space left on device") as found:
+        replay(recipe, Terms(is_in_place=True))
+    place = Path(str(found.value).partition(" is at ")[2])
+    assert place.read_bytes() == before
+    assert str(target) in (place.parents[2] / "list.txt").read_text(encoding="utf-8")
+
+
+def test_what_is_put_aside_comes_back_when_the_process_is_told_to_end(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old", encoding="utf-8")
+    script = f"""
+import os, signal, time
+from lineage.aside import put_aside
+with put_aside([{str(path)!r}], {str(tmp_path / "s")!r}):
+    open({str(path)!r}, "w").write("new")
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=30, check=False)
+    assert done.returncode == 128 + 15
+    assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_a_file_that_the_code_names_by_its_whole_path_is_put_back(project):
+    target = project.root / "out" / "scaled.parquet"
+    project.write(f"words.out = {str(target)!r}")
+    project.commit()
+    project.run()
+    before = target.read_bytes(), target.stat().st_mtime_ns
+    with pytest.raises(ReplayError, match="by an absolute path in its code"):
+        replay(project.recipe())
+    assert (target.read_bytes(), target.stat().st_mtime_ns) == before
+    terms = Terms(is_in_place=True)
+    assert verdicts(replay(project.recipe(), terms)) == {"scaled@1": "identical"}
+    assert target.read_bytes() == before[0]
+
+
+def test_paths_behind_options_are_moved(project):
+    project.run(f"--out={project.root / 'out' / 'scaled.parquet'}")
+    assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
+
+
+def test_relative_paths_lead_out_of_the_repository_and_into_it(project, tmp_path):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.move(project.root / "data", folder / "data")
+    project.run(cwd=folder, script="../project/make.py")
+    assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
+    project.write("frame['x'] += len(pd.read_csv('../elsewhere/data/in.csv'))")
+    project.commit()
+    (project.root / "data").symlink_to(folder / "data")
+    project.run("--version", "2")
+    assert verdicts(replay(project.recipe())) == {"scaled@2": "identical"}
+
+
+def test_the_code_is_that_of_the_commit_by_whatever_path_it_is_found(
+    project, tmp_path, monkeypatch
+):
+    """A link to the repository, and PYTHONPATH, lead to the code as it is now."""
+    (project.root / "src").mkdir()
+    (project.root / "src" / "made_of.py").write_text("MORE = 1\n", encoding="utf-8")
+    project.write("import made_of; frame['x'] += made_of.MORE")
+    project.commit()
+    (tmp_path / "link").symlink_to(project.root)
+    path = os.pathsep.join((str(project.root / "src"), str(ROOT)))
+    project.run(script=str(tmp_path / "link" / "make.py"), PYTHONPATH=path)
+    project.write("frame['x'] += 20")
+    (project.root / "src" / "made_of.py").write_text("MORE = 2\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", path)
+    assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
+
+
+def test_what_is_kept_holds_the_files_and_no_repository(project, tmp_path):
+    project.run()
+    kept = tmp_path / "kept"
+    assert replay(project.recipe(), Terms(keep=str(kept))).is_same
+    (made,) = kept.rglob("scaled.parquet")
+    assert made.read_bytes() == (project.root / "out" / "scaled.parquet").read_bytes()
+    assert project.git("worktree", "list").count("\n") == 1
+    with pytest.raises(ReplayError, match="it is there already; name a new folder"):
+        replay(project.recipe(), Terms(keep=str(kept)))
+
+
+def test_other_working_trees_of_the_repository_stay_known(project, tmp_path):
+    """One on a disk that is away looks as if it were gone."""
+    project.run()
+    project.git("worktree", "add", "-q", str(tmp_path / "away"))
+    shutil.move(tmp_path / "away", tmp_path / "unmounted")
+    assert replay(project.recipe()).is_same
+    assert str(tmp_path / "away") in project.git("worktree", "list")
+
+
+def test_what_a_program_leaves_running_does_not_outlive_it(project):
+    child = "import time; time.sleep(2); open('out/late', 'w').write('late'); time.sleep(600)"
+    project.write(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])")
+    project.commit()
+    recipe = left_running(project)
+    assert verdicts(replay(recipe, Terms(timeout_s=100))) == {"scaled@1": "identical"}
+
+
+def left_running(project):
+    """Run a program that starts another, and end that; gives how it was made."""
+    with subprocess.Popen(
+        [sys.executable, "make.py"],
+        cwd=project.root,
+        env=os.environ | {"LINEAGE_STORE": str(project.store), "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    ) as process:
+        process.wait(60)
+        os.killpg(process.pid, signal.SIGKILL)
+    return project.recipe()
+
+
+def test_nothing_is_put_where_a_link_of_the_repository_leads_to(project, tmp_path):
+    away = tmp_path / "away"
+    shutil.move(project.root / "data", away)
+    (project.root / "data").symlink_to(away)
+    (project.root / ".gitignore").write_text("out\n", encoding="utf-8")
+    project.commit()
+    project.run()
+    old, kept = away / "in.csv", tmp_path / "kept.csv"
+    shutil.copy2(old, kept)
+    old.write_text("k,x\na,9\n", encoding="utf-8")
+    recipe = project.recipe()
+    found = tuple(each._replace(others=(str(kept),)) for each in recipe.inputs)
+    with pytest.raises(ReplayError, match="where a link of the repository leads to"):
+        replay(replace(recipe, inputs=found))
+    assert old.read_text(encoding="utf-8") == "k,x\na,9\n"
 
 
 def test_a_damaged_store_runs_nothing(project, monkeypatch):
@@ -448,10 +598,25 @@ def test_a_commit_that_is_not_there_is_a_reason(project):
 
 
 def test_a_place_maps_paths_of_its_rooms_alone():
-    place = workplace.Workplace("/tmp/w", [("/home/p", "/tmp/w/a"), ("/home/p/in", "/tmp/w/b")])
-    assert place.place_of("/home/p/in/x.csv") == "/tmp/w/b/x.csv"
-    assert place.place_of("/home/p/x/../y.csv") == "/tmp/w/a/y.csv"
+    place = workplace.Workplace("/tmp/w", ["/home/p", "/home/p/in"])
+    assert place.place_of("/home/p/in/x.csv") == "/tmp/w/files/home/p/in/x.csv"
+    assert place.place_of("/home/p/x/../y.csv") == "/tmp/w/files/home/p/y.csv"
     assert place.place_of("/home/private/x.csv") == "/home/private/x.csv"
-    assert place.words(["-x", "rel/y", "/home/p/z"]) == ["-x", "rel/y", "/tmp/w/a/z"]
-    installed = workplace.Workplace("/tmp/w", [(sys.prefix, "/tmp/w/a")])
-    assert installed.words([sys.executable]) == [sys.executable]
+    moved = {
+        "-x": "-x",
+        "rel/y": "rel/y",
+        "/home/p/z": "/tmp/w/files/home/p/z",
+        "--out=/home/p/z": "--out=/tmp/w/files/home/p/z",
+        "/home/p:/usr/p": "/tmp/w/files/home/p:/usr/p",
+        "/home/p=q/z": "/home/p=q/z",
+        "http://home/p": "http://home/p",
+    }
+    assert {word: place.moved(word) for word in moved} == moved
+
+
+def test_what_is_installed_in_a_room_stays_where_it_is(monkeypatch):
+    place = workplace.Workplace("/tmp/w", ["/home/p"])
+    monkeypatch.setattr(workplace.sys, "prefix", "/home/p/.venv")
+    assert place.moved("/home/p/.venv/bin/tool") == "/home/p/.venv/bin/tool"
+    monkeypatch.setattr(workplace.sys, "prefix", "/home")  # the project is below the interpreter
+    assert place.moved("/home/p/make.py") == "/tmp/w/files/home/p/make.py"
