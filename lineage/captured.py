@@ -24,8 +24,9 @@ from lineage.columns.edges import (
     coverage_of,
     edges_of,
 )
+from lineage.columns.entries import call_site
 from lineage.columns.operation import as_frame
-from lineage.columns.resolve import Resolver, call_site
+from lineage.columns.resolve import Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from lineage.capture import touched
 from lineage.capture.tape import Everywhere, current
 from lineage.captured import Capture, capture_of, place_of
 from lineage.columns.edges import Coverage
-from lineage.columns.resolve import line_of
+from lineage.columns.entries import line_of
 from lineage.core import DataSource, OperationType
 from lineage.redact import redact_text
 from lineage.tracker import current as current_operation

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lineage.columns import naming
 from lineage.columns.containers import (
@@ -16,6 +15,7 @@ from lineage.columns.containers import (
     stored,
 )
 from lineage.columns.operation import UNSAID
+from lineage.columns.remembering import Place, Remembering
 from lineage.columns.values import (
     CONDITIONAL,
     GROUP_BY,
@@ -36,58 +36,20 @@ from lineage.columns.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from lineage.columns.syntax import File
+    from collections.abc import Sequence
 
 
-class Known(Protocol):
-    """What the tape knows of expressions."""
-
-    def given(self, node: ast.AST, before: int, at: ast.AST | None, file: File) -> Value | None:
-        """What an expression gave, when it last ran before an entry."""
-
-    def named(self, scope: ast.AST | None, name: str, before: int) -> tuple[int, Value] | None:
-        """What a name last stood for as something was called on it, and in which entry."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where code is read: the file, up to which entry, and what the names of a function are."""
-
-    file: File
-    before: int
-    at: ast.AST | None = None
-    caller: tuple[File, ast.AST] | None = None
-    inner: ast.AST | None = None
-    bound: Mapping[str, Value] = field(default_factory=dict)
-    outer: Place | None = None
-
-
-class Names(ABC):
-    """Read what names stand for.
-
-    Args:
-        known: What the tape knows of expressions.
-    """
-
-    def __init__(self, known: Known) -> None:
-        self._known = known
-        self._under_way: set[tuple[Any, ...]] = set()
-
-    @abstractmethod
-    def evaluate(self, node: ast.AST | None, place: Place) -> Value:
-        """Give what an expression is made from."""
+class Names(Remembering):
+    """Read what names stand for."""
 
     def _name(self, node: ast.Name, place: Place) -> Value:
         key = (id(node), node.id, place.before)
-        if key in self._under_way:
+        if not self.memory.is_new(key):
             return Const(UNSAID)
-        self._under_way.add(key)
         try:
             return self._name_at(node, place)
         finally:
-            self._under_way.discard(key)
+            self.memory.end(key)
 
     def _name_at(self, node: ast.Name, place: Place) -> Value:
         child: ast.AST = node
@@ -159,8 +121,7 @@ class Names(ABC):
             for event in events
             for node in (event.value, event.node)
             if node is not None
-            and (number := getattr(self._known, "number_of", lambda *_: None)(node, place.before))
-            is not None
+            and (number := self._known.number_of(node, place.before)) is not None
         ]
         return max(numbers, default=None)
 
@@ -202,14 +163,13 @@ class Names(ABC):
     def _attribute_set(self, node: ast.Attribute, place: Place) -> Value:
         """Follow `self.x`: to whatever is put there, and done to it, in the same file."""
         key = (id(place.file), node.attr, place.before)
-        if not isinstance(node.value, ast.Name) or key in self._under_way:
+        if not isinstance(node.value, ast.Name) or not self.memory.is_new(key):
             return Const(UNSAID)
-        self._under_way.add(key)
         value: Value | None = None
         try:
             for event in naming.attribute_events(node.attr, place.file):
-                there = replace(place, at=event.node, inner=None, bound={}, caller=None)
+                there = replace(place, at=event.node, inner=None, bound={}, caller=None, kept=None)
                 value = self._after(event, value, there)
         finally:
-            self._under_way.discard(key)
+            self.memory.end(key)
         return Const(UNSAID) if value is None else value

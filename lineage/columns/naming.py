@@ -243,13 +243,15 @@ def before(known: Sequence[Event], node: ast.AST, file: File) -> list[Event]:
     loops = [up for up in around if isinstance(up, _LOOPS)]
     here = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0))
     found: list[Event] = []
+    last: Event | None = None
     for event in sorted(known, key=lambda each: each.position):
         ups = [event.node, *file.ancestors(event.node)]
-        in_loop = any(loop in ups for loop in loops)
+        shared = next((loop for loop in loops if loop in ups), None)
+        in_loop = shared is not None
         is_own = any(up is event.node for up in around) and not isinstance(event.node, _LOOPS)
         is_later = event.position >= here or is_own
-        if is_later and not in_loop:
-            continue
+        if is_later and (shared is None or (last is not None and _is_in(last, shared, file))):
+            continue  # where the loop begins again, what is certain comes before what is read
         if is_own and event.kind in ("bind", "call") and not in_loop:
             continue
         is_certain = event.kind in ("bind", "each", "import", "function") and not is_later and (
@@ -261,8 +263,13 @@ def before(known: Sequence[Event], node: ast.AST, file: File) -> list[Event]:
         )
         if is_certain:
             found = [each for each in found if each.position > event.position]
+            last = event
         found.append(replace(event, is_certain=is_certain, conditions=tests))
     return found
+
+
+def _is_in(event: Event, loop: ast.AST, file: File) -> bool:
+    return event.node is loop or loop in file.ancestors(event.node)
 
 
 def tests_around(node: ast.AST, file: File) -> list[ast.expr]:

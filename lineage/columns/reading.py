@@ -27,8 +27,9 @@ from lineage.columns.containers import (
     rows_of,
     step_of,
 )
-from lineage.columns.names import Known, Names, Place
+from lineage.columns.names import Names
 from lineage.columns.operation import UNSAID, Arg, Op, arg_of, as_frame, literal_of
+from lineage.columns.remembering import Known, Place
 from lineage.columns.rules import apply_function, apply_method, has_function
 from lineage.columns.values import (
     CONDITIONAL,
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-_DEEPEST = 80
 _CALLS = 6
 _NOTHING_OF = frozenset({"range", "print", "isinstance", "type", "id", "open", "hasattr"})
 _ACCESSORS = frozenset({"str", "dt", "cat", "loc", "iloc", "at", "iat", "real"})
@@ -75,23 +75,15 @@ class Reader(Names):
 
     def __init__(self, known: Known) -> None:
         super().__init__(known)
-        self._depth = 0
         self._calls = 0
 
-    def evaluate(self, node: ast.AST | None, place: Place) -> Value:
-        """Give what an expression is made from."""
-        if node is None or self._depth > _DEEPEST:
-            return Const(UNSAID)
-        self._depth += 1
-        try:
-            if place.inner is None:
-                found = self._known.given(node, place.before, place.at, place.file)
-                if found is not None:
-                    return found
-            way = _WAYS.get(type(node))
-            return Const(UNSAID) if way is None else way(self, node, place)
-        finally:
-            self._depth -= 1
+    def _read(self, node: ast.AST, place: Place) -> Value:
+        if place.inner is None:
+            found = self._known.given(node, place.before, place.at, place.file)
+            if found is not None:
+                return found
+        way = _WAYS.get(type(node))
+        return Const(UNSAID) if way is None else way(self, node, place)
 
     def call(
         self,
@@ -102,13 +94,15 @@ class Reader(Names):
     ) -> Value:
         """Give what a function makes of values."""
         if not isinstance(function, Func) or self._calls >= _CALLS:
+            if isinstance(function, Func):
+                self.memory.cut()
             return Flat(join(map(flat, values)))
         node = function.node
         if node is None:
             return self._builtin(function.name, list(values), step)
         outer: Place = function.scope
         bound = naming.bind(node, values, named or {}, lambda each: self.evaluate(each, outer))
-        place = Place(outer.file, outer.before, node, None, node, bound, outer)
+        place = Place(outer.file, outer.before, node, None, node, bound, outer, {})
         self._calls += 1
         try:
             if isinstance(node, ast.Lambda):

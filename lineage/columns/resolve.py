@@ -19,15 +19,24 @@ from lineage.columns.arguments import (
     leaves,
     literal_in,
 )
+from lineage.columns.entries import (
+    call_site,
+    is_change,
+    is_in,
+    is_unknown,
+    labels_of,
+    read_out,
+    shaped,
+)
+from lineage.columns.history import History
 from lineage.columns.making import source_of
-from lineage.columns.names import Place
-from lineage.columns.operation import Arg, Op, as_frame, reconciled
+from lineage.columns.memory import ExhaustedError
+from lineage.columns.operation import Arg, Op, as_frame
 from lineage.columns.reading import Reader
-from lineage.columns.rules import apply_function, apply_method, is_known
+from lineage.columns.remembering import Place
+from lineage.columns.rules import apply_function, apply_method
 from lineage.columns.values import (
     CONDITIONAL,
-    IDENTITY,
-    INFERRED,
     NOTHING,
     OPAQUE,
     TRANSFORMATION,
@@ -42,11 +51,9 @@ from lineage.columns.values import (
     changed,
     decided,
     deciding,
-    element,
     flat,
     inferred,
     join,
-    merged,
 )
 
 if TYPE_CHECKING:
@@ -66,14 +73,12 @@ class Resolver:
     def __init__(self, entries: Sequence[Any]) -> None:
         self._entries = entries
         self._values: list[Value] = []
-        self._nodes: list[ast.AST | None] = []
-        self._by_node: dict[ast.AST, list[int]] = {}
-        self._by_name: dict[tuple[ast.AST | None, str], list[tuple[int, Value]]] = {}
         self._reader = Reader(self)
+        self._history = History(self._values, self._reader.memory.forget)
         self._explained_ones: set[int] = set()
         self._unknown: list[tuple[int, str]] = []
         self.gaps: set[str] = set()
-        self.problems: list[str] = []
+        self.problems: dict[str, None] = {}
 
     def value(self, number: int) -> Value:
         """Give what an entry's result is made from."""
@@ -87,32 +92,72 @@ class Resolver:
             number = len(self._values)
             entry = self._entries[number]
             node, file = self._locate(entry)
-            self._nodes.append(node)
+            self._history.reach(node, entry.name)
             if node is not None and entry.target is not None:
                 self._remember_name(number - 1, entry.target, (entry, node, file))
-            try:
-                value = self._resolve(number, entry, node, file)
-            except Exception as problem:
-                if os.environ.get("LINEAGE_STRICT"):
-                    raise
-                value = self._opaque(entry, problem)
-            self._values.append(value)
+            self._values.append(self._worked_out(number, entry, node, file))
             if node is None or entry.name in ("<met>", "<item>"):
                 continue
             if entry.name != "pop":  # its result was noted as one of `__getitem__`
-                self._by_node.setdefault(node, []).append(number)
-            if _is_change(entry):
+                self._history.gave(node, number)
+            if is_change(entry):
                 self._remember_name(number, number, (entry, node, file))
+
+    def _worked_out(self, number: int, entry: Any, node: ast.AST | None, file: File) -> Value:
+        """Give an entry's value: that of the last time, where it was given the same."""
+        given = self._given_to(entry)
+        done = None if entry.name == "<met>" else self._history.done(node, given)
+        if done is not None:
+            self._unknown += [(number, name) for name in done.notes]
+            return done.value
+        self._reader.memory.begin()
+        notes = len(self._unknown)
+        try:
+            value = self._resolve(number, entry, node, file)
+            value = self._history.shared(node, entry.name, value)
+        except Exception as problem:
+            if os.environ.get("LINEAGE_STRICT") and not isinstance(problem, ExhaustedError):
+                raise
+            return self._opaque(entry, problem)
+        if node is not None:
+            found = [name for _, name in self._unknown[notes:]]
+            self._history.remember(node, given, value, found)
+        return value
+
+    def _given_to(self, entry: Any) -> tuple[Any, ...]:
+        """Give all that an entry's value depends on, but for what is read in the code."""
+        parts = [entry.target, *entry.args, *entry.kwargs.values()]
+        return (
+            entry.name,
+            entry.kind,
+            entry.labels,
+            entry.levels,
+            entry.back and entry.back[1],
+            entry.back and entry.back[0],
+            *entry.kwargs,
+            *(id(self._values[each]) if is_ref(each) else each for each in parts),
+        )
 
     def _opaque(self, entry: Any, problem: Exception) -> Value:
         """Give the result of an operation whose rule has failed: made of all that went in."""
-        self.problems.append(f"{call_site(entry)}: {entry.name}: {type(problem).__name__}")
+        problem_here = f"{call_site(entry)}: {entry.name}: {type(problem).__name__}"
+        if isinstance(problem, ExhaustedError):
+            problem_here += f", {problem}"
+        self.problems[problem_here] = None
         known = [each for each in leaves((entry.target, entry.args, entry.kwargs)) if is_ref(each)]
+        if isinstance(problem, ExhaustedError):  # what could not be read may be of any source
+            known += [n for n, each in enumerate(self._entries[: len(self._values)]) if is_in(each)]
         deps = join(flat(self._values[each]) for each in known)
         step = Step(entry.name, call_site(entry), OPAQUE)
-        labels = _labels(entry) or [None]
+        labels = labels_of(entry) or [None]
         made = changed(deps, TRANSFORMATION, step)
-        return Frame(labels, [made] * len(labels), is_series=entry.kind != "frame")
+        columns = [made] * len(labels)
+        if entry.name == "__setitem__" and isinstance(entry.args[0], str):  # the others stay
+            before = as_frame(self._values[entry.target])
+            columns = [
+                made if label == entry.args[0] else before.column(label) or made for label in labels
+            ]
+        return Frame(labels, columns, is_series=entry.kind != "frame")
 
     def unknown(self, since: int = 0) -> list[tuple[int, str]]:
         """Give the entries from a number on whose operation no rule knows, each with its name.
@@ -125,7 +170,7 @@ class Resolver:
             *(
                 (n, name)
                 for n in left
-                if _is_unknown(name := self._entries[n].name, self._entries[n])
+                if is_unknown(name := self._entries[n].name, self._entries[n])
             ),
         ]
 
@@ -133,25 +178,24 @@ class Resolver:
 
     def given(self, node: ast.AST, before: int, at: ast.AST | None, file: File) -> Value | None:
         """What an expression gave, when it last ran before an entry; all times, out of a loop."""
-        numbers = self._by_node.get(node)
-        if not numbers:
+        last = self._history.last(node, before)
+        if last is None or last >= len(self._values):
             return None
-        known = [number for number in numbers if number < before and number < len(self._values)]
-        if not known:
-            return None
-        if len(known) > 1 and is_in_other_loop(node, at, file):
-            return merged([self._values[number] for number in known[-50:]])
-        return self._values[known[-1]]
+        if is_in_other_loop(node, at, file):
+            return self._history.all_times(node, before)
+        return self._values[last]
 
     def number_of(self, node: ast.AST, before: int) -> int | None:
         """The entry that an expression last made."""
-        known = [number for number in self._by_node.get(node, ()) if number < before]
-        return known[-1] if known else None
+        return self._history.last(node, before)
 
     def named(self, scope: ast.AST | None, name: str, before: int) -> tuple[int, Value] | None:
         """What a name last stood for as something was called on it."""
-        known = self._by_name.get((scope, name), ())
-        return next((each for each in reversed(known) if each[0] < before), None)
+        return self._history.stood_for((scope, name), before)
+
+    def state(self, before: int) -> int | None:
+        """What is known before an entry: None for all that is known by now."""
+        return None if before == len(self._values) else before
 
     # One entry
 
@@ -169,7 +213,7 @@ class Resolver:
         subject = syntax.receiver(node)
         if isinstance(subject, ast.Name) and not is_reflected(entry.name):
             key = (file.scope(node), subject.id)
-            self._by_name.setdefault(key, []).append((since, self._values[number]))
+            self._history.name(key, (node, number == entry.target), (since, self._values[number]))
 
     def _resolve(self, number: int, entry: Any, node: ast.AST | None, file: File) -> Value:
         place = self._place(number, entry, node, file)
@@ -180,7 +224,7 @@ class Resolver:
                 return self._of_file(entry)
             case "<source>":
                 made = source_of(
-                    entry.args[0].partition(":")[2], _labels(entry) or [], entry.levels
+                    entry.args[0].partition(":")[2], labels_of(entry) or [], entry.levels
                 )
                 made.is_series = entry.kind == "series"
                 return made
@@ -190,7 +234,7 @@ class Resolver:
                 whole = self._values[entry.target]
                 items = whole.items if isinstance(whole, Items) else []
                 at = entry.args[0]
-                return _shaped(items[at] if at < len(items) else whole, entry)
+                return shaped(items[at] if at < len(items) else whole, entry)
             case "assign" if entry.args:  # of functions: its steps are entries before it
                 return self._values[entry.args[1]] if entry.args[1] is not None else Const()
             case _:
@@ -201,7 +245,7 @@ class Resolver:
         name = entry.args[0].columns_id.partition(":")[2]
         if entry.kind not in ("frame", "series"):
             return Flat(source_of(name, ["*"], ()).values)
-        made = source_of(name, _labels(entry) or [], entry.levels, entry.name, call_site(entry))
+        made = source_of(name, labels_of(entry) or [], entry.levels, entry.name, call_site(entry))
         made.is_series = entry.kind == "series"
         return made
 
@@ -234,7 +278,7 @@ class Resolver:
             step,
             partial(self._call, step),
             partial(self._local, node, place),
-            _labels(entry),
+            labels_of(entry),
             entry.levels,
             entry.kind,
         )
@@ -287,12 +331,12 @@ class Resolver:
     # A frame that nothing noted has made
 
     def _met(self, entry: Any, node: ast.AST | None, place: Place) -> Value:
-        labels = _labels(entry) or [None]
+        labels = labels_of(entry) or [None]
         expression = self._expression_of_met(entry, node)
         if expression is not None:
             found = self._reader.evaluate(expression, place)
             if not isinstance(found, Const):
-                return _shaped(_read_out(found, entry), entry)
+                return shaped(read_out(found, entry), entry)
         name = expression.id if isinstance(expression, ast.Name) else "frame"
         if entry.kind not in ("frame", "series"):
             return Flat(NOTHING)
@@ -366,7 +410,8 @@ class Resolver:
             if expression is not None:
                 found = self._reader.evaluate(expression, place)
                 if not isinstance(found, (Const, Func)):
-                    self._values[number] = _shaped(found, entry)
+                    self._values[number] = shaped(found, entry)
+                    self._history.change()
         return self._values[number]
 
     def _collection(self, plain: Any, expression: ast.AST | None, place: Place) -> Value:
@@ -410,68 +455,3 @@ class Resolver:
         if node is None:
             return Func(None, None, plain.name)
         return Func(node, Place(file, place.before, place.at, place.caller), plain.name)
-
-
-def _is_unknown(name: str, entry: Any) -> bool:
-    is_of_file = entry.args and type(entry.args[0]).__name__ == "Location"
-    return not (is_known(name) or name[:1] == "<" or is_of_file)
-
-
-def _is_change(entry: Any) -> bool:
-    last = entry.name.rsplit(".", 1)[-1]
-    changing = (
-        "__setitem__",
-        "__delitem__",
-        "insert",
-        "update",
-        "pop",
-        "set_columns",
-        "set_name",
-        "set_index_labels",
-    )
-    return last in changing or entry.kwargs.get("inplace") is True
-
-
-def call_site(entry: Any) -> str:
-    """Give where an entry was called, as `file:line`."""
-    code, instruction = entry.at
-    return f"{os.path.basename(code.co_filename)}:{line_of(code, instruction)}"
-
-
-def line_of(code: CodeType, instruction: int) -> int:
-    """Give the line of an instruction."""
-    place = syntax.position(code, instruction)
-    return place[0] if place else code.co_firstlineno
-
-
-def _labels(entry: Any) -> list[Any] | None:
-    if entry.kind == "frame":
-        return None if entry.labels is None else list(entry.labels)
-    return [entry.labels] if entry.kind == "series" else None
-
-
-def _read_out(value: Value, entry: Any) -> Value:
-    """Give what a frame is that was made of a table; that was found in the code alone."""
-    if entry.args[0] != "to_pandas":
-        return value
-    step = Step("to_pandas", call_site(entry), INFERRED)
-    return as_frame(value).each(lambda deps: changed(deps, IDENTITY, step))
-
-
-def _shaped(value: Value, entry: Any) -> Value:
-    """Give what was read in the code the shape of the frame that was met."""
-    if entry.kind not in ("frame", "series"):
-        return value
-    step = Step(entry.name, call_site(entry), INFERRED)
-    labels = _labels(entry)
-    if not isinstance(value, Frame) or (value.is_series and entry.kind == "frame"):
-        deps = flat(element(value) if not isinstance(value, Frame) else value)
-        whole = element(value)
-        if isinstance(whole, Frame) and not isinstance(value, (Flat, Frame)):
-            value = whole
-        else:
-            wanted = labels or [None]
-            value = Frame(wanted, [deps] * len(wanted), is_series=entry.kind == "series")
-    op = Op("<met>", value, [], {}, step, lambda f, v: Const(), lambda n: Const(), labels,
-            entry.levels, entry.kind)  # fmt: skip
-    return reconciled(as_frame(value), op)
