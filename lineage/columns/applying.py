@@ -100,7 +100,7 @@ def row_by_row(op: Op) -> Value:
     given = op.call(function, [row, *(arg.value for arg in op.args[2:])]) if isinstance(
         function, Func
     ) else Flat(frame.values)  # fmt: skip
-    given = _without_rows(given)
+    given = _with_rows(given)
     if op.kind == "frame" and op.labels is not None:
         return as_columns(op, given, frame)
     deps = flat(given)
@@ -109,17 +109,13 @@ def row_by_row(op: Op) -> Value:
     return one_column(op, changed(deps, TRANSFORMATION, op.step))
 
 
-def _without_rows(value: Value) -> Value:
-    if isinstance(value, Frame):
-        return Frame(
-            value.labels,
-            value.columns,
-            value.index,
-            NOTHING,
-            is_series=value.is_series,
-            cells=value.cells,
-        )
-    return value
+def _with_rows(value: Value) -> Value:
+    """Give the result of one row: what decides on it decides on its values."""
+    if not isinstance(value, Frame):
+        return value
+    made = value.each(lambda deps: join((deps, value.rows)))
+    made.rows = NOTHING
+    return made
 
 
 def as_columns(op: Op, value: Value, like: Frame) -> Frame:

@@ -47,6 +47,24 @@ def apply_a_named_function_to_rows(orders):
     return orders[["order", "fee"]]
 
 
+def rebate(row):
+    if row["status"] == "void":
+        return row["price"] * 0.5
+    elif row["qty"] > 4 and row["status"] != "open":
+        return row["price"] * 0.9
+    return row["price"]
+
+
+@case(
+    direct={"order": "orders.order", "paid": "orders.price"},
+    indirect={"paid": "orders.status orders.qty"},
+    orders=orders,
+)
+def apply_a_function_that_gives_one_column_in_each_branch(orders):
+    orders["paid"] = orders.apply(rebate, axis=1)
+    return orders[["order", "paid"]]
+
+
 @case(
     direct={"low": "pupils.maths pupils.art", "high": "pupils.maths pupils.art"},
     pupils=pupils,
