@@ -8,7 +8,6 @@ from lineage.columns.values import (
     AGGREGATION,
     GROUP_BY,
     NOTHING,
-    TRANSFORMATION,
     Const,
     Flat,
     Frame,
@@ -53,7 +52,7 @@ def picked(op: Op) -> Value:
         picks = deciding(frame.values, "SORT", op.step)
         return Flat(join((frame.index_values, picks, frame.rows)))
     if op.literal(0, "axis", default=0) in (1, "columns"):
-        return one_column(op, changed(frame.values, TRANSFORMATION, op.step))
+        return one_column(op, deciding(frame.values, "SORT", op.step))  # the name of one of them
     cells = {
         label: join((frame.index_values, deciding(deps, "SORT", op.step)))
         for label, deps in zip(frame.labels, frame.columns, strict=True)

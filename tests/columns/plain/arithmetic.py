@@ -267,8 +267,9 @@ def value_counts_of_filtered_rows(numbers):
         "sum": "numbers.a numbers.b numbers.c",
         "mean": "numbers.a numbers.b",
         "top": "numbers.b numbers.c",
-        "near": "numbers.a numbers.b numbers.c",
+        "near": "",
     },
+    indirect={"near": "numbers.a numbers.b numbers.c"},
     numbers=numbers,
 )
 def across_columns(numbers):
