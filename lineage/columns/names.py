@@ -25,7 +25,9 @@ from lineage.columns.values import (
     Func,
     Group,
     Items,
+    Lookup,
     Many,
+    Table,
     Value,
     decided,
     deciding,
@@ -92,8 +94,30 @@ class Names(Remembering):
         given = naming.argument_for(call, scope, name, place.file)
         if given is None:
             default = naming.default_of(scope, name)
+            unpacked = self._unpacked(
+                name, Place(file, place.before, call), must_be=default is None
+            )
+            if unpacked is not None:
+                return unpacked
             return Const(UNSAID) if default is None else self.evaluate(default, place)
         return self.evaluate(given, Place(file, place.before, call))
+
+    def _unpacked(self, name: str, place: Place, *, must_be: bool) -> Value | None:
+        """Give what a call hands over for a parameter by `**`: the item of that name, if any."""
+        keywords = place.at.keywords if isinstance(place.at, ast.Call) else []
+        for each in keywords:
+            mapping = None if each.arg else self.evaluate(each.value, place)
+            match mapping:
+                case Table(items, rest) if name in items or not isinstance(rest, Const):
+                    return items.get(name, rest)
+                case Lookup(_, values):
+                    source = self._known.source(name, place.before)
+                    if source is not None and _is_of(values, source):
+                        return source
+                    return values if must_be else None
+                case _:
+                    continue
+        return None
 
     def _local(self, node: ast.Name, scope: ast.AST, place: Place, bound: Value | None) -> Value:
         """Give what a name of a scope stands for: what is bound to it, and then done to it."""
@@ -173,3 +197,8 @@ class Names(Remembering):
         finally:
             self.memory.end(key)
         return Const(UNSAID) if value is None else value
+
+
+def _is_of(value: Value, source: Value) -> bool:
+    """Whether a value is made of all columns of a source."""
+    return flat(source).direct.keys() <= flat(value).direct.keys()

@@ -29,6 +29,9 @@ class Known(Protocol):
     def named(self, scope: ast.AST | None, name: str, before: int) -> tuple[int, Value] | None:
         """What a name last stood for as something was called on it, and in which entry."""
 
+    def source(self, name: str, before: int) -> Value | None:
+        """The frame that was last named so as a source."""
+
     def state(self, before: int) -> int | None:
         """What is known before an entry: None for all that is known by now."""
 

@@ -77,6 +77,7 @@ class Resolver:
         self._history = History(self._values, self._reader.memory.forget)
         self._explained_ones: set[int] = set()
         self._unknown: list[tuple[int, str]] = []
+        self._named: dict[str, list[int]] = {}
         self.gaps: set[str] = set()
         self.problems: dict[str, None] = {}
 
@@ -193,6 +194,11 @@ class Resolver:
         """What a name last stood for as something was called on it."""
         return self._history.stood_for((scope, name), before)
 
+    def source(self, name: str, before: int) -> Value | None:
+        """The frame that was last named so as a source."""
+        known = [number for number in self._named.get(name, ()) if number < before]
+        return self._values[known[-1]] if known else None
+
     def state(self, before: int) -> int | None:
         """What is known before an entry: None for all that is known by now."""
         return None if before == len(self._values) else before
@@ -223,9 +229,9 @@ class Resolver:
                     return self._written(entry, node, place)
                 return self._of_file(entry)
             case "<source>":
-                made = source_of(
-                    entry.args[0].partition(":")[2], labels_of(entry) or [], entry.levels
-                )
+                name = entry.args[0].partition(":")[2]
+                self._named.setdefault(name, []).append(number)
+                made = source_of(name, labels_of(entry) or [], entry.levels)
                 made.is_series = entry.kind == "series"
                 return made
             case "<met>":

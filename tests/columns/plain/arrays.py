@@ -240,3 +240,17 @@ def holes_filled_in_arrays(gaps):
     v = gaps["v"].to_numpy(copy=True)
     v -= np.nanmean(gaps["w"].to_numpy())
     return pd.DataFrame({"u": u, "v": v})
+
+
+@case(
+    direct={"a": "numbers.a", "near": "numbers.b", "maths": "pupils.maths"},
+    numbers=numbers,
+    pupils=pupils,
+)
+def frames_that_are_split_before_anything_else(numbers, pupils):
+    train, test = train_test_split(numbers, test_size=0.5, random_state=1)
+    _, some = train_test_split(pupils, test_size=3, random_state=1)
+    out = test[["a"]].reset_index(drop=True)
+    out["near"] = train["b"].mean()
+    out["maths"] = some["maths"].max()
+    return out

@@ -50,7 +50,7 @@ def apply_a_named_function_to_rows(orders):
 def rebate(row):
     if row["status"] == "void":
         return row["price"] * 0.5
-    elif row["qty"] > 4 and row["status"] != "open":
+    if row["qty"] > 4 and row["status"] != "open":
         return row["price"] * 0.9
     return row["price"]
 
