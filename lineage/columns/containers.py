@@ -68,6 +68,18 @@ def method_of_plain(base: Value, name: str, args: list[Value], node: ast.AST) ->
             return Flat(changed(join((flat(base), *others)), TRANSFORMATION, step_of(name, node)))
 
 
+def of_tally(tally: Const | Lookup | Table, args: list[Value], node: ast.AST) -> Value:
+    """`tally.get(key, default)`, where the same loop stores it: the key says which, no more."""
+    keys: Deps = NOTHING
+    found: list[Value] = []
+    if isinstance(tally, Lookup):
+        keys, found = tally.keys, [tally.values]
+    elif isinstance(tally, Table):
+        found = [*tally.items.values(), tally.rest]
+    by = join((keys, *map(flat, args[:1])))
+    return decided(merged([*found, *args[1:]]), deciding(by, GROUP_BY, step_of("get", node)))
+
+
 def of_arguments(args: list[Value], kwargs: Mapping[str, Value], node: ast.AST) -> Value:
     """Give what may be made from any of the arguments."""
     deps = join(map(flat, (*args, *kwargs.values())))
@@ -286,6 +298,20 @@ _SAME = frozenset({
 })  # fmt: skip
 
 
+_LISTING = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter"})
+
+
+def _keys_of(value: Value) -> Value:
+    """Give what a list of a value is: of a dictionary its keys."""
+    match value:
+        case Lookup(keys, _):
+            return Many(Flat(keys))
+        case Table(items, Const()):
+            return Items([Const(key) for key in items])
+        case _:
+            return value
+
+
 def builtin_of(
     name: str, args: list[Value], kwargs: Mapping[str, Value], step: Step
 ) -> Value | None:
@@ -309,7 +335,7 @@ def builtin_of(
         case "train_test_split", _:
             return Items([each for each in args for _ in range(2)])
         case _ if name in _SAME and args:
-            return args[0]
+            return _keys_of(args[0]) if name in _LISTING else args[0]
         case _:
             return None
 

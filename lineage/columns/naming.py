@@ -202,9 +202,9 @@ def attribute_events(name: str, file: File) -> list[Event]:
     return sorted(known.get(f".{name}", []), key=lambda each: each.position)
 
 
-def is_kept_in_same_loop(node: ast.Subscript, file: File) -> bool:
+def is_kept_in_same_loop(node: ast.AST, mapping: ast.AST, file: File) -> bool:
     """Whether an item is read in the same loop that stores it: a tally by a key, and no lookup."""
-    name = _stored_in(node.value)
+    name = _stored_in(mapping)
     scope = file.scope(node)
     if name is None or scope is None:
         return False

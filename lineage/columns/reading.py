@@ -23,6 +23,7 @@ from lineage.columns.containers import (
     method_of_plain,
     name_of_call,
     of_arguments,
+    of_tally,
     operands,
     rows_of,
     step_of,
@@ -247,7 +248,9 @@ class Reader(Names):
                 return element(base)
             case Lookup(keys, values):
                 decides = deciding(keys, CONDITIONAL, step_of("[]", node))
-                if literal is not UNSAID or naming.is_kept_in_same_loop(node, place.file):
+                if literal is not UNSAID or naming.is_kept_in_same_loop(
+                    node, node.value, place.file
+                ):
                     return decided(
                         values, join((decides, deciding(flat(key), GROUP_BY, step_of("[]", node))))
                     )
@@ -311,6 +314,12 @@ class Reader(Names):
         kwargs = {each.arg: self.evaluate(each.value, place) for each in node.keywords if each.arg}
         if isinstance(function, ast.Attribute):
             base = self.evaluate(function.value, place)
+            if (
+                function.attr in ("get", "setdefault")
+                and isinstance(base, (Const, Lookup, Table))
+                and naming.is_kept_in_same_loop(node, function.value, place.file)
+            ):
+                return of_tally(base, args, node)
             if not (isinstance(base, Func) and base.node is None) and not isinstance(base, Const):
                 return self._method(node, function.attr, (base, args, kwargs))
             if isinstance(base, Const) and isinstance(base.value, str):

@@ -259,3 +259,20 @@ def frames_gathered_in_a_list(numbers):
         part = numbers.loc[numbers["kind"] == kind, ["a", "b"]]
         parts.append(part * 10)
     return pd.concat(parts, ignore_index=True)
+
+
+@case(
+    direct={"customer": "orders.customer", "spent": "orders.price", "share": "orders.price"},
+    indirect={"*": "orders.qty", "spent": "orders.customer", "share": "orders.customer"},
+    orders=orders,
+)
+def sums_by_key_in_a_dictionary(orders):
+    spent = {}
+    for _, row in orders.iterrows():
+        if row["qty"] < 2:
+            continue
+        key = row["customer"]
+        spent[key] = spent.get(key, 0) + row["price"]
+    table = pd.DataFrame({"customer": list(spent), "spent": list(spent.values())})
+    table["share"] = table["spent"] / sum(spent.values())
+    return table
