@@ -29,7 +29,8 @@ def command(secrets: Mapping[str, str]) -> dict[str, Any]:
     Returns:
         `kind`: `script`, `module`, `code` (of `python -c`), `notebook` or `interactive`; `argv`:
         the script, module or notebook and the words behind it; `options` of the interpreter;
-        `executable`; `cwd`; `redacted`: the names of what was taken out.
+        `executable`; `cwd`, in which it was started; `redacted`: the names of what was taken out;
+        `is_cut`, where a word is not kept as it was for another reason.
     """
     words = list(map(str, getattr(sys, "orig_argv", sys.argv)))
     options, kind, argv = parsed(words[1:], sys.argv)
@@ -38,14 +39,22 @@ def command(secrets: Mapping[str, str]) -> dict[str, Any]:
         kind, argv = shell
     clean, names = redact_words(argv[:_MOST_WORDS], secrets)
     clean_options, more = redact_words(options[:_MOST_WORDS], secrets)
-    return {
+    told: dict[str, Any] = {
         "kind": kind,
         "argv": [kept(word, _MOST_TEXT) for word in clean],
         "options": [kept(word, _MOST_TEXT) for word in clean_options],
         "executable": _place(sys.executable or "", secrets),
-        "cwd": _place(_cwd(), secrets),
+        "cwd": _place(_started_in, secrets),
         "redacted": sorted({*names, *more}),
     }
+    return told | {"is_cut": True} if _is_cut(argv) or _is_cut(options) else told
+
+
+def _is_cut(words: Sequence[str]) -> bool:
+    """Whether words are too many, too long, or no text."""
+    if len(words) > _MOST_WORDS or any(len(word) > _MOST_TEXT for word in words):
+        return True
+    return any("\udc80" <= letter <= "\udcff" for word in words for letter in word)
 
 
 def parsed(words: Sequence[str], argv: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -104,9 +113,42 @@ def _shell() -> tuple[str, list[str]] | None:
 
 def _cwd() -> str:
     try:
-        return os.getcwd()
+        here = os.getcwd()
     except OSError:  # it was removed
-        return ""
+        here = ""
+    _, kind, argv = parsed(getattr(sys, "orig_argv", [])[1:], [])
+    main = getattr(sys.modules.get("__main__"), "__dict__", {}).get("__file__")
+    return started_in(kind, argv[0] if argv else "", main if type(main) is str else "", here)
+
+
+def started_in(kind: str, name: str, file: str, here: str) -> str:
+    """Tell the folder that a program was started in, which may have gone to another one since.
+
+    Args:
+        kind: `script` or `module`.
+        name: Its name in the command.
+        file: Its file.
+        here: The folder that it is in now.
+
+    >>> started_in("script", "jobs/daily.py", "/home/me/jobs/daily.py", "/tmp")
+    '/home/me'
+    >>> started_in("module", "jobs.daily", "/home/me/jobs/daily.py", "/tmp")
+    '/home/me'
+    >>> started_in("script", "/home/me/daily.py", "/home/me/daily.py", "/tmp")
+    '/tmp'
+    """
+    ends = [name]
+    if kind == "module":
+        path = name.replace(".", os.sep)
+        ends = [f"{path}.py", os.path.join(path, "__main__.py")]
+    for end in ends:
+        if name and not os.path.isabs(end) and file.endswith(f"{os.sep}{end}"):
+            return file.removesuffix(end).rstrip(os.sep) or os.sep
+    return here
+
+
+# Read once: by the time that a run ends the program may be elsewhere, and have no file any more.
+_started_in = _cwd()
 
 
 def _place(path: str, secrets: Mapping[str, str]) -> str | None:

@@ -75,6 +75,7 @@ class Command:
         cwd: The folder that it was started in.
         redacted: The names of words that were taken out, since they tell a secret.
         search: Where modules are looked for, besides.
+        is_cut: Whether a word is not kept as it was: too many, too long, or no text.
     """
 
     kind: str
@@ -83,6 +84,7 @@ class Command:
     cwd: str = ""
     redacted: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
+    is_cut: bool = False
 
     def words(self, executable: str) -> list[str]:
         """Give the whole command, for an interpreter.
@@ -267,6 +269,7 @@ def _command(process: Row) -> Command | None:
         tuple(found.get("options") or ()),
         found.get("cwd") or "",
         tuple(found.get("redacted") or ()),
+        bool(found.get("is_cut")),
     )
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _MOST_SAID = 2000
 _MOST_READ = 1 << 20
 _MOST_LISTED = 5
+_WORKER = "--multiprocessing-fork"
 _NO_MATTER = ("lock_files", "format")
 
 
@@ -208,6 +209,10 @@ def _of_the_command(command: Command | None) -> Iterator[str]:
         yield "how the program was started is not recorded"
     elif command.kind == "interactive" or not command.argv:
         yield "it was typed into a shell: there is no program to run again"
+    elif _WORKER in command.argv:
+        yield "it was a worker of another program; name a run or a product of that"
+    elif command.is_cut:
+        yield "its command is not kept whole: too many words, a long one, or one not in UTF-8"
     else:
         try:
             filled(command, os.environ)

@@ -370,6 +370,41 @@ def test_the_code_is_that_of_the_commit_by_whatever_path_it_is_found(
     assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
 
 
+def test_a_program_that_goes_to_another_folder_starts_where_it_was_started(project, tmp_path):
+    path = project.root / "make.py"
+    path.write_text(f"import os; os.chdir({str(tmp_path)!r})\n{path.read_text(encoding='utf-8')}")
+    text = path.read_text(encoding="utf-8").replace(
+        "words = parser.parse_args()",
+        "words = parser.parse_args(); os.chdir(os.path.dirname(__file__))",
+    )
+    path.write_text(text, encoding="utf-8")
+    (project.root / "sub").mkdir()
+    project.commit()
+    project.run(cwd=project.root / "sub", script="../make.py")
+    assert project.recipe().command.cwd == str(project.root / "sub")
+    assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
+
+
+@pytest.mark.parametrize("words", [["x" * 5000], ["x"] * 1001, [os.fsdecode(b"caf\xe9")]])
+def test_a_command_that_is_not_kept_whole_is_a_reason(project, words):
+    path = project.root / "make.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("parse_args()", "parse_args([])"), encoding="utf-8")
+    project.commit()
+    project.run(*words)
+    (reason,) = obstacles(project.recipe())
+    assert "its command is not kept whole" in reason
+
+
+def test_a_worker_is_not_started_by_itself(project):
+    project.run()
+    spawn = Command(
+        "code", ("from multiprocessing.spawn import spawn_main", "--multiprocessing-fork")
+    )
+    (reason,) = obstacles(replace(project.recipe(), command=spawn))
+    assert "a worker of another program" in reason
+
+
 def test_what_is_kept_holds_the_files_and_no_repository(project, tmp_path):
     project.run()
     kept = tmp_path / "kept"
