@@ -56,6 +56,7 @@ from lineage.settings import (
     FINGERPRINT_MAX_BYTES,
     GIT_DIFF_MAX_BYTES,
     GIT_TIMEOUT_S,
+    REPLAY_VARIABLE,
     Durability,
 )
 from lineage.webhook import Webhook
@@ -435,7 +436,7 @@ class LineageConfig(BaseSettings):
                 yield f"freshness_hours: {name!r}: {issue}"
 
     def _variable_issues(self) -> Iterator[str]:
-        known = {*variables(type(self).model_fields), CONFIG_VARIABLE}
+        known = {*variables(type(self).model_fields), CONFIG_VARIABLE, REPLAY_VARIABLE}
         return variable_issues(known, prefix=PREFIX)
 
 

@@ -269,7 +269,7 @@ def _command(process: Row) -> Command | None:
         tuple(found.get("options") or ()),
         found.get("cwd") or "",
         tuple(found.get("redacted") or ()),
-        bool(found.get("is_cut")),
+        is_cut=bool(found.get("is_cut")),
     )
 
 

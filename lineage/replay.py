@@ -24,7 +24,8 @@ from lineage.codec import from_json
 from lineage.comparing import ABSOLUTE, RELATIVE, Comparison, compare
 from lineage.errors import ReplayError
 from lineage.redact import REDACTED
-from lineage.workplace import found_at, furnished, is_as_recorded, outside_of, writes_of
+from lineage.settings import REPLAY_VARIABLE
+from lineage.workplace import found_at, furnished, is_as_recorded, is_in_code, outside_of, writes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -221,6 +222,9 @@ def _of_the_command(command: Command | None) -> Iterator[str]:
 
 
 def _of_the_code(recipe: Recipe) -> Iterator[str]:
+    script = _script_of(recipe.command)
+    if script and recipe.codes and not is_in_code(recipe, script):
+        yield f"the program {script} is in no git repository, so that nothing says what it was"
     if not recipe.codes:
         yield "its code is in no git repository, so that nothing says which code it was"
     for code in recipe.codes:
@@ -230,6 +234,16 @@ def _of_the_code(recipe: Recipe) -> Iterator[str]:
             yield f"the code in {code.root} was not as committed: {code.reason}"
         elif not has_commit(code.root, code.commit):
             yield f"there is no repository with the commit {code.commit[:8]} at {code.root}"
+
+
+def _script_of(command: Command | None) -> str | None:
+    """Give the file of a program; None where it has none of its own, or is installed."""
+    if command is None or command.kind not in ("script", "notebook") or not command.argv:
+        return None
+    name = command.argv[0]
+    path = os.path.normpath(os.path.join(command.cwd, name))
+    is_installed = os.path.basename(name) in os.listdir(os.path.dirname(sys.executable))
+    return None if is_installed and not path.endswith((".py", ".ipynb")) else path
 
 
 def _of_the_inputs(recipe: Recipe) -> Iterator[str]:
@@ -369,7 +383,9 @@ def _surroundings(recipe: Recipe, place: Workplace, told: Mapping[str, str]) -> 
     # A program of the repository is that of the commit; one that is not in it is where it is.
     programs = [(each, place.moved(each)) for each in found.get("PATH", "").split(os.pathsep)]
     found["PATH"] = os.pathsep.join(new if os.path.isdir(new) else old for old, new in programs)
-    found["LINEAGE_STORE"] = os.path.join(place.folder, "lineage")
+    # By the first name for any version of lineage; by the second whatever the program asks for.
+    for name in ("LINEAGE_STORE", REPLAY_VARIABLE):
+        found[name] = os.path.join(place.folder, "lineage")
     own = map(place.place_of, recipe.command.search if recipe.command else ())
     search = [*own, *_sources(recipe, place), found.get("PYTHONPATH", "")]
     found["PYTHONPATH"] = os.pathsep.join(filter(None, search))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import time
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from lineage.capturing import Capturing
 from lineage.columns.edges import Coverage
 from lineage.core import FAILED, RUNNING, SUCCESS, DataSource
 from lineage.products import Draft, Products
-from lineage.settings import StoreSettings, TrackerSettings
+from lineage.settings import REPLAY_VARIABLE, StoreSettings, TrackerSettings
 from lineage.stores.base import open_store
 from lineage.stores.records import Origin, process_header
 from lineage.tracker import (
@@ -58,13 +59,14 @@ def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTrack
 
 def tracker_from(config: LineageConfig) -> LineageTracker:
     """Make the tracker that a configuration describes."""
-    in_memory = not config.enable_persistence or config.store_url.startswith("memory:")
+    url = os.environ.get(REPLAY_VARIABLE) or config.store_url
+    in_memory = not config.enable_persistence or url.startswith("memory:")
     kept = StoreSettings(
         durability=config.durability,
         background_sealing=config.background_sealing,
         max_journal_bytes=config.max_journal_bytes,
     )
-    store = None if in_memory else open_store(config.store_url, kept)
+    store = None if in_memory else open_store(url, kept)
     types = config.enabled_operation_types
     return LineageTracker(
         store,

@@ -29,6 +29,8 @@ class StoreSettings:
     max_journal_bytes: int = 4 << 30
 
 
+REPLAY_VARIABLE = "LINEAGE_REPLAY_INTO"
+"""Where a program that is replayed keeps its records, whatever its code and its options say."""
 STORES = {
     "abfs": "lineage.stores.remote:open_remote",
     "abfss": "lineage.stores.remote:open_remote",

@@ -136,6 +136,11 @@ def rooms_of(recipe: Recipe) -> list[str]:
     return [*(code.root for code in recipe.codes), *([cwd] if cwd else [])]
 
 
+def is_in_code(recipe: Recipe, path: str) -> bool:
+    """Whether a path is in a repository of the code."""
+    return _form_in(path, [code.root for code in recipe.codes]) is not None
+
+
 def outside_of(recipe: Recipe) -> list[str]:
     """List the files that a program writes outside of its code and of where it was started."""
     rooms = rooms_of(recipe)

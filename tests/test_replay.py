@@ -405,6 +405,27 @@ def test_a_worker_is_not_started_by_itself(project):
     assert "a worker of another program" in reason
 
 
+def test_a_store_that_the_code_names_takes_no_records_of_a_replay(project):
+    path = project.root / "make.py"
+    text = path.read_text(encoding="utf-8")
+    named = f"lineage.init({str(project.store)!r})\nwith lineage.track("
+    path.write_text(text.replace("with lineage.track(", named), encoding="utf-8")
+    project.commit()
+    project.run()
+    assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
+    (row,) = LineageQueryEngine(project.store).sql("SELECT count(*) AS n FROM products")
+    assert row["n"] == 1
+
+
+def test_a_program_that_is_in_no_repository_is_refused(project, tmp_path):
+    project.run()
+    loose = tmp_path / "loose.py"
+    loose.write_text("", encoding="utf-8")
+    command = replace(project.recipe().command, argv=(str(loose),))
+    (reason,) = obstacles(replace(project.recipe(), command=command))
+    assert f"{loose} is in no git repository" in reason
+
+
 def test_what_is_kept_holds_the_files_and_no_repository(project, tmp_path):
     project.run()
     kept = tmp_path / "kept"
