@@ -40,6 +40,24 @@ def has_commit(root: str, commit: str) -> bool:
     return True
 
 
+def blob(root: str, commit: str, path: str, size: int) -> bytes | None:
+    """Give what a commit has at a path; None if that is not there, or of another size.
+
+    Args:
+        root: The folder of the repository's working tree.
+        commit: The commit.
+        path: The path of a file, from there.
+        size: How many bytes it must be.
+    """
+    name = f"{commit}:{path}"
+    try:
+        if int(_git(root, "cat-file", "-s", name)) != size:
+            return None
+        return _asked(root, "cat-file", "blob", name)
+    except ReplayError:
+        return None
+
+
 @contextmanager
 def checked_out(
     root: str, commit: str, folder: str, diff: str | None = None, *, keep: bool = False
@@ -76,6 +94,10 @@ def checked_out(
 
 
 def _git(root: str, *arguments: str, given: str | None = None) -> str:
+    return _asked(root, *arguments, given=given).decode("utf-8", "replace")
+
+
+def _asked(root: str, *arguments: str, given: str | None = None) -> bytes:
     program = shutil.which("git")
     if program is None:
         raise ReplayError(
@@ -93,4 +115,4 @@ def _git(root: str, *arguments: str, given: str | None = None) -> str:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
         raise ReplayError(f"git {arguments[0]} failed in {root}: {said}")
-    return done.stdout.decode("utf-8", "replace")
+    return done.stdout

@@ -244,6 +244,15 @@ def is_content(version: str | None) -> bool:
     return version is not None and version.startswith(_CONTENT)
 
 
+def version_of_bytes(data: bytes) -> str:
+    """Give the version of a file that holds these bytes.
+
+    >>> version_of_bytes(b"")
+    'xxh3:0-99aa06d3014798d86001c324468d497f'
+    """
+    return f"{_CONTENT}{len(data)}-{xxhash.xxh3_128_hexdigest(data)}"
+
+
 def is_stat(version: str | None) -> bool:
     """Tell whether a version is that of a file which was not read."""
     return version is not None and version.startswith(_STAT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from lineage.errors import ReplayError
 from lineage.replay import performed, unlike_each_other
-from lineage.workplace import found_at, is_as_recorded
+from lineage.workplace import is_as_recorded, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ def _untried(first: Recipe, second: Recipe) -> Iterator[Trial]:
 
 def _tried(cause: str, recipe: Recipe, pairs: list[tuple[Made, Made]], terms: Terms) -> Trial:
     try:
-        gone = [each.path for each in recipe.inputs if found_at(each) is None]
+        gone = [each.path for each in recipe.inputs if not is_known(recipe, each)]
         if gone:
             return Trial(cause, "unknown", f"{gone[0]} as it was is not known to be anywhere")
         with performed(recipe, terms) as done:

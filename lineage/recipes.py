@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineage import codec, fingerprint, whys
@@ -111,6 +112,7 @@ class Recipe:
         inputs: What it read that it had not written before.
         made: What it made that is compared.
         written: All files that it wrote.
+        folders: Those that it read as a whole; the files in them are among the inputs.
     """
 
     target: str
@@ -122,6 +124,7 @@ class Recipe:
     inputs: tuple[Input, ...] = ()
     made: tuple[Made, ...] = ()
     written: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
 
 def recipe_of(view: View, target: str) -> Recipe:
@@ -158,6 +161,8 @@ def recipe_of(view: View, target: str) -> Recipe:
         mine = written if run is None else _files([run], [])[1] or written
         made = [Made(path, path, version) for path, version in mine.items()]
     read = {path: each for path, each in read.items() if path not in {own.path for own in made}}
+    folders = [path for path in read if any(_is_part(each, path) for each in read)]
+    read = {path: each for path, each in read.items() if path not in folders}
     places = _places(view.runs.values())
     return Recipe(
         target,
@@ -168,7 +173,15 @@ def recipe_of(view: View, target: str) -> Recipe:
         tuple(Input(path, each, places.get(each or "", ())) for path, each in read.items()),
         tuple(made),
         tuple(written),
+        tuple(path for path in folders if "*" not in path),
     )
+
+
+def _is_part(path: str, whole: str) -> bool:
+    """Whether a file is one of those that a folder or a pattern means."""
+    if path.startswith(f"{whole}{os.sep}"):
+        return True
+    return path != whole and "*" in whole and fnmatchcase(path, whole)
 
 
 def _run_of(view: View, target: str) -> Row | None:

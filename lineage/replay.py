@@ -25,7 +25,15 @@ from lineage.comparing import ABSOLUTE, RELATIVE, Comparison, compare
 from lineage.errors import ReplayError
 from lineage.redact import REDACTED
 from lineage.settings import REPLAY_VARIABLE
-from lineage.workplace import found_at, furnished, is_as_recorded, is_in_code, outside_of, writes_of
+from lineage.workplace import (
+    added_to,
+    furnished,
+    is_as_recorded,
+    is_in_code,
+    is_known,
+    outside_of,
+    writes_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -251,9 +259,12 @@ def _of_the_inputs(recipe: Recipe) -> Iterator[str]:
         path, version = each.path, each.version
         if version is None:
             yield f"which version of {path} it read is not recorded"
-        elif found_at(each) is None:
+        elif not is_known(recipe, each):
             what = "has changed since" if os.path.exists(path) else "is gone"
             yield f"the input {path} {what}, and no other file is known that holds what it held"
+    more = list(added_to(recipe))
+    if more:
+        yield f"in a folder that it reads as a whole there is {_some(more)} besides"
 
 
 def _of_the_environment(recipe: Recipe, which: str) -> Iterator[str]:

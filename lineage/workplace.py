@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from lineage import fingerprint
 from lineage.aside import NotPutBackError, copy, remove
-from lineage.checkouts import checked_out
+from lineage.checkouts import blob, checked_out
 from lineage.digests import content_of
 from lineage.errors import LineageError, ReplayError
 
@@ -136,6 +136,20 @@ def rooms_of(recipe: Recipe) -> list[str]:
     return [*(code.root for code in recipe.codes), *([cwd] if cwd else [])]
 
 
+def added_to(recipe: Recipe) -> Iterator[str]:
+    """Yield the files that folders hold which the program reads as a whole, and held not then.
+
+    In a room there are none: only what was read is brought.
+    """
+    known = {each.path for each in recipe.inputs}
+    rooms = rooms_of(recipe)
+    for folder in recipe.folders:
+        if _form_in(folder, rooms) is None:
+            for above, _, names in os.walk(folder):
+                paths = (os.path.join(above, each) for each in names if each[:1] not in "._")
+                yield from (path for path in paths if path not in known)
+
+
 def is_in_code(recipe: Recipe, path: str) -> bool:
     """Whether a path is in a repository of the code."""
     return _form_in(path, [code.root for code in recipe.codes]) is not None
@@ -177,6 +191,28 @@ def found_at(wanted: Input) -> str | None:
     """Give where a file is that holds what an input held; None where none is known."""
     places = (wanted.path, *wanted.others)
     return next((place for place in places if is_as_recorded(place, wanted.version)), None)
+
+
+def is_known(recipe: Recipe, wanted: Input) -> bool:
+    """Whether an input can be brought: it is somewhere, or in the commit of the code.
+
+    A file with changes that were not committed counts: what it becomes is seen when they are made.
+    """
+    if found_at(wanted) is not None:
+        return True
+    size = fingerprint.size_of(wanted.version)
+    if not fingerprint.is_content(wanted.version) or size is None:
+        return False
+    for code in recipe.codes:
+        if code.commit is None or not _is_in(wanted.path, code.root):
+            continue
+        path = os.path.relpath(wanted.path, code.root)
+        if f"\n+++ b/{path}\n" in (code.diff or ""):
+            return True
+        data = blob(code.root, code.commit, path, size)
+        if data is not None and fingerprint.version_of_bytes(data) == wanted.version:
+            return True
+    return False
 
 
 def is_as_recorded(path: str, version: str | None) -> bool:

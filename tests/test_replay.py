@@ -426,6 +426,47 @@ def test_a_program_that_is_in_no_repository_is_refused(project, tmp_path):
     assert f"{loose} is in no git repository" in reason
 
 
+def test_an_input_of_the_repository_is_as_the_commit_has_it(project):
+    (project.root / ".gitignore").write_text("out\n", encoding="utf-8")
+    project.commit()
+    data = project.root / "data" / "in.csv"
+    text = data.read_text(encoding="utf-8")
+    project.run()
+    data.write_text("k,x\na,9\n", encoding="utf-8")
+    assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
+    # With a change that was not committed, too, as long as it is kept.
+    data.write_text(f"{text}e,5\n", encoding="utf-8")
+    project.run("--version", "2")
+    data.write_text(text, encoding="utf-8")
+    assert verdicts(replay(project.recipe())) == {"scaled@2": "identical"}
+    recipe = project.recipe("scaled@1")
+    other = tuple(each._replace(version="xxh3:5-0") for each in recipe.inputs)
+    (reason,) = obstacles(replace(recipe, inputs=other))
+    assert "has changed since" in reason
+
+
+def test_a_folder_that_is_read_as_a_whole_is_as_it_was(project, tmp_path):
+    script = project.root / "make.py"
+    for number, folder in enumerate((project.root / "data", tmp_path / "elsewhere"), 1):
+        parts = folder / "parts"
+        frame = pd.DataFrame({"k": ["a", "b"], "x": [1.0, 2.0]})
+        frame.to_parquet(parts, partition_cols=["k"])
+        text = SCRIPT.replace('pd.read_csv("data/in.csv")', f"pd.read_parquet({str(parts)!r})")
+        text = text.replace('"data/in.csv"', repr(str(parts))).replace(" {CODE}", "")
+        relative = text.replace(str(project.root), ".")
+        script.write_text(relative, encoding="utf-8")
+        project.commit()
+        project.run("--version", str(number))
+        recipe = project.recipe()
+        assert obstacles(recipe) == []
+        assert len(recipe.inputs) == 2
+        assert verdicts(replay(recipe)) == {f"scaled@{number}": "identical"}
+        frame.to_parquet(parts, partition_cols=["k"])  # under other names, besides
+    (reason,) = obstacles(project.recipe())
+    assert "in a folder that it reads as a whole there is" in reason
+    assert verdicts(replay(project.recipe("scaled@1"))) == {"scaled@1": "identical"}
+
+
 def test_what_is_kept_holds_the_files_and_no_repository(project, tmp_path):
     project.run()
     kept = tmp_path / "kept"
