@@ -160,17 +160,17 @@ class Names(Remembering):
         tests = join(flat(self.evaluate(test, place)) for test in event.conditions)
         decides = deciding(tests, CONDITIONAL, step_of("if", event.node))
         if event.kind in ("bind", "each"):
-            new = self.evaluate(event.value, replace(place, at=event.node))
+            new = self.evaluate(event.value, place)
             if event.kind == "each":
                 new = element(new)
             new = decided(at_path(new, event.path), decides)
             return new if event.is_certain or value is None else merged([value, new])
-        given = self.evaluate(event.value, replace(place, at=event.node))
+        given = self.evaluate(event.value, place)
         if event.inner is not None:
-            inner = flat(self.evaluate(event.inner, replace(place, at=event.node)))
+            inner = flat(self.evaluate(event.inner, place))
             given = decided(given, deciding(inner, GROUP_BY, step_of("[]", event.node)))
         if event.kind == "store":
-            key = self.evaluate(event.key, replace(place, at=event.node))
+            key = self.evaluate(event.key, place)
             return decided(stored(value, key, given), decides)
         if event.kind == "add":
             if isinstance(value, (Const, type(None))) and isinstance(given, (Many, Items)):

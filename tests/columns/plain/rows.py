@@ -276,3 +276,16 @@ def sums_by_key_in_a_dictionary(orders):
     table = pd.DataFrame({"customer": list(spent), "spent": list(spent.values())})
     table["share"] = table["spent"] / sum(spent.values())
     return table
+
+
+@case(
+    direct={"name": "", "most": "numbers.a numbers.b", "apart": "numbers.a numbers.b numbers.c"},
+    numbers=numbers,
+)
+def a_row_for_each_of_some_columns(numbers):
+    names = [name for name in numbers[["a", "b", "c"]].columns if name != "c"]
+    rows = []
+    for name in names:
+        most = numbers[name].max()
+        rows.append((name, most, abs(numbers[name] - numbers["c"]).max()))
+    return pd.DataFrame(rows, columns=["name", "most", "apart"])
