@@ -89,7 +89,7 @@ class Memory:
         found = (self._kept if kept is None else kept).get(key)
         if found is not None:
             return found
-        last = self._tentative.get(key)
+        last = self._behind_cuts(kept).get(key)
         if last is None or last.times < _TRIES or not self._is_below(last):
             return None
         self._cut = min(self._cut, last.cut)
@@ -108,12 +108,13 @@ class Memory:
         if self._cut >= self.depth:
             (self._kept if kept is None else kept)[key] = value
             return
-        last = self._tentative.get(key)
+        tentative = self._behind_cuts(kept)
+        last = tentative.get(key)
         if last is None or not self._is_below(last):
             last = _Tentative(value, 0, self.depth, self._cut, self._readings[self._cut])
         elif self.depth <= last.depth:
             last = _Tentative(value, last.times, self.depth, self._cut, self._readings[self._cut])
-        self._tentative[key] = last._replace(times=last.times + 1)
+        tentative[key] = last._replace(times=last.times + 1)
 
     def leave(self, outer: int) -> None:
         """End reading an expression, whether it was read or not."""
@@ -125,6 +126,13 @@ class Memory:
         if not self.depth:
             self._tentative.clear()
             self._cut = _NOWHERE
+
+    def _behind_cuts(self, kept: dict[Any, Any] | None) -> dict[Any, _Tentative]:
+        """Give what was found behind cuts: in a call, or in one turn of a loop, of its own."""
+        found: dict[Any, _Tentative] = (
+            self._tentative if kept is None else kept.setdefault(_Tentative, {})
+        )
+        return found
 
     def _is_below(self, last: _Tentative) -> bool:
         """Whether the reading that a value was cut at still goes on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lineage.columns import naming
 from lineage.columns.containers import (
@@ -40,6 +40,8 @@ from lineage.columns.values import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_MOST_TURNS = 60
+
 
 class Names(Remembering):
     """Read what names stand for."""
@@ -54,6 +56,8 @@ class Names(Remembering):
             self.memory.end(key)
 
     def _name_at(self, node: ast.Name, place: Place) -> Value:
+        if node.id in place.turn and place.is_in_turn(node):
+            return place.turn[node.id]
         child: ast.AST = node
         for up in place.file.ancestors(node):
             found = self._name_in(up, child, node, place)
@@ -128,7 +132,8 @@ class Names(Remembering):
         ):  # fmt: skip
             value = self._parameter(scope, node.id, place)
         for event in events:
-            value = self._after(event, value, place)
+            for turn in self._turns_of(event, node, place):
+                value = self._after(event, value, turn)
         if place.inner is None:
             known = self._known.named(scope, node.id, place.before)
             if known is not None and isinstance(known[1], (Frame, Group)):
@@ -138,6 +143,41 @@ class Names(Remembering):
                     if not is_rebound or isinstance(value, Const):
                         return known[1]
         return Const(UNSAID) if value is None else value
+
+    def _turns_of(self, event: naming.Event, node: ast.AST, place: Place) -> Sequence[Place]:
+        """Give where to read an event: in each turn of a loop over constants that makes its key."""
+        if event.kind != "store" or event.key is None or isinstance(event.key, ast.Constant):
+            return (place,)
+        used = {each.id for each in ast.walk(event.key) if isinstance(each, ast.Name)}
+        for up in place.file.ancestors(event.node):
+            if isinstance(up, ast.For) and any(
+                naming.path_to(up.target, name) is not None for name in used
+            ):
+                if up in place.file.ancestors(node):
+                    break
+                return self._turns(up, place) or (place,)
+        return (place,)
+
+    def _turns(self, loop: Any, place: Place) -> list[Place]:
+        """Give a place for each turn of a loop over few constants; none if it is over others."""
+        if len(getattr(loop, "generators", ())) > 1:
+            return []
+        one = loop.generators[0] if hasattr(loop, "generators") else loop
+        over = self.evaluate(one.iter, place)
+        if not isinstance(over, Items) or not 0 < len(over.items) <= _MOST_TURNS:
+            return []
+        if not all(map(_is_written, over.items)):
+            return []
+        names = naming.targets(one.target)
+        return [
+            replace(
+                place,
+                turn={**place.turn, **{name: at_path(item, path) for name, path in names}},
+                around=loop if place.around is None else place.around,
+                kept={},
+            )
+            for item in over.items
+        ]
 
     def _latest(self, events: Sequence[naming.Event], place: Place) -> int | None:
         numbers = [
@@ -197,6 +237,13 @@ class Names(Remembering):
         finally:
             self.memory.end(key)
         return Const(UNSAID) if value is None else value
+
+
+def _is_written(value: Value) -> bool:
+    """Whether a value is a constant, or a tuple of such."""
+    if isinstance(value, Items):
+        return all(map(_is_written, value.items))
+    return isinstance(value, Const) and value.value is not UNSAID
 
 
 def _is_of(value: Value, source: Value) -> bool:

@@ -227,6 +227,11 @@ def _targets(target: ast.AST, path: tuple[int, ...] = ()) -> Iterator[tuple[str,
             pass
 
 
+def targets(target: ast.AST) -> list[tuple[str, tuple[int, ...]]]:
+    """Give the names that are bound, each with where in what is unpacked."""
+    return list(_targets(target))
+
+
 def path_to(target: ast.AST, name: str) -> tuple[int, ...] | None:
     """Give where in what is unpacked a name is bound; None if it is not."""
     return next((path for found, path in _targets(target) if found == name), None)

@@ -29,7 +29,7 @@ from lineage.columns.containers import (
     step_of,
 )
 from lineage.columns.names import Names
-from lineage.columns.operation import UNSAID, Arg, Op, arg_of, as_frame, literal_of
+from lineage.columns.operation import UNSAID, Arg, Op, arg_of, as_frame, is_label, literal_of
 from lineage.columns.remembering import Known, Place
 from lineage.columns.rules import apply_function, apply_method, has_function
 from lineage.columns.values import (
@@ -79,7 +79,7 @@ class Reader(Names):
         self._calls = 0
 
     def _read(self, node: ast.AST, place: Place) -> Value:
-        if place.inner is None:
+        if place.inner is None and not place.is_in_turn(node):
             found = self._known.given(node, place.before, place.at, place.file)
             if found is not None:
                 return found
@@ -166,6 +166,11 @@ class Reader(Names):
         decides = deciding(join(tests), FILTER, step_of("if", node))
         rows = join(rows_of(self.evaluate(part.iter, place)) for part in node.generators)
         decides = join((decides, rows))
+        turns = self._turns(node, place) if isinstance(node, ast.DictComp) and not decides else []
+        named = [literal_of(self.evaluate(node.key, turn)) for turn in turns]
+        if named and all(map(is_label, named)):
+            each = [self.evaluate(node.value, turn) for turn in turns]
+            return Table(dict(zip(named, each, strict=True)))
         if isinstance(node, ast.DictComp):
             keys = flat(self.evaluate(node.key, place))
             return Lookup(join((keys, decides)), decided(self.evaluate(node.value, place), decides))
@@ -179,7 +184,11 @@ class Reader(Names):
         ):  # fmt: skip
             return chained(values)
         if all(isinstance(each, Const) for each in values):
-            return Const(UNSAID)
+            texts = [literal_of(each) for each in values]
+            is_text = isinstance(getattr(node, "op", None), ast.Add) and all(
+                isinstance(each, str) for each in texts
+            )
+            return Const("".join(texts) if is_text else UNSAID)
         step = step_of(type(node).__name__, node)
         if any(isinstance(each, Frame) for each in values):
             others = [arg_of(each) for each in values[1:]]
@@ -298,8 +307,16 @@ class Reader(Names):
         return Func(node, place, "<lambda>")
 
     def _text(self, node: ast.JoinedStr, place: Place) -> Value:
-        parts = [each.value for each in node.values if isinstance(each, ast.FormattedValue)]
-        deps = join(flat(self.evaluate(part, place)) for part in parts)
+        parts = [self.evaluate(each, place) for each in node.values]
+        is_plain = all(
+            not isinstance(each, ast.FormattedValue)
+            or (each.format_spec is None and each.conversion == -1)
+            for each in node.values
+        )
+        texts = [literal_of(each) for each in parts]
+        if is_plain and all(type(each) in (str, int) for each in texts):
+            return Const("".join(map(str, texts)))
+        deps = join(map(flat, parts))
         return Flat(deps) if deps else Const(UNSAID)
 
     def _inside(self, node: Any, place: Place) -> Value:

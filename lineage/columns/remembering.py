@@ -41,7 +41,10 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where code is read: the file, up to which entry, and what the names of a function are."""
+    """Where code is read: the file, up to which entry, and what the names of a function are.
+
+    `turn` is what names stand for in one turn of the loop or comprehension `around` it.
+    """
 
     file: File
     before: int
@@ -51,6 +54,12 @@ class Place:
     bound: Mapping[str, Value] = field(default_factory=dict)
     outer: Place | None = None
     kept: dict[Any, Value] | None = field(default=None, compare=False)
+    turn: Mapping[str, Value] = field(default_factory=dict)
+    around: ast.AST | None = None
+
+    def is_in_turn(self, node: ast.AST) -> bool:
+        """Whether a node is in the loop of which one turn is read."""
+        return self.around is not None and self.around in self.file.ancestors(node)
 
 
 class Remembering(ABC):
@@ -92,7 +101,7 @@ class Remembering(ABC):
                     break
                 except TooDeepError as deep:
                     asked = self._key(*deep.asked)
-                    if asked in parts or deep.asked[1].inner is not None:
+                    if asked in parts or deep.asked[1].kept is not None:
                         raise
                     parts[asked] = self._from_the_depth(*deep.asked)
         finally:

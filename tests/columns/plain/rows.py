@@ -289,3 +289,39 @@ def a_row_for_each_of_some_columns(numbers):
         most = numbers[name].max()
         rows.append((name, most, abs(numbers[name] - numbers["c"]).max()))
     return pd.DataFrame(rows, columns=["name", "most", "apart"])
+
+
+def parts_of(pupils):
+    """A number for each subject, by a name that is made of the subject's."""
+    found = {}
+    for subject, best in [("maths", 10), ("art", 20)]:
+        marks = pupils[subject]
+        found[f"{subject}_share"] = marks.sum() / best
+    return pd.Series(found)
+
+
+@case(
+    direct={
+        "form": "pupils.form",
+        "maths_share": "pupils.maths",
+        "art_share": "pupils.art",
+    },
+    indirect={"maths_share": "pupils.form", "art_share": "pupils.form"},
+    pupils=pupils,
+)
+def a_dictionary_by_names_that_a_loop_makes(pupils):
+    return pupils.groupby("form")[["maths", "art"]].apply(parts_of).reset_index()
+
+
+@case(
+    direct={"a_most": "numbers.a", "b_most": "numbers.b", "both": "numbers.a numbers.b"},
+    numbers=numbers,
+)
+def dictionaries_of_numbers_by_made_up_names(numbers):
+    most = {}
+    for name in ("a", "b"):
+        most[name + "_most"] = float(numbers[name].max())
+    least = {f"{name}_least": int(numbers[name].min() * 2) for name in ["a", "b"]}
+    out = pd.DataFrame({"a_most": [most["a_most"]], "b_most": [most["b_most"]]})
+    out["both"] = least["a_least"] + most["b_most"]
+    return out
