@@ -32,6 +32,7 @@ from lineage.columns.names import Names
 from lineage.columns.operation import UNSAID, Arg, Op, arg_of, as_frame, is_label, literal_of
 from lineage.columns.remembering import Known, Place
 from lineage.columns.rules import apply_function, apply_method, has_function
+from lineage.columns.texts import of_formula
 from lineage.columns.values import (
     CONDITIONAL,
     FILTER,
@@ -395,7 +396,8 @@ class Reader(Names):
             return apply_function(
                 self._op(name, Const(), [arg_of(each) for each in args], step, named)
             )
-        values = [each for each in (*args, *kwargs.values()) if not isinstance(each, (Func, Const))]
+        values = of_formula([*args, *kwargs.values()])
+        values = [each for each in values if not isinstance(each, (Func, Const))]
         return made_of(name, values, step)
 
     def _op(

@@ -1,4 +1,4 @@
-"""Rules of operations that name columns in a text: `query`, `eval`."""
+"""Rules of operations that name columns in a text: `query`, `eval`, a model's formula."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lineage.columns.values import (
     FILTER,
     NOTHING,
     TRANSFORMATION,
+    Const,
     Deps,
     Flat,
     Frame,
@@ -75,3 +76,46 @@ def _name_in(op: Op, name: str, frame: Frame) -> Deps:
     if found is None and name == "index":
         return frame.index_values
     return found or NOTHING
+
+
+def of_formula(values: list[Value]) -> list[Value]:
+    """Give arguments where a formula, `"y ~ x + C(z)"`, names columns of the one frame among them.
+
+    The frame has those columns alone then; it stays whole where a name in the formula is no column.
+    """
+    texts = [
+        each.value for each in values
+        if isinstance(each, Const) and isinstance(each.value, str) and "~" in each.value
+    ]  # fmt: skip
+    frames = [each for each in values if isinstance(each, Frame) and not each.is_series]
+    if len(texts) != 1 or len(frames) != 1:
+        return values
+    frame, named = frames[0], _named_in_formula(texts[0])
+    if not named or not all(name in frame.labels for name in named):
+        return values
+    return [frame.chosen(named) if each is frame else each for each in values]
+
+
+def _named_in_formula(text: str) -> list[str]:
+    """Give the names in a formula, functions left out; none if it cannot be read."""
+    found: dict[str, None] = {}
+    for side in filter(str.strip, text.split("~")):
+        try:
+            tree = ast.parse(side.replace(":", "*").strip(), mode="eval")
+        except SyntaxError:
+            return []
+        functions: set[ast.AST] = set()
+        for node in ast.walk(tree):
+            match node:
+                case ast.Call(func=ast.Name(id="Q"), args=[ast.Constant(value=str(name))]):
+                    found[name] = None
+                    functions.add(node.func)
+                case ast.Call():
+                    functions |= {
+                        each for each in ast.walk(node.func) if isinstance(each, ast.Name)
+                    }
+                case ast.Name(id=name) if node not in functions:
+                    found[name] = None
+                case _:
+                    pass
+    return list(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import statsmodels.formula.api as smf
 from scipy import stats
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
@@ -254,3 +255,12 @@ def frames_that_are_split_before_anything_else(numbers, pupils):
     out["near"] = train["b"].mean()
     out["maths"] = some["maths"].max()
     return out
+
+
+@case(
+    direct={"by": "", "of_maths": "pupils.maths pupils.art pupils.form"},
+    pupils=pupils,
+)
+def coefficients_of_a_formula(pupils):
+    fit = smf.ols("maths ~ np.log(art) + C(form)", data=pupils).fit()
+    return fit.params.rename("of_maths").rename_axis("by").reset_index()
