@@ -9,7 +9,8 @@ from lineage.columns import rules
 from lineage.columns.values import Frame
 from tests.columns.score import cases_of, edges_of, score
 
-OPEN = [*cases_of("tests.columns.plain"), *cases_of("tests.columns.steps")]
+PIPELINES = cases_of("tests.columns.pipelines")
+OPEN = [*cases_of("tests.columns.plain"), *cases_of("tests.columns.steps"), *PIPELINES]
 FROZEN = cases_of("tests.columns.frozen")
 MISSED = {
     "one_number": "a float of Python's carries no mark",
@@ -45,6 +46,12 @@ def test_the_open_corpus_is_right_as_the_docs_say():
     direct_precision, direct_recall, precision, recall = scored(OPEN)
     assert min(direct_precision, direct_recall) >= 0.99
     assert min(precision, recall) >= 0.97
+
+
+def test_the_pipelines_over_real_data_are_right_as_the_docs_say():
+    direct_precision, direct_recall, precision, recall = scored(PIPELINES)
+    assert min(direct_precision, direct_recall) >= 0.97
+    assert min(precision, recall) >= 0.95
 
 
 def test_the_frozen_corpus_is_right_as_the_docs_say():
