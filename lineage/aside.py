@@ -64,7 +64,7 @@ class Kept:
                 for path, place in self._places.items()
             )
         for path, place in self._places.items():
-            self._before[path] = _state(path)
+            self._before[path] = state_of(path)
             if os.path.lexists(path):
                 os.makedirs(os.path.dirname(place))
                 copy(path, place)
@@ -75,7 +75,7 @@ class Kept:
         Raises:
             NotPutBackError: Something could not be put back.
         """
-        changed = [path for path, before in self._before.items() if _state(path) != before]
+        changed = [path for path, before in self._before.items() if state_of(path) != before]
         for path in changed:
             above, name = os.path.split(self._places[path])
             place = self._new[path] = os.path.join(os.path.dirname(above), "new", name)
@@ -144,7 +144,7 @@ def _files_of(path: str) -> list[str]:
     return [own, os.path.realpath(own)] if os.path.islink(own) else [own]
 
 
-def _state(path: str) -> Any:
+def state_of(path: str) -> Any:
     """Give what changes when a file is written, or something in a folder is."""
     try:
         found = os.lstat(path)
@@ -153,7 +153,7 @@ def _state(path: str) -> Any:
     own = found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
     if not stat.S_ISDIR(found.st_mode):
         return own
-    return own, [(each, _state(os.path.join(path, each))) for each in sorted(os.listdir(path))]
+    return own, [(each, state_of(os.path.join(path, each))) for each in sorted(os.listdir(path))]
 
 
 @contextmanager

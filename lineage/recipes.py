@@ -17,7 +17,7 @@ from lineage import codec, fingerprint, whys
 from lineage.errors import NodeNotFoundError, ReplayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from lineage.codec import Row
     from lineage.view import View
@@ -27,7 +27,7 @@ _CALL = (
     "import importlib, json, sys; module, name, arguments = sys.argv[1:]; "
     "getattr(importlib.import_module(module), name)(**json.loads(arguments))"
 )
-_SLACK = timedelta(minutes=1)
+_SLACK = timedelta(seconds=2)
 
 
 class Input(NamedTuple):
@@ -154,13 +154,16 @@ def recipe_of(view: View, target: str) -> Recipe:
     process = view.processes.get(key, {})
     operations = _operations(view, key, process)
     own = {row["run_id"] for row in operations}
-    runs = [row for row in view.runs.values() if row["run_id"] in own or _is_of(row, process)]
+    rivals = [row for row in view.processes.values() if _is_alike(row, process)]
+    runs = [row for row in view.runs.values() if row["run_id"] in own or _is_of(row, key, rivals)]
     read, written = _files(runs, operations)
     made = [Made(f"{r['name']}@{r['version']}", r["path"], r["content"]) for r in rows if r["path"]]
     if not made:
         mine = written if run is None else _files([run], [])[1] or written
         made = [Made(path, path, version) for path, version in mine.items()]
-    read = {path: each for path, each in read.items() if path not in {own.path for own in made}}
+    registered = _registered(operations)
+    read = {path: each for path, each in read.items() if each != registered.get(path, "")}
+    read |= {each.path: each.content for each in made if _was_there(each, written, process)}
     folders = [path for path in read if any(_is_part(each, path) for each in read)]
     read = {path: each for path, each in read.items() if path not in folders}
     places = _places(view.runs.values())
@@ -211,11 +214,41 @@ def _products(view: View, target: str, run: Row | None) -> list[Row]:
     return [max(mine, key=lambda row: row["timestamp"])]
 
 
-def _is_of(run: Row, process: Row) -> bool:
-    """Whether a run was in a process, of which it may be that nothing but runs is known."""
-    same = all(run.get(name) == process.get(name) for name in ("host", "process_id"))
+def _is_alike(row: Row, other: Row) -> bool:
+    """Whether two rows are of processes of the same number on the same host."""
+    return bool(other) and all(row.get(each) == other.get(each) for each in ("host", "process_id"))
+
+
+def _is_of(run: Row, key: str, rivals: list[Row]) -> bool:
+    """Whether a run was in a process, of which it may be that nothing but runs is known.
+
+    A number is given again: in a container each program may have the same.
+    """
     # A process is told of when its first run has begun.
-    return bool(process) and same and run["timestamp"] >= process["started_at"] - _SLACK
+    before = [row for row in rivals if run["timestamp"] >= row["started_at"] - _SLACK]
+    if not before or not _is_alike(run, before[0]):
+        return False
+    return bool(max(before, key=lambda row: row["started_at"])["process_key"] == key)
+
+
+def _registered(operations: Iterable[Row]) -> dict[str, str | None]:
+    """Give the files that were registered as products, with the version of each at that time."""
+    found: dict[str, str | None] = {}
+    for row in operations:
+        own = {ref["location"] for ref in row["outputs"] or () if ref["source_type"] == "product"}
+        found |= {path: version for path, version in _local(row["inputs"]) if path in own}
+    return found
+
+
+def _was_there(made: Made, written: Container[str], process: Row) -> bool:
+    """Whether a product is a file that was there already, and may have been registered only."""
+    if made.path in written or not process:
+        return False
+    try:
+        changed = os.lstat(made.path).st_ctime
+    except (OSError, ValueError):
+        return False
+    return bool(changed < process["started_at"].timestamp())
 
 
 def _operations(view: View, key: str, process: Row) -> list[Row]:

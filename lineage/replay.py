@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lineage import environment, venvs
-from lineage.aside import Kept, put_aside
+from lineage.aside import Kept, put_aside, state_of
 from lineage.checkouts import has_commit
 from lineage.codec import from_json
 from lineage.comparing import ABSOLUTE, RELATIVE, Comparison, compare
@@ -45,6 +45,7 @@ _MOST_SAID = 2000
 _MOST_READ = 1 << 20
 _MOST_LISTED = 5
 _WORKER = "--multiprocessing-fork"
+_UNTOUCHED = Comparison("identical", "was there before, and is not made by it")
 _NO_MATTER = ("lock_files", "format")
 
 
@@ -75,12 +76,13 @@ class Performance(NamedTuple):
     """What a program made when it ran again.
 
     `places` says where what it makes at a path is now; `aside` where what was at a path before is
-    kept; `output` is what it said.
+    kept; `output` is what it said; `untouched` are the paths at which still is what was brought.
     """
 
     places: Mapping[str, str]
     aside: Mapping[str, str]
     output: str
+    untouched: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def replay(recipe: Recipe, terms: Terms | None = None) -> Replay:
     terms = terms or Terms()
     with performed(recipe, terms) as done:
         results = {
-            made.name: _compared(made, done.places[made.path], done.aside.get(made.path), terms)
+            made.name: _UNTOUCHED if made.path in done.untouched else _compared(made, done, terms)
             for made in recipe.made
         }
     return Replay(recipe.target, results, done.output)
@@ -149,7 +151,8 @@ def performed(recipe: Recipe, terms: Terms) -> Iterator[Performance]:
         listed = [f"- {reason}" for reason in reasons]
         raise ReplayError("\n".join([f"cannot replay {recipe.target!r}:", *listed]))
     with furnished(recipe, terms.keep) as place:
-        paths = writes_of(recipe)
+        paths, made = writes_of(recipe), [made.path for made in recipe.made]
+        before = {path: state_of(place.below(path)) or "nothing" for path in made}
         spare = os.path.join(place.folder, "aside")
         with put_aside(paths, spare) as kept:
             output = _run(recipe, place, terms)
@@ -159,9 +162,12 @@ def performed(recipe: Recipe, terms: Terms) -> Iterator[Performance]:
                 f"the program wrote {_some(astray)} itself, by an absolute path in its code or its "
                 "surroundings; what was there is put back. Allow that by --in-place"
             )
-        made = [made.path for made in recipe.made]
+        untouched = {
+            each for each in made if before[each] == state_of(place.below(each)) is not None
+        }
         places = {path: _place_of(path, place, kept) for path in made}
-        yield Performance(places, {path: kept.before(path) for path in made}, output)
+        old = {path: kept.before(path) for path in made}
+        yield Performance(places, old, output, frozenset(untouched))
         if not astray:  # nothing in it is the program's
             shutil.rmtree(spare, ignore_errors=True)
 
@@ -419,12 +425,13 @@ def _sources(recipe: Recipe, place: Workplace) -> Iterator[str]:
             yield moved
 
 
-def _compared(made: Made, new: str, aside: str | None, terms: Terms) -> Comparison:
+def _compared(made: Made, done: Performance, terms: Terms) -> Comparison:
+    new, aside = done.places[made.path], done.aside[made.path]
     if not os.path.exists(new):
         return Comparison("differs", "was not made")
     if is_as_recorded(new, made.content):
         return Comparison("identical", "identical in every byte")
-    old = aside if aside is not None and is_as_recorded(aside, made.content) else made.path
+    old = aside if is_as_recorded(aside, made.content) else made.path
     if not is_as_recorded(old, made.content):
         return Comparison(
             "differs",

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from lineage import LineageQueryEngine, aside, checkouts, venvs, workplace
+from lineage import LineageQueryEngine, aside, checkouts, recipes, venvs, workplace
 from lineage import replay as work
 from lineage.aside import put_aside
 from lineage.digests import content_of
@@ -465,6 +466,45 @@ def test_a_folder_that_is_read_as_a_whole_is_as_it_was(project, tmp_path):
     (reason,) = obstacles(project.recipe())
     assert "in a folder that it reads as a whole there is" in reason
     assert verdicts(replay(project.recipe("scaled@1"))) == {"scaled@1": "identical"}
+
+
+def test_a_product_that_was_there_before_is_brought_and_told_as_such(project):
+    script = project.root / "make.py"
+    text = script.read_text(encoding="utf-8")
+    first = "as run:\n    run.register_data_product('raw', words.version, path='data/in.csv')"
+    script.write_text(text.replace("as run:", first), encoding="utf-8")
+    project.commit()
+    project.run()
+    done = replay(project.recipe("scaling"))
+    assert verdicts(done) == {"raw@1": "identical", "scaled@1": "identical"}
+    assert done.results["raw@1"].message == "was there before, and is not made by it"
+    assert done.results["scaled@1"].message == "identical in every byte"
+
+
+def test_what_is_read_and_then_written_anew_is_an_input(project):
+    data = project.root / "data" / "in.csv"
+    project.write("frame.to_csv('data/in.csv'); words.out = 'data/in.csv'")
+    script = project.root / "make.py"
+    text = script.read_text(encoding="utf-8").replace("frame.to_parquet(words.out)", "")
+    script.write_text(text.replace(', parents=["data/in.csv"]', ""), encoding="utf-8")
+    project.commit()
+    project.run()
+    (reason,) = obstacles(project.recipe())
+    assert f"the input {data} has changed since" in reason
+
+
+def test_runs_of_another_process_of_the_same_number_are_not_its_own():
+    def row(key, second):
+        return {"host": "h", "process_id": 1, "process_key": key, "started_at": at(second)}
+
+    def at(second):
+        return datetime(2026, 1, 2, tzinfo=UTC) + timedelta(seconds=second)
+
+    processes = [row("a", 0), row("b", 60)]
+    runs = [{"host": "h", "process_id": 1, "timestamp": at(each)} for each in (-0.01, 30, 59.9, 70)]
+    mine = [recipes._is_of(run, "a", processes) for run in runs]
+    assert mine == [True, True, False, False]
+    assert not recipes._is_of({**runs[0], "host": "other"}, "a", processes)
 
 
 def test_what_is_kept_holds_the_files_and_no_repository(project, tmp_path):
