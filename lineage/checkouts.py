@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lineage.errors import ReplayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _QUIET = (
     *("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
@@ -60,7 +60,13 @@ def blob(root: str, commit: str, path: str, size: int) -> bytes | None:
 
 @contextmanager
 def checked_out(
-    root: str, commit: str, folder: str, diff: str | None = None, *, keep: bool = False
+    root: str,
+    commit: str,
+    folder: str,
+    diff: str | None = None,
+    submodules: Iterable[tuple[str, str]] = (),
+    *,
+    keep: bool = False,
 ) -> Iterator[None]:
     """Fill a folder with the files of a commit, with a diff applied, as long as it is needed.
 
@@ -69,21 +75,30 @@ def checked_out(
         commit: The commit.
         folder: The folder, which must not be there yet.
         diff: What is changed then, as `git diff --binary` writes it.
+        submodules: The path and the commit of each submodule that is there, too; they come from
+            those of the repository, and nothing is fetched.
         keep: Whether the files stay there afterwards, as those of no repository.
 
     Raises:
         ReplayError: There is no such commit, or the diff does not fit it.
     """
     _git(root, "worktree", "add", "--quiet", "--detach", folder, commit)
+    parts = sorted(submodules)
     # What the repository keeps of it: to prune would forget working trees on a disk that is away.
     link = os.path.join(folder, ".git")
     own = _git(folder, "rev-parse", "--absolute-git-dir").removesuffix("\n")
     try:
         if diff is not None:
-            _git(folder, "apply", "--whitespace=nowarn", "-", given=diff)
-        if os.path.isfile(os.path.join(folder, ".gitmodules")):
-            _git(folder, "submodule", "--quiet", "update", "--init", "--recursive")
-        yield
+            without = [f"--exclude={path}" for path, _ in parts]
+            _git(folder, "apply", "--whitespace=nowarn", *without, "-", given=diff)
+        with ExitStack() as stack:
+            for path, each in parts:
+                place = os.path.join(folder, path)
+                if not os.path.realpath(place).startswith(f"{os.path.realpath(folder)}{os.sep}"):
+                    raise ReplayError(f"the submodule {path!r} is not within {root}")
+                own_root = os.path.join(root, path)
+                stack.enter_context(checked_out(own_root, each, place, keep=keep))
+            yield
     finally:
         if keep:
             with suppress(OSError):

@@ -90,6 +90,7 @@ class Repository:
         diff: How they differ; None when nothing does, or when git was not asked.
         submodules: The submodules, those of submodules too.
         unknown: Those of the changed files that git does not know; only while it is asked.
+        is_changed_within: Whether files of a submodule are changed, which no diff has; the same.
     """
 
     root: str
@@ -101,6 +102,7 @@ class Repository:
     diff: Diff | None = None
     submodules: tuple[Submodule, ...] = ()
     unknown: tuple[str, ...] = field(default=(), repr=False)
+    is_changed_within: bool = field(default=False, repr=False)
 
 
 _asked: dict[str, Repository] = {}
@@ -160,7 +162,7 @@ def ask(
             known = replace(known, submodules=tuple(_submodules(root, end)))
         except Exception:  # noqa: BLE001 - whatever a strange repository or program does
             known = known or head_of(root)
-        _asked[root] = replace(known, unknown=())
+        _asked[root] = replace(known, unknown=(), is_changed_within=False)
     return _asked[root]
 
 
@@ -169,7 +171,7 @@ def _ask(root: str, files: list[str], end: float) -> Repository:
     status = _run(root, _STATUS, end)
     if status is None:
         return found
-    facts, changed = _status_of(status)
+    facts, changed, is_within = _status_of(status)
     unknown: list[str] = []
     if files:
         # One that is ignored is as unknown to the commit as one that is new.
@@ -184,6 +186,7 @@ def _ask(root: str, files: list[str], end: float) -> Repository:
         changed=tuple(map(redact_text, [*changed, *unknown][:_MOST_LISTED])),
         changed_count=len(changed) + len(unknown),
         unknown=tuple(unknown),
+        is_changed_within=is_within,
     )
 
 
@@ -224,6 +227,8 @@ def _diff(root: str, known: Repository, written: _Written, end: float) -> Diff |
         if _stream(root, (*_DIFF, *pair), end, written) not in (0, 1):  # 1 is: they differ
             return None
     found = written.diff()
+    if known.is_changed_within:
+        found = replace(found, text=None, reason="files of a submodule were changed")
     return found if found.size_bytes else None
 
 
@@ -249,9 +254,10 @@ def _submodules(root: str, end: float, depth: int = 0, above: str = "") -> Itera
         yield from _submodules(place, end, depth + 1, f"{above}{path}/")
 
 
-def _status_of(text: str) -> tuple[dict[str, str], list[str]]:
+def _status_of(text: str) -> tuple[dict[str, str], list[str], bool]:
     facts: dict[str, str] = {}
     changed: list[str] = []
+    is_within = False
     for entry in text.split("\0"):
         kind, _, rest = entry.partition(" ")
         if kind == "#":
@@ -259,7 +265,8 @@ def _status_of(text: str) -> tuple[dict[str, str], list[str]]:
             facts[name] = value
         elif kind in _PATH_AT:
             changed.append(entry.split(" ", _PATH_AT[kind])[-1])
-    return facts, changed
+            is_within = is_within or "M" in entry.split(" ", 3)[2]  # as S.M. of a submodule
+    return facts, changed, is_within
 
 
 _PATH_AT = {"1": 8, "u": 10}

@@ -55,12 +55,14 @@ class Code:
         commit: The commit; None where there was none.
         diff: What was changed in it, as git writes it; None for nothing, or if it is not known.
         reason: Why what was changed is not known.
+        submodules: The path and the commit of each submodule that was checked out.
     """
 
     root: str
     commit: str | None
     diff: str | None = None
     reason: str | None = None
+    submodules: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,11 +367,15 @@ def _codes(view: View, process: Row) -> Iterator[Code]:
         if changed is None:
             reason = "whether something was changed in it is not recorded"
         elif changed:
-            text = view.content(diff.get("content_id"))
+            # Another process may have kept the same text, where it was all that was changed.
+            text = None if diff.get("reason") else view.content(diff.get("content_id"))
             reason = None if text is not None else diff.get("reason") or "the changes are not kept"
         if each.get("commit_later"):
             reason = f"it moved to commit {each['commit_later'][:8]} while the program ran"
-        yield Code(each["root"], each.get("commit"), text, reason)
+        parts = [(part["path"], part["commit"]) for part in each.get("submodules") or ()]
+        if not all(commit for _, commit in parts):
+            reason = reason or "the commit of a submodule is not recorded"
+        yield Code(each["root"], each.get("commit"), text, reason, tuple(parts))
 
 
 def _environment(view: View, process: Row) -> tuple[Mapping[str, Any], str | None]:

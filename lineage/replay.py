@@ -248,6 +248,10 @@ def _of_the_code(recipe: Recipe) -> Iterator[str]:
             yield f"the code in {code.root} was not as committed: {code.reason}"
         elif not has_commit(code.root, code.commit):
             yield f"there is no repository with the commit {code.commit[:8]} at {code.root}"
+        for path, commit in code.submodules:
+            root = os.path.join(code.root, path)
+            if not has_commit(root, commit):
+                yield f"there is no submodule with the commit {commit[:8]} at {root}"
 
 
 def _script_of(command: Command | None) -> str | None:

@@ -120,7 +120,10 @@ def furnished(recipe: Recipe, keep: str | None = None) -> Iterator[Workplace]:
             assert code.commit is not None  # or else it would have been refused
             stand_in = place.place_of(code.root)
             stack.enter_context(
-                checked_out(code.root, code.commit, stand_in, code.diff, keep=keep is not None)
+                checked_out(
+                    *(code.root, code.commit, stand_in, code.diff, code.submodules),
+                    keep=keep is not None,
+                )
             )
         if recipe.command and recipe.command.cwd:
             os.makedirs(place.place_of(recipe.command.cwd), exist_ok=True)

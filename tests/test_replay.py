@@ -507,6 +507,39 @@ def test_runs_of_another_process_of_the_same_number_are_not_its_own():
     assert not recipes._is_of({**runs[0], "host": "other"}, "a", processes)
 
 
+def test_submodules_come_from_the_repository_at_their_commits(project, tmp_path):
+    library = Project(tmp_path / "library")
+    module = library.root / "made_of.py"
+    module.write_text("MORE = 1\n", encoding="utf-8")
+    library.commit()
+    allowed = ("-c", "protocol.file.allow=always")
+    project.git(*allowed, "submodule", "--quiet", "add", str(library.root), "part")
+    project.write(
+        "import sys; sys.path.insert(0, 'part'); import made_of; frame['x'] += made_of.MORE"
+    )
+    project.commit()
+    project.run()
+    assert project.recipe().codes[0].submodules
+    # At another commit than the one that the repository names, too.
+    own = project.root / "part" / "made_of.py"
+    own.write_text("MORE = 2\n", encoding="utf-8")
+    project.git("-C", "part", "commit", "-qam", "more")
+    project.run("--version", "2")
+    own.write_text("MORE = 9\n", encoding="utf-8")
+    for version in ("1", "2"):
+        done = replay(project.recipe(f"scaled@{version}"))
+        assert verdicts(done) == {f"scaled@{version}": "identical"}
+    project.run("--version", "9")
+    (reason,) = obstacles(project.recipe())
+    assert "was not as committed" in reason
+    code = project.recipe("scaled@1").codes[0]
+    with pytest.raises(ReplayError, match="is not within"):
+        with checkouts.checked_out(
+            code.root, code.commit, str(tmp_path / "new"), None, [("../up", code.commit)]
+        ):
+            pass
+
+
 def test_what_is_kept_holds_the_files_and_no_repository(project, tmp_path):
     project.run()
     kept = tmp_path / "kept"
