@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _MOST_LISTED = 50
+_MOST_ASKED = 1000
 _MOST_BYTES = 1 << 24
 _LONGEST_LINK = 4096
 _HEX = frozenset("0123456789abcdef")
@@ -175,7 +176,7 @@ def _ask(root: str, files: list[str], end: float) -> Repository:
     unknown: list[str] = []
     if files:
         # One that is ignored is as unknown to the commit as one that is new.
-        listed = _run(root, ("ls-files", "-z", "--others", "--", *files[:_MOST_LISTED]), end)
+        listed = _run(root, ("ls-files", "-z", "--others", "--", *files[:_MOST_ASKED]), end)
         unknown = [name for name in (listed or "").split("\0") if name]
     address = _run(root, ("config", "--get", "remote.origin.url"), end)
     return replace(

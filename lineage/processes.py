@@ -24,7 +24,7 @@ from lineage.sources import sources
 from lineage.stores.records import process_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from lineage.codec import Row
     from lineage.settings import TrackerSettings
@@ -157,7 +157,7 @@ def _asked(
     return [
         git.ask(
             root,
-            [file for file in files if git.root_of(file) == root],
+            [*(file for file in files if git.root_of(file) == root), *_imported(root)],
             timeout_s=max(0.0, end - time.monotonic()),
             diff_max_bytes=diff_max_bytes,
             secrets=secrets,
@@ -179,6 +179,15 @@ def _files(main: str | None) -> list[str]:
     files = [*([main] if main else []), *sorted(codes.files)]
     found = (os.path.realpath(file) for file in files if os.path.isfile(file))
     return [file for file in dict.fromkeys(found) if not any(map(file.__contains__, _INSTALLED))]
+
+
+def _imported(root: str) -> Iterator[str]:
+    """Yield the files below a folder that modules came from, without what is installed."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        is_below = type(file) is str and file.startswith(f"{root}{os.sep}")
+        if is_below and not any(map(file.__contains__, _INSTALLED)):
+            yield file
 
 
 def _main_file() -> str | None:

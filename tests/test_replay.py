@@ -540,6 +540,16 @@ def test_submodules_come_from_the_repository_at_their_commits(project, tmp_path)
             pass
 
 
+def test_a_module_that_git_does_not_know_is_part_of_the_changes(project):
+    helper = project.root / "helper.py"
+    project.write("import helper; frame['x'] += helper.MORE")
+    project.commit()
+    helper.write_text("MORE = 1\n", encoding="utf-8")
+    project.run()
+    helper.write_text("MORE = 2\n", encoding="utf-8")
+    assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}
+
+
 def test_what_is_kept_holds_the_files_and_no_repository(project, tmp_path):
     project.run()
     kept = tmp_path / "kept"
