@@ -185,8 +185,9 @@ def _imported(root: str) -> Iterator[str]:
     """Yield the files below a folder that modules came from, without what is installed."""
     for module in list(sys.modules.values()):
         file = getattr(module, "__dict__", {}).get("__file__")
-        is_below = type(file) is str and file.startswith(f"{root}{os.sep}")
-        if is_below and not any(map(file.__contains__, _INSTALLED)):
+        if type(file) is not str or any(map(file.__contains__, _INSTALLED)):
+            continue
+        if file.startswith(f"{root}{os.sep}"):
             yield file
 
 

@@ -228,6 +228,8 @@ def _of_the_command(command: Command | None) -> Iterator[str]:
         yield "it was a worker of another program; name a run or a product of that"
     elif command.is_cut:
         yield "its command is not kept whole: too many words, a long one, or one not in UTF-8"
+    elif not os.path.isabs(command.cwd):
+        yield "the folder that it was started in is not recorded"
     else:
         try:
             filled(command, os.environ)
@@ -260,7 +262,8 @@ def _script_of(command: Command | None) -> str | None:
         return None
     name = command.argv[0]
     path = os.path.normpath(os.path.join(command.cwd, name))
-    is_installed = os.path.basename(name) in os.listdir(os.path.dirname(sys.executable))
+    programs = os.path.dirname(sys.executable or os.curdir)
+    is_installed = os.path.isfile(os.path.join(programs, os.path.basename(name)))
     return None if is_installed and not path.endswith((".py", ".ipynb")) else path
 
 

@@ -404,6 +404,9 @@ def test_a_worker_is_not_started_by_itself(project):
     )
     (reason,) = obstacles(replace(project.recipe(), command=spawn))
     assert "a worker of another program" in reason
+    lost = replace(project.recipe().command, cwd="")
+    (reason,) = obstacles(replace(project.recipe(), command=lost))
+    assert reason == "the folder that it was started in is not recorded"
 
 
 def test_a_store_that_the_code_names_takes_no_records_of_a_replay(project):
