@@ -264,7 +264,8 @@ def _script_of(command: Command | None) -> str | None:
     path = os.path.normpath(os.path.join(command.cwd, name))
     programs = os.path.dirname(sys.executable or os.curdir)
     is_installed = os.path.isfile(os.path.join(programs, os.path.basename(name)))
-    return None if is_installed and not path.endswith((".py", ".ipynb")) else path
+    is_its_own = os.path.isabs(path) and (not is_installed or path.endswith((".py", ".ipynb")))
+    return path if is_its_own else None
 
 
 def _of_the_inputs(recipe: Recipe) -> Iterator[str]:
