@@ -38,13 +38,15 @@ class File:
             self.tree = ast.parse("".join(lines))
         except (SyntaxError, ValueError, RecursionError):
             return
-        for node in ast.walk(self.tree):
+        left: list[ast.AST] = [self.tree]
+        for node in left:  # which grows: one walk, that knows of parents
             node.file = name  # type: ignore[attr-defined] # where it is written
             end = getattr(node, "end_lineno", None)
             if end is not None and isinstance(node, (ast.expr, ast.AugAssign)):
                 self._ends.setdefault((end, node.end_col_offset or 0), []).append(node)
             for child in ast.iter_child_nodes(node):
                 self._parents[child] = node
+                left.append(child)
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         """Give what a node is a part of."""
