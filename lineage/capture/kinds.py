@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+address = object.__hash__
+"""Tells living objects apart as `id` does, which would call every audit hook, ours among them."""
 _MOST_LABELS = 10_000
 _MOST_COSTLY = 1000
 _MOST_TEXT = 4000

@@ -7,6 +7,8 @@ import site
 import sysconfig
 from typing import TYPE_CHECKING, Any
 
+from lineage.capture.kinds import address
+
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
@@ -96,8 +98,8 @@ def call_site(frame: FrameType | None, known: dict[Any, Where] | None = None) ->
 def _place(frame: FrameType, code: CodeType, known: dict[Any, Where]) -> Where:
     outer = frame.f_back
     if outer is None or whose(outer.f_code.co_filename) != USER:
-        key: tuple[int, ...] = (id(code), frame.f_lasti)
+        key: tuple[int, ...] = (address(code), frame.f_lasti)
         return known.get(key) or known.setdefault(key, ((code, frame.f_lasti), None))
     above = outer.f_code
-    key = (id(code), frame.f_lasti, id(above), outer.f_lasti)
+    key = (address(code), frame.f_lasti, address(above), outer.f_lasti)
     return known.get(key) or known.setdefault(key, ((code, frame.f_lasti), (above, outer.f_lasti)))

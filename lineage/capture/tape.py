@@ -15,7 +15,7 @@ from itertools import count
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lineage.capture.kinds import Labels, array_of, kind_of, labels_of
+from lineage.capture.kinds import Labels, address, array_of, kind_of, labels_of
 from lineage.redact import redact_text
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class Tape:
     def mark(self, value: Any, number: int) -> None:
         """Say which entry made an object that has attributes of its own."""
         object.__getattribute__(value, "__dict__")[MARK] = (
-            self.token, id(value), Ref(number),
+            self.token, address(value), Ref(number),
         )  # fmt: skip
 
     def number_of(self, value: Any) -> Ref | None:
@@ -203,14 +203,14 @@ class Tape:
         """
         kind = kind_of(type(value))
         if kind == "array":
-            living = self._arrays.get(id(value))
+            living = self._arrays.get(address(value))
             return living.number if living is not None and living() is value else None
         if kind == "scalar":
-            scalar = self._scalars.get(id(value))
+            scalar = self._scalars.get(address(value))
             return scalar[1] if scalar is not None and scalar[0] is value else None
         if kind and kind not in _WITHOUT_MARK:
             mark = object.__getattribute__(value, "__dict__").get(MARK)
-            if mark is not None and mark[0] == self.token and mark[1] == id(value):
+            if mark is not None and mark[0] == self.token and mark[1] == address(value):
                 known: Ref = mark[2]
                 return known
         return None
@@ -222,7 +222,7 @@ class Tape:
         scalars = self._scalars
         if len(scalars) >= _RING:
             scalars.pop(next(iter(scalars), 0), None)
-        scalars[id(value)] = (value, Ref(number))
+        scalars[address(value)] = (value, Ref(number))
 
     def remember_array(self, value: Any, number: int) -> None:
         """Say which entry an array came out of, as long as it lives."""
@@ -233,7 +233,7 @@ class Tape:
                 del known[gone.key]
 
         living = _Living(value, forget)
-        living.key, living.number = id(value), Ref(number)
+        living.key, living.number = address(value), Ref(number)
         known[living.key] = living
 
     def labels(self, index: Any) -> Labels | tuple[Any, ...] | range | None:
@@ -242,7 +242,7 @@ class Tape:
         One index gives one object, however many frames share it.
         """
         array = array_of(index)  # each frame has an index of its own around it
-        known = self._labels.get(id(array))
+        known = self._labels.get(address(array))
         if known is not None and known[0]() is array:
             kept: Labels | tuple[Any, ...] | range | None = known[1]
             return kept
@@ -251,7 +251,7 @@ class Tape:
             self._wide += len(found)
         if len(self._labels) >= _MOST_KNOWN:
             self._labels.clear()
-        self._labels[id(array)] = (weakref.ref(array), found)
+        self._labels[address(array)] = (weakref.ref(array), found)
         return found
 
 
@@ -261,7 +261,7 @@ def token_of(value: Any) -> int | None:
         mark = object.__getattribute__(value, "__dict__").get(MARK)
     except AttributeError:
         return None
-    return mark[0] if mark is not None and mark[1] == id(value) else None
+    return mark[0] if mark is not None and mark[1] == address(value) else None
 
 
 current: ContextVar[Tape | None] = ContextVar("lineage.tape", default=None)
