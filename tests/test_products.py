@@ -899,4 +899,7 @@ def test_a_store_that_is_deleted_begins_anew(tmp_path):
         with working(url) as run:
             run.register_data_product("file", "1", path=path)
             run.register_data_product("other", text)
+        told = LineageQueryEngine(url).product("file")
+        assert told["content"] == products.content_of(str(path)).content
+        assert told["total_registrations"] == 1
         shutil.rmtree(url)

@@ -67,7 +67,10 @@ def test_of_a_file_that_changed_since_no_function_is_told(file, monkeypatch):
 @pytest.mark.parametrize("text", [b"\xff\0(", b"def f(:\n\t'''", b"x" * (2 << 20), b""])
 def test_files_of_any_kind(file, text):
     file.write_bytes(text)
-    sources([str(file), "\0", str(file.parent)], timeout_s=5.0)
+    found = sources([str(file), "\0", str(file.parent)], timeout_s=5.0)
+    assert set(found) == {"files", "functions"}
+    assert found["functions"] == {}
+    assert not {"\0", str(file.parent)} & {*found["files"]}
 
 
 def test_it_takes_no_longer_than_is_said(file):
