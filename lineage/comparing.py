@@ -107,10 +107,10 @@ def compare_frames(
     shape = _shapes(old, new)
     if shape:
         return Comparison("differs", shape)
-    if _equal(old, new):
+    if old.equals(new):
         return Comparison("same rows", "equal row by row; the files are written differently")
     sorted_old, sorted_new = _ordered(old), _ordered(new)
-    if _equal(sorted_old, sorted_new):
+    if sorted_old.equals(sorted_new):
         return Comparison("reordered", "equal up to the order of rows")
     found = _differences(old, new, rtol, atol)
     if found:
@@ -169,10 +169,6 @@ def _apart(one: pd.Series, other: pd.Series, rtol: float, atol: float) -> tuple[
         return int(is_apart.sum()), float(finite.max()) if len(finite) else None
     same = [a is b or a == b or (a != a and b != b) for a, b in zip(one, other, strict=True)]  # noqa: PLR0124 - what is not equal to itself is missing
     return len(same) - sum(same), None
-
-
-def _equal(old: pd.DataFrame, new: pd.DataFrame) -> bool:
-    return old.equals(new)
 
 
 def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
