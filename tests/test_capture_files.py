@@ -10,8 +10,10 @@ import json
 import os
 import pickle
 import sqlite3
+import subprocess
 import sys
 import warnings
+import weakref
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -1124,3 +1126,48 @@ def test_the_look_for_gaps_would_find_a_missing_wrapper(folder, monkeypatch):
     with captured() as tape, open("a.json", "w") as file:
         json.dump([], file)
     assert [each[:2] for each in touched.unexplained(tape)] == [(str(folder / "a.json"), "w")]
+
+
+# Python 3.11 lets a thread die that sets its trace function while another one does, and threads
+# change only in Python code: of the hook, none may run at an event that is none of ours. Where a
+# signal that came before the event is answered says whether some did.
+
+_SIGNALLED = """
+import _thread, functools, operator, signal, sys
+from lineage.capture import touched
+
+def ours(event, args):
+    return event in ("open",)
+
+def answer(number, frame):
+    print(frame.f_code.co_name)
+
+def work():
+    signals = functools.partial(_thread.interrupt_main, signal.SIGUSR1)
+    list(map(operator.call, [signals, functools.partial(sys.audit, "work.noted")]))
+
+signal.signal(signal.SIGUSR1, answer)
+touched.install() if sys.argv[1] == "gate" else sys.addaudithook(ours)
+work()
+"""
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="only Python 3.11 loses such threads")
+@pytest.mark.parametrize(("hook", "where"), [("gate", "work"), ("python", "ours")])
+def test_no_thread_changes_at_an_event_that_is_none_of_ours(hook, where):
+    command = [sys.executable, "-c", _SIGNALLED, hook]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [where]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="only Python 3.11 has a gate")
+def test_the_gate_keeps_nothing_of_an_event():
+    class Value:
+        pass
+
+    value = Value()
+    known = weakref.ref(value)
+    with captured():
+        sys.audit("work.noted", value)
+        del value
+        assert known() is None

@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -75,7 +76,7 @@ def install() -> None:
     _State.is_on = True
     if not _State.is_set:
         _State.is_set = True
-        sys.addaudithook(_hook)
+        _set_hook()
 
 
 def uninstall() -> None:
@@ -177,19 +178,48 @@ def _packages() -> Iterator[str]:
 # The hook
 
 
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event not in _EVENTS or not _State.is_on:
+def _set_hook() -> None:
+    if sys.version_info >= (3, 12):
+        sys.addaudithook(_hook)
         return
-    tape = current.get() or Everywhere.tape
+    # Python 3.11 lets a thread die that sets its trace function while another one does, as under
+    # coverage and debuggers. Only a hook of Python code lets threads change in the middle of that:
+    # here an event that is none of ours stays within C. It is set on the gate, and taken off.
+    gate = _Gate()
+    sys.addaudithook(partial(setattr, gate))
+    sys.addaudithook(vars(gate).pop)
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if event in _EVENTS:
+        _heed(event, args)
+
+
+class _Gate:
+    """Has an attribute of the name of each event that is heeded."""
+
+
+class _Heeded:
+    """An attribute that heeds what it is set to."""
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+
+    def __set__(self, _: _Gate, args: tuple[Any, ...]) -> None:
+        _heed(self._event, args)
+
+
+def _heed(event: str, args: tuple[Any, ...]) -> None:
+    tape = current.get() or Everywhere.tape if _State.is_on else None
     if tape is None:
         return
     try:
-        _EVENTS[event](tape, args)
+        _EVENTS[event](tape, args, sys._getframe(2))
     except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
         tape.lose(problem)
 
 
-def _on_open(tape: Tape, args: tuple[Any, ...]) -> None:
+def _on_open(tape: Tape, args: tuple[Any, ...], opener: FrameType) -> None:
     path = None if inside.busy == FILES else path_of(args[0])
     if not path:
         return
@@ -202,7 +232,6 @@ def _on_open(tape: Tape, args: tuple[Any, ...]) -> None:
         return
     if os.path.isdir(path) or (mode == "r" and not os.path.exists(path)):
         return
-    opener = sys._getframe(2)
     found = _caller(opener)
     if mode == "w" and found is not None and _is_tofile(opener):
         _note_tofile(tape, opener, path)
@@ -248,12 +277,12 @@ def _is_writing(mode: Any, flags: Any) -> bool:
     return isinstance(flags, int) and bool(flags & _WRITING)
 
 
-def _on_move(how: str) -> Callable[[Tape, tuple[Any, ...]], None]:
-    def note_move(tape: Tape, args: tuple[Any, ...]) -> None:
+def _on_move(how: str) -> Callable[[Tape, tuple[Any, ...], FrameType], None]:
+    def note_move(tape: Tape, args: tuple[Any, ...], caller: FrameType) -> None:
         if inside.busy == FILES or len(_of(tape).moves) >= _MOST:
             return
         paths = [path_of(each) for each in args[:2]]
-        found = _caller(sys._getframe(2))
+        found = _caller(caller)
         if None in paths or found is None:
             return
         source, target = (os.path.abspath(str(path)) for path in paths)
@@ -263,27 +292,27 @@ def _on_move(how: str) -> Callable[[Tape, tuple[Any, ...]], None]:
     return note_move
 
 
-def _on_temporary(tape: Tape, args: tuple[Any, ...]) -> None:
-    found = _caller(sys._getframe(2))
+def _on_temporary(tape: Tape, args: tuple[Any, ...], caller: FrameType) -> None:
+    found = _caller(caller)
     if found is None or found[0]:
         path = path_of(args[0])
         if path and len(_of(tape).temporary) < _MOST:
             _of(tape).temporary.add(os.path.abspath(path))
 
 
-def _on_database(tape: Tape, args: tuple[Any, ...]) -> None:
+def _on_database(tape: Tape, args: tuple[Any, ...], caller: FrameType) -> None:
     path = path_of(args[0]) or ""
     if path.startswith("file:"):
         path = unquote(urlsplit(path).path)
     is_file = path not in ("", ":memory:")
     _local.database = os.path.abspath(path) if is_file else ""
     if is_file and inside.busy != FILES and not is_apart(_local.database):
-        found = _caller(sys._getframe(2))
+        found = _caller(caller)
         if found is not None and len(_of(tape).opened) < _MOST:
             _of(tape).opened.setdefault((_local.database, "w"), found[1])
 
 
-def _on_connection(_: Tape, args: tuple[Any, ...]) -> None:
+def _on_connection(_: Tape, args: tuple[Any, ...], __: FrameType) -> None:
     if len(_databases) >= _MOST:
         del _databases[next(iter(_databases))]
     _databases[id(args[0])] = _local.database or ""
@@ -315,7 +344,7 @@ def _caller(frame: FrameType | None) -> tuple[bool, str] | None:
     return None
 
 
-_EVENTS: dict[str, Callable[[Tape, tuple[Any, ...]], None]] = {
+_EVENTS: dict[str, Callable[[Tape, tuple[Any, ...], FrameType], None]] = {
     "open": _on_open,
     "os.rename": _on_move("rename"),
     "shutil.copyfile": _on_move("copy"),
@@ -324,3 +353,5 @@ _EVENTS: dict[str, Callable[[Tape, tuple[Any, ...]], None]] = {
     "sqlite3.connect": _on_database,
     "sqlite3.connect/handle": _on_connection,
 }
+for _event in _EVENTS:
+    setattr(_Gate, _event, _Heeded(_event))
