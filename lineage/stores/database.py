@@ -6,20 +6,24 @@ child could share, and none that a server has to keep for a program that does no
 
 from __future__ import annotations
 
+import random
+import time
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from lineage.errors import CorruptStoreError, LineageError, MissingDependencyError, StoreError
 from lineage.redact import REDACTED, redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection, Engine
+
+_T = TypeVar("_T")
 
 BACKENDS = {
     "sqlite": "sqlite",
@@ -50,6 +54,15 @@ _LOCK = {
     "postgresql": "SELECT pg_advisory_xact_lock(4859201733)",
     "mysql": "SELECT GET_LOCK('lineage', 60)",
 }
+
+_PAUSES_S = (0.01, 0.05, 0.2, 0.5, 1.0)
+_UNDONE_STATES = ("40001", "40P01")
+_UNDONE_NUMBERS = (1020, 1213)
+"""What PostgreSQL, and what MariaDB and MySQL say of a transaction that gave way to another."""
+
+
+class _UndoneError(StoreError):
+    """The database undid a transaction in favour of another that would have waited for it."""
 
 
 class Address(NamedTuple):
@@ -130,6 +143,26 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def write(self, work: Callable[[Connection], _T], *, is_alone: bool = False) -> _T:
+        """Do something in a transaction, and again when the database undid it for another's sake.
+
+        Args:
+            work: Gets the connection; may be called several times, of which one is committed.
+            is_alone: Let nobody else write alone meanwhile.
+
+        Raises:
+            StoreError: The database cannot be reached or written.
+        """
+        begun = self.alone if is_alone else self.writing
+        for pause_s in _PAUSES_S:
+            try:
+                with begun() as connection:
+                    return work(connection)
+            except _UndoneError:
+                time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+        with begun() as connection:
+            return work(connection)
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that sees the database as it is at its first statement.
@@ -195,19 +228,35 @@ class Database:
         except LineageError:
             raise
         except (SQLAlchemyError, OSError, ValueError, OverflowError) as error:
-            raise StoreError(self._problem(what, error)) from None
+            raise self._problem(what, error) from None
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in {"psycopg", "pymysql", "sqlite3"}:
                 raise
-            raise StoreError(self._problem(what, error)) from None
+            raise self._problem(what, error) from None
 
-    def _problem(self, what: str, error: BaseException) -> str:
-        reason = getattr(error, "orig", None) or error
+    def _problem(self, what: str, error: BaseException) -> StoreError:
+        undone = _undone_by(error)
+        reason = undone or getattr(error, "orig", None) or error
         text = self.without_secrets(" ".join(str(reason).split())[:500])
-        return (
-            f"cannot {what} {self.address.shown}: {text}; check that the database runs, that the "
-            "URL is right, and that its user may create and write tables"
+        problem = f"cannot {what} {self.address.shown}: {text}"
+        if undone is not None:
+            return _UndoneError(f"{problem}; others write there at the same time")
+        return StoreError(
+            f"{problem}; check that the database runs, that the URL is right, and that its user "
+            "may create and write tables"
         )
+
+
+def _undone_by(error: BaseException | None) -> BaseException | None:
+    """Give what undid a transaction: MariaDB then misses a savepoint, and says only that."""
+    while error is not None:
+        is_mysql = type(error).__module__.partition(".")[0] == "pymysql"
+        if is_mysql and error.args and error.args[0] in _UNDONE_NUMBERS:
+            return error
+        if getattr(error, "sqlstate", None) in _UNDONE_STATES:
+            return error
+        error = error.__context__
+    return None
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -41,6 +41,11 @@ class Merged:
     rows_after: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
+    def add(self, kind: str, before: int, after: int) -> None:
+        """Count the rows of a day."""
+        self.rows_before[kind] = self.rows_before.get(kind, 0) + before
+        self.rows_after[kind] = self.rows_after.get(kind, 0) + after
+
 
 def days_of(connection: Connection) -> Iterator[tuple[str, int | None]]:
     """Yield the kinds and days, counted from 1970, that have rows; None for rows without a time."""
@@ -52,8 +57,8 @@ def days_of(connection: Connection) -> Iterator[tuple[str, int | None]]:
         )
 
 
-def merge_day(connection: Connection, kind: str, day: int | None, done: Merged) -> None:
-    """Merge the rows of a kind and a day, in the open transaction.
+def merge_day(connection: Connection, kind: str, day: int | None) -> tuple[int, int]:
+    """Merge the rows of a kind and a day, in the open transaction; gives how many before and after.
 
     Only the rows that were read are deleted: those that another process adds meanwhile stay.
     """
@@ -66,10 +71,9 @@ def merge_day(connection: Connection, kind: str, day: int | None, done: Merged) 
     columns = [table.c.row_id, *(table.c[name] for name in names)]
     rows = connection.execute(select(*columns).where(is_then).order_by(table.c.row_id)).all()
     merged = _MERGE[kind](from_cells(kind, names, [row[1:] for row in rows]))
-    done.rows_before[kind] = done.rows_before.get(kind, 0) + len(rows)
-    done.rows_after[kind] = done.rows_after.get(kind, 0) + len(merged)
     if len(merged) == len(rows):
-        return
+        return len(rows), len(merged)
     for ids in in_groups([row[0] for row in rows]):
         connection.execute(delete(table).where(table.c.row_id.in_(ids)))
     load(connection, table.name, to_cells(kind, merged))
+    return len(rows), len(merged)

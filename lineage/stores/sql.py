@@ -12,6 +12,7 @@ import logging
 import time
 from contextlib import closing, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lineage.errors import CorruptStoreError, StoreError
@@ -156,9 +157,13 @@ class SqlStore:
 
         sound = checked(tables)
         self._make_current()
-        with uncollected(), self._database.writing() as connection:
+
+        def work(connection: Connection) -> None:
             for kind, table in sound.items():
                 fill_table(connection, kind, table)
+
+        with uncollected():
+            self._database.write(work)
 
     def scan(self, kind: str, where: Filter = EVERYTHING) -> Iterator[pa.Table]:
         """Yield the matching rows, at least one table, those that still wait among them.
@@ -210,8 +215,9 @@ class SqlStore:
         self.journal.close()
         self.seal()
         self._make_current()
-        with self._database.alone() as connection:
-            return remove_dates(connection, cutoff)
+        return self._database.write(
+            lambda connection: remove_dates(connection, cutoff), is_alone=True
+        )
 
     def compact(self) -> Merged:
         """Merge the rows of nodes and relationships that speak of the same thing and date.
@@ -228,8 +234,8 @@ class SqlStore:
         with self._database.reading() as connection:
             days = list(days_of(connection))
         for kind, day in days:
-            with self._database.alone() as connection:
-                merge_day(connection, kind, day, done)
+            work = partial(merge_day, kind=kind, day=day)
+            done.add(kind, *self._database.write(work, is_alone=True))
         return done
 
     def get_storage_stats(self) -> dict[str, Any]:
@@ -326,15 +332,17 @@ class SqlStore:
         """
         from lineage.stores.statements import advance
 
-        self._make_current()
-        with self._database.writing() as connection:
+        def work(connection: Connection) -> bool:
             if not advance(connection, carried):
                 return False
             refused = self._insert(connection, carried.tables)
             # Before the commit: behind it nobody would find them again.
             stretch = stretch_of(carried.segment, carried.before.position)
             self._set_aside(f"{stretch}.1", refused)
-        return True
+            return True
+
+        self._make_current()
+        return self._database.write(work)
 
     def finish(self, segments: Iterable[str]) -> None:
         """Let go of the marks of segments that are gone, a day later."""
@@ -344,14 +352,17 @@ class SqlStore:
 
         now = time.time_ns() // 1000
         old = now - _FINISHED_FOR // timedelta(microseconds=1)
-        column = delivered.c
-        with self._database.writing() as connection:
+        names, column = list(segments), delivered.c
+
+        def work(connection: Connection) -> None:
             connection.execute(
-                update(delivered).where(column.segment.in_(segments)).values(finished_at=now)
+                update(delivered).where(column.segment.in_(names)).values(finished_at=now)
             )
             # Not before, so that none who had read a segment can deliver it again; and those
             # that tell of lost operations stay.
             connection.execute(delete(delivered).where(column.finished_at < old, column.lost == 0))
+
+        self._database.write(work)
 
     # Within
 
@@ -412,9 +423,6 @@ class SqlStore:
 
     def _try_again(self) -> None:
         """Insert again what was refused: someone may have made room for it."""
-        from lineage.stores.filling import fill_again
-        from lineage.stores.statements import advance
-
         files = self._aside.files()
         if not files:
             return
@@ -427,13 +435,20 @@ class SqlStore:
             file, rows = f"{name}.{attempt}", self._aside.read(name, attempt)
             if not rows:  # another process was first
                 continue
-            with self._database.writing() as connection:
-                # Its own mark, so that rows go in once whatever comes in between.
-                if advance(connection, Carried(file, Mark(), Mark(position=1), {})):
-                    self._set_aside(f"{name}.{attempt + 1}", fill_again(connection, rows))
+            self._database.write(partial(self._insert_again, name, attempt, rows))
             self._aside.remove(name, attempt)
             done.append(file)
         self.finish(done)
+
+    def _insert_again(
+        self, name: str, attempt: int, rows: list[Refused], connection: Connection
+    ) -> None:
+        from lineage.stores.filling import fill_again
+        from lineage.stores.statements import advance
+
+        # Its own mark, so that rows go in once whatever comes in between.
+        if advance(connection, Carried(f"{name}.{attempt}", Mark(), Mark(position=1), {})):
+            self._set_aside(f"{name}.{attempt + 1}", fill_again(connection, rows))
 
 
 def outbox_of(address: Address) -> Path:
