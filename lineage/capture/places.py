@@ -97,9 +97,9 @@ def call_site(frame: FrameType | None, known: dict[Any, Where] | None = None) ->
 
 def _place(frame: FrameType, code: CodeType, known: dict[Any, Where]) -> Where:
     outer = frame.f_back
-    if outer is None or whose(outer.f_code.co_filename) != USER:
+    above = None if outer is None else outer.f_code  # once: each look calls the audit hooks
+    if outer is None or above is None or whose(above.co_filename) != USER:
         key: tuple[int, ...] = (address(code), frame.f_lasti)
         return known.get(key) or known.setdefault(key, ((code, frame.f_lasti), None))
-    above = outer.f_code
     key = (address(code), frame.f_lasti, address(above), outer.f_lasti)
     return known.get(key) or known.setdefault(key, ((code, frame.f_lasti), (above, outer.f_lasti)))
