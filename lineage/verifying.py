@@ -126,11 +126,11 @@ def _names(function: Callable[..., Any], count: int) -> list[str]:
 def _claimed(
     function: Callable[..., Any], frames: dict[str, Any]
 ) -> tuple[list[ColumnEdge], dict[str, list[Any]]]:
-    copies = [frame.copy() for frame in frames.values()]
+    copies = {name: frame.copy() for name, frame in frames.items()}
     capture = Capture()
     capture.open()
     try:
-        given = [source(copy, name) for name, copy in zip(frames, copies, strict=True)]
+        given = [source(copy, name) for name, copy in copies.items()]
         result = function(*given)
     finally:
         capture.close()

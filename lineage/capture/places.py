@@ -33,6 +33,8 @@ NOTED = os.path.join("pandas", "core", "<noted>")
 NOTED_APART = "<noted importlib _bootstrap>"
 _CAPTURE = os.path.join(os.path.dirname(__file__), "")
 _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+# It names frames and gives them to a function of the user's, as the user would.
+_AS_USERS = os.path.join(_OURS, "verifying.py")
 _MOST_FILES = 10_000
 _files: dict[str, int] = {}
 _roots = tuple(
@@ -57,8 +59,8 @@ def whose(file: str) -> int:
 
 
 def _look(file: str) -> int:
-    if file == NOTED_APART or file.endswith(NOTED):
-        return PASSED
+    if file in (NOTED_APART, _AS_USERS) or file.endswith(NOTED):
+        return USER if file == _AS_USERS else PASSED
     if file.startswith(_OURS):
         return PASSED if file.startswith(_CAPTURE) else OPAQUE
     for root in _roots:

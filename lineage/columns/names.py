@@ -98,30 +98,50 @@ class Names(Remembering):
         given = naming.argument_for(call, scope, name, place.file)
         if given is None:
             default = naming.default_of(scope, name)
-            unpacked = self._unpacked(
-                name, Place(file, place.before, call), must_be=default is None
-            )
+            at = naming.place_in_call(scope, name, place.file)
+            there = Place(file, place.before, call)
+            unpacked = self._unpacked(name, at, there, must_be=default is None)
             if unpacked is not None:
                 return unpacked
             return Const(UNSAID) if default is None else self.evaluate(default, place)
         return self.evaluate(given, Place(file, place.before, call))
 
-    def _unpacked(self, name: str, place: Place, *, must_be: bool) -> Value | None:
-        """Give what a call hands over for a parameter by `**`: the item of that name, if any."""
-        keywords = place.at.keywords if isinstance(place.at, ast.Call) else []
-        for each in keywords:
-            mapping = None if each.arg else self.evaluate(each.value, place)
+    def _unpacked(self, name: str, at: int | None, place: Place, *, must_be: bool) -> Value | None:
+        """Give what a call hands over for a parameter by `*` or `**`: its item, if any.
+
+        Args:
+            name: The parameter.
+            at: How many arguments come before its own.
+            place: Where the call is.
+            must_be: Whether the parameter has no default.
+        """
+        call = place.at
+        if not isinstance(call, ast.Call):
+            return None
+        for before, arg in enumerate(call.args):
+            handed = self.evaluate(arg.value, place) if isinstance(arg, ast.Starred) else None
+            match handed:
+                case Items(listed) if at is not None and before <= at < before + len(listed):
+                    return listed[at - before]
+                case Many(element):
+                    return self._named_among(name, element, place, must_be=must_be)
+        for keyword in call.keywords:
+            mapping = None if keyword.arg else self.evaluate(keyword.value, place)
             match mapping:
                 case Table(items, rest) if name in items or not isinstance(rest, Const):
                     return items.get(name, rest)
                 case Lookup(_, values):
-                    source = self._known.source(name, place.before)
-                    if source is not None and _is_of(values, source):
-                        return source
-                    return values if must_be else None
-                case _:
-                    continue
+                    return self._named_among(name, values, place, must_be=must_be)
         return None
+
+    def _named_among(
+        self, name: str, values: Value, place: Place, *, must_be: bool
+    ) -> Value | None:
+        """Give the source of that name if it is among values, or else all of them."""
+        source = self._known.source(name, place.before)
+        if source is not None and _is_of(values, source):
+            return source
+        return values if must_be else None
 
     def _local(self, node: ast.Name, scope: ast.AST, place: Place, bound: Value | None) -> Value:
         """Give what a name of a scope stands for: what is bound to it, and then done to it."""

@@ -401,16 +401,24 @@ def bind(
     return bound
 
 
+def place_in_call(scope: ast.AST, name: str, file: File) -> int | None:
+    """Give how many arguments of a call come before that of a parameter; a method's `self` is none.
+
+    None if the scope has no parameter of that name.
+    """
+    place = parameter(scope, name)
+    is_method = isinstance(file.parent(scope), ast.ClassDef)
+    return place if place is None or not is_method else place - 1
+
+
 def argument_for(call: ast.AST, scope: ast.AST, name: str, file: File) -> ast.expr | None:
     """Give the expression that a call hands over for a parameter."""
-    place = parameter(scope, name)
+    place = place_in_call(scope, name, file)
     if place is None or not isinstance(call, ast.Call):
         return None
     for each in call.keywords:
         if each.arg == name:
             return each.value
-    if isinstance(file.parent(scope), ast.ClassDef):
-        place -= 1
     plain = [arg for arg in call.args if not isinstance(arg, ast.Starred)]
     return plain[place] if 0 <= place < len(plain) else None
 

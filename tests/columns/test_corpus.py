@@ -68,16 +68,33 @@ def test_a_result_is_the_same_with_capture_on_and_off():
         assert repr(plain) == repr(again), case.name
 
 
-# The verifier, over functions whose influences it can show
+# The verifier: what changes when a column does, whatever the author and the rules say
+
+PAIRS = "which pairs of keys there are counts for the values, not for the other key"
+SHOWN = {
+    "keys_given_as_series": ({("day", "orders", "qty")}, PAIRS),
+    "final_grades": ({("course", "marks", "student"), ("student", "marks", "course")}, PAIRS),
+    "riots_table": ({("type", "deaths", "race"), ("race", "deaths", "type")}, PAIRS),
+    "landings_by_local_time": (
+        {("zone", "flights", "minute"), ("zone", "flights", "time_hour")},
+        PAIRS,
+    ),
+    "a_branch_on_a_mean": (
+        {("sales", "daily", "visits")},
+        "the branch is not taken with these values: what is left undone is not seen",
+    ),
+    "time_window_in_groups": ({("at", "readings", "sensor")}, MISSED["time_window_in_groups"]),
+}
 
 
-SOME = [case for case in OPEN if case.function.__module__.endswith(("arithmetic", "joining"))][::3]
-
-
-@pytest.mark.parametrize("case", SOME, ids=lambda case: case.name)
+@pytest.mark.filterwarnings("ignore")  # of what changed values do to logarithms and fits
+@pytest.mark.parametrize(
+    "case", [case for case in OPEN if case.name != "one_number"], ids=lambda case: case.name
+)
 def test_changing_a_column_shows_no_influence_that_is_not_claimed(case):
     found = verify(case.function, *case.frames(1).values(), seeds=1)
-    assert found.missing == []
+    shown, _ = SHOWN.get(case.name, (set(), ""))
+    assert set(found.missing) == shown
     assert found.trials > found.failed
 
 
