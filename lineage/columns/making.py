@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from typing import Any
 
 from lineage.columns.operation import UNSAID, Op, labels_of
@@ -23,6 +24,8 @@ from lineage.columns.values import (
     join,
     merged,
 )
+
+_TRIPLE = 3
 
 # Merges
 
@@ -180,3 +183,26 @@ def source_of(
     columns = [Deps({(name, str(label)): why}, {}) for label in labels]
     levels = [(level, Deps({(name, str(level)): why}, {})) for level in index]
     return Frame(list(labels), columns, levels)
+
+
+def fields_of(filters: Any, expression: ast.AST | None) -> list[str]:
+    """Give the columns that the `filters` of a reader of Parquet speak of.
+
+    Args:
+        filters: What was given: triples of a column, an operator and a value, or lists of such.
+        expression: What stands for it in the code: an expression of Arrow names its fields there.
+    """
+    if type(filters) in (list, tuple):
+        if len(filters) == _TRIPLE and isinstance(filters[0], str):
+            return [filters[0]]
+        return [field for each in filters for field in fields_of(each, None)]
+    calls = [] if expression is None else list(ast.walk(expression))
+    return [
+        call.args[0].value
+        for call in calls
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).rpartition(".")[2] == "field"
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    ]

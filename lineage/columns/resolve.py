@@ -29,7 +29,7 @@ from lineage.columns.entries import (
     shaped,
 )
 from lineage.columns.history import History
-from lineage.columns.making import source_of
+from lineage.columns.making import fields_of, source_of
 from lineage.columns.memory import ExhaustedError
 from lineage.columns.operation import Arg, Op, as_frame
 from lineage.columns.reading import Reader
@@ -37,6 +37,7 @@ from lineage.columns.remembering import Place
 from lineage.columns.rules import apply_function, apply_method
 from lineage.columns.values import (
     CONDITIONAL,
+    FILTER,
     NOTHING,
     OPAQUE,
     TRANSFORMATION,
@@ -227,7 +228,7 @@ class Resolver:
             case _ if entry.args and type(entry.args[0]).__name__ == "Location":
                 if entry.target is not None:
                     return self._written(entry, node, place)
-                return self._of_file(entry)
+                return self._of_file(entry, node)
             case "<source>":
                 name = entry.args[0].partition(":")[2]
                 self._named.setdefault(name, []).append(number)
@@ -246,14 +247,17 @@ class Resolver:
             case _:
                 return self._apply(number, entry, node, place)
 
-    def _of_file(self, entry: Any) -> Value:
+    def _of_file(self, entry: Any, node: ast.AST | None) -> Value:
         """A file that was read is a source; what is no frame is one column of it, `*`."""
         name = entry.args[0].columns_id.partition(":")[2]
         if entry.kind not in ("frame", "series"):
             return Flat(source_of(name, ["*"], ()).values)
         made = source_of(name, labels_of(entry) or [], entry.levels, entry.name, call_site(entry))
         made.is_series = entry.kind == "series"
-        return made
+        expression = None if node is None else syntax.argument(node, 99, "filters")
+        asked = fields_of(entry.kwargs.get("filters"), expression)
+        by = source_of(name, asked, ()).values
+        return made.filtered(deciding(by, FILTER, Step(entry.name, call_site(entry))))
 
     def _written(self, entry: Any, node: ast.AST | None, place: Place) -> Value:
         """What was written: a frame that is known, or whatever the code hands over."""
