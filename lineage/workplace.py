@@ -128,7 +128,7 @@ def furnished(recipe: Recipe, keep: str | None = None) -> Iterator[Workplace]:
         if recipe.command and recipe.command.cwd:
             os.makedirs(place.place_of(recipe.command.cwd), exist_ok=True)
         place.bring(recipe.inputs)
-        for path in recipe.written:
+        for path in writes_of(recipe):
             os.makedirs(os.path.dirname(place.below(path)), exist_ok=True)
         yield place
 

@@ -174,3 +174,14 @@ def sql_url(request, tmp_path):
         return f"sqlite:///{tmp_path}/lineage.db"
     server = request.getfixturevalue(request.param)
     return f"{server.new_database()}?outbox={tmp_path}/outbox"
+
+
+@pytest.fixture(params=["parquet", "sqlite", "postgres", "mariadb"])
+def url(request, tmp_path):
+    """Give the URL of a new store of each kind; in a database, with an outbox of its own."""
+    if request.param == "parquet":
+        return str(tmp_path / "store")
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/lineage.db?outbox={tmp_path}/outbox"
+    server = request.getfixturevalue(request.param)
+    return f"{server.new_database()}?outbox={tmp_path}/outbox"

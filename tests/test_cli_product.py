@@ -1,4 +1,4 @@
-"""The command line over data products: product list, show, history."""
+"""The command line over data products in every store: product list, show, history."""
 
 import json
 
@@ -11,8 +11,8 @@ from lineage.stores.base import open_store
 
 
 @pytest.fixture
-def folder(tmp_path):
-    tracker = LineageTracker(open_store(tmp_path / "store"))
+def folder(url, tmp_path):
+    tracker = LineageTracker(open_store(url))
     set_global_tracker(tracker)
     raw, means = tmp_path / "raw.csv", tmp_path / "means.csv"
     raw.write_text("1")
@@ -24,15 +24,16 @@ def folder(tmp_path):
         means.write_text("333")
         run.register_data_product("means", "2", path=means, parents=["raw"], hints=["x"])
     tracker.close()
+    assert not tracker.lost, tracker.last_error
     return tmp_path
 
 
 @pytest.fixture
-def run(folder, monkeypatch):
+def run(url, folder, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
 
     def ask(*arguments, code=0):
-        command = ["product", *map(str, arguments), "--store", str(folder / "store")]
+        command = ["product", *map(str, arguments), "--store", url]
         result = CliRunner().invoke(app, command)
         assert result.exit_code == code, result.output
         return result

@@ -36,19 +36,6 @@ from lineage.stores.base import open_store
 from tests import servers
 from tests.many import examples
 
-STORES = ("parquet", "sqlite", "postgres", "mariadb")
-
-
-@pytest.fixture(params=STORES)
-def url(request, tmp_path):
-    """Give the URL of a new store of each kind."""
-    if request.param == "parquet":
-        return str(tmp_path / "store")
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/lineage.db?outbox={tmp_path}/outbox"
-    server = request.getfixturevalue(request.param)
-    return f"{server.new_database()}?outbox={tmp_path}/outbox"
-
 
 @contextmanager
 def working(url, name="work"):
