@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineage import codec, fingerprint, whys
+from lineage.core import SUCCESS
 from lineage.errors import NodeNotFoundError, ReplayError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lineage.view import View
 
 _SHORTEST_ID = 4
+_MOST_SAID = 200
 _CALL = (
     "import importlib, json, sys; module, name, arguments = sys.argv[1:]; "
     "getattr(importlib.import_module(module), name)(**json.loads(arguments))"
@@ -115,6 +117,7 @@ class Recipe:
         made: What it made that is compared.
         written: All files that it wrote.
         folders: Those that it read as a whole; the files in them are among the inputs.
+        failure: How a run ended that was asked for, if it did not come to its end.
     """
 
     target: str
@@ -127,6 +130,7 @@ class Recipe:
     made: tuple[Made, ...] = ()
     written: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    failure: str | None = None
 
 
 def recipe_of(view: View, target: str) -> Recipe:
@@ -143,14 +147,16 @@ def recipe_of(view: View, target: str) -> Recipe:
     """
     run = _run_of(view, target)
     rows = _products(view, target, run)
+    failure = None if run is None or _is_product(view, target) else _failure(run)
     operation_ids = [row["operation_id"] for row in rows if row["operation_id"]]
     if not operation_ids and run is not None:
         steps = whys.known_of(view).steps_of_run(run["run_id"])
         operation_ids = [step["operation_id"] for step in steps]
     if not operation_ids:
         raise ReplayError(
-            f"cannot replay {target!r}: no operation that made it is recorded; name a product that "
-            "was registered in a run, or a run in which something was tracked"
+            f"cannot replay {target!r}: {f'{failure}, and ' if failure else ''}no operation that "
+            "made it is recorded; name a product that was registered in a run, or a run in which "
+            "something was tracked"
         )
     key = operation_ids[-1].rpartition("-")[0]
     process = view.processes.get(key, {})
@@ -179,6 +185,7 @@ def recipe_of(view: View, target: str) -> Recipe:
         tuple(made),
         tuple(written),
         tuple(path for path in folders if "*" not in path),
+        failure,
     )
 
 
@@ -203,7 +210,7 @@ def _run_of(view: View, target: str) -> Row | None:
 def _products(view: View, target: str, run: Row | None) -> list[Row]:
     """Give the registrations that are meant: of a product the last one, of a run all."""
     rows = view.products
-    if run is not None and not any(row["name"] == target for row in rows):
+    if run is not None and not _is_product(view, target):
         last = {row["product_id"]: row for row in rows if row["run_id"] == run["run_id"]}
         return list(last.values())
     try:
@@ -214,6 +221,24 @@ def _products(view: View, target: str, run: Row | None) -> list[Row]:
         return []
     mine = [row for row in rows if row["product_id"] == found["product_id"]]
     return [max(mine, key=lambda row: row["timestamp"])]
+
+
+def _is_product(view: View, target: str) -> bool:
+    return any(row["name"] == target for row in view.products)
+
+
+def _failure(run: Row) -> str | None:
+    """Say how a run ended; None if it came to its end."""
+    if run["status"] == SUCCESS:
+        return None
+    if run["ended_at"] is None:
+        return "the run did not come to its end: it was killed, or is still running"
+    return f"the run failed then, with {': '.join(filter(None, _error(run)))}"
+
+
+def _error(run: Row) -> tuple[str, str]:
+    said = (run["error_info"] or "").strip().partition("\n")[0]
+    return run["error_type"] or "an error", said[:_MOST_SAID]
 
 
 def _is_alike(row: Row, other: Row) -> bool:

@@ -107,7 +107,7 @@ def obstacles(recipe: Recipe, terms: Terms | None = None) -> list[str]:
         terms: How it is to be replayed.
     """
     terms = terms or Terms()
-    found = [*_of_the_command(recipe.command), *_of_the_code(recipe)]
+    found = [*_of_the_run(recipe), *_of_the_command(recipe.command), *_of_the_code(recipe)]
     if not recipe.made:
         found.append("nothing is known that it made: no product with a path, and no file")
     found += _of_the_inputs(recipe)
@@ -217,6 +217,14 @@ def _word(command: Command, place: int, word: str, values: Mapping[str, str]) ->
         wanted = " or ".join(map(variable_of, names or command.redacted)) or "its value"
         raise ReplayError(f"a secret was taken out of {word!r}; set the variable {wanted}")
     return word.replace(REDACTED, known[0])
+
+
+def _of_the_run(recipe: Recipe) -> Iterator[str]:
+    if recipe.failure is not None:
+        yield (
+            f"{recipe.failure}; what it made is not whole: name a run that came to its end, or a "
+            "product that it had registered by then"
+        )
 
 
 def _of_the_command(command: Command | None) -> Iterator[str]:

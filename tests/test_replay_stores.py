@@ -50,6 +50,8 @@ with lineage.track(words.run, capture=False) as run:
             made = [(key, value * (1 + 1e-12)) for key, value in made]
         if is_again and name == "changed":
             made = [(key, value + (key in "ab")) for key, value in made]
+        if name == "broken":
+            raise ValueError("no column y")
         path = os.path.join(words.out, name + ".csv")
         with open(path, "w") as file:
             file.write("k,x\\n" + "".join(f"{{key}},{{value}}\\n" for key, value in made))
@@ -68,6 +70,10 @@ class Recorded(Project):
     def write(self, code):
         text = PROGRAM.replace("* 2)", f"* 2 {code})")
         (self.root / "make.py").write_text(text, encoding="utf-8")
+
+    def fail(self, *words):
+        with pytest.raises(AssertionError, match="no column y"):
+            self.run(*words)
 
     def url(self, kind, request):
         if kind not in self.known:
@@ -95,6 +101,8 @@ def recorded(tmp_path_factory):
         words = ("stale", "--password", SECRET, "--data", "data/old.csv", "--out", str(away))
         made.run(*words, TZ="Etc/GMT+3")
         (data / "old.csv").write_text("k,x\na,9\n", encoding="utf-8")
+        made.fail("broken", "--run", "empty")
+        made.fail("early", "broken", "--run", "broken")
         made.run("proof", "--version", "1", "--run", "first")
         made.write("+ 1")
         made.commit()
@@ -163,6 +171,16 @@ def test_what_cannot_be_replayed_is_refused_with_every_reason(recipe, recorded):
         "cannot replay 'stale':",
         *(f"- {reason}" for reason in reasons),
     ]
+
+
+def test_a_run_that_failed_is_refused_and_says_why_it_did(recipe):
+    with pytest.raises(ReplayError, match="with ValueError: no column y, and no operation"):
+        recipe("empty")
+    reason, *more = obstacles(recipe("broken"))
+    assert reason.startswith("the run failed then, with ValueError: no column y; what it made is")
+    assert more == []
+    # The control: what was registered before is a product like any other, and so is another run.
+    assert obstacles(recipe("early")) == obstacles(recipe("scaling")) == []
 
 
 def run_ids(url):
