@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.errors import ReplayError
 
@@ -29,6 +29,14 @@ _ELSEWHERE = (
     "GIT_COMMON_DIR",
     "GIT_PREFIX",
 )
+
+
+class Change(NamedTuple):
+    """A file that a diff changes: how many lines it adds and removes; None of what is no text."""
+
+    path: str
+    added: int | None
+    removed: int | None
 
 
 def has_commit(root: str, commit: str) -> bool:
@@ -56,6 +64,22 @@ def blob(root: str, commit: str, path: str, size: int) -> bytes | None:
         return _asked(root, "cat-file", "blob", name)
     except ReplayError:
         return None
+
+
+def changes_in(diff: str) -> list[Change]:
+    """List the files that a diff changes, with the lines of each.
+
+    Raises:
+        ReplayError: It is no diff.
+    """
+    # Within a repository, git would leave out what is not below the folder that it is called in.
+    parts = _git(os.sep, "apply", "--numstat", "-z", "-", given=diff).split("\0")
+    rows = [part.split("\t", 2) for part in parts if part]
+    return [Change(path, _lines(added), _lines(removed)) for added, removed, path in rows]
+
+
+def _lines(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
 
 
 @contextmanager

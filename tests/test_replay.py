@@ -16,10 +16,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from lineage import LineageQueryEngine, aside, checkouts, recipes, venvs, workplace
 from lineage import replay as work
 from lineage.aside import put_aside
+from lineage.cli import app
+from lineage.cli import replay as shown
 from lineage.digests import content_of
 from lineage.errors import CorruptStoreError, NodeNotFoundError, ReplayError
 from lineage.proving import prove
@@ -153,6 +156,46 @@ def test_what_was_changed_and_not_committed_is_applied(project):
     assert verdicts(replay(recipe)) == {"scaled@1": "identical"}
     without = replace(recipe, codes=(replace(recipe.codes[0], diff=None),))
     assert verdicts(replay(without)) == {"scaled@1": "differs"}
+
+
+def asked(project, *words, code=0):
+    """Give what `lineage replay` says, without the machine's paths."""
+    command = ["replay", "scaled", *words, "--store", str(project.store)]
+    done = CliRunner().invoke(app, command, env={"TERM": "dumb"})
+    assert done.exit_code == code, done.output
+    return done.output.replace(str(project.root), "PROJECT").splitlines()
+
+
+def test_what_was_not_committed_is_shown_before_it_runs(project):
+    project.run()
+    assert not [line for line in asked(project, "--dry-run") if line.startswith("changed")]
+    project.write("import helper; frame['x'] -= 5  # \x1b[2K\u2028spoof")
+    (project.root / "helper.py").write_text("MORE = 1\n", encoding="utf-8")
+    project.run("--version", "2")
+    counts = ["changed   helper.py  +1 -0", "changed   make.py  +1 -0"]
+    for words, code in ((["--dry-run"], 0), ([], 2)):  # planned; and where nobody can be asked
+        said = asked(project, *words, code=code)
+        assert sorted(line for line in said if line.startswith("changed")) == counts
+        assert not [line for line in said if "-= 5" in line]
+        said = asked(project, *words, "--show-diff", code=code)
+        assert r"  +    import helper; frame['x'] -= 5  # \x1b[2K\u2028spoof" in said
+        assert "  +MORE = 1" in said
+    many = "".join(f"--- /dev/null\n+++ b/f{at}\n@@ -0,0 +1 @@\n+-- a\n" for at in range(12))
+    listed = [*shown._change_lines(many, is_whole=False)]
+    assert len(listed) == 11
+    assert listed[-1].split() == ["and", "2", "more"]
+    assert listed[0] == "changed   f0  +1 -0"
+
+
+def test_changes_that_are_no_text_and_no_diff_are_told_as_such(project):
+    binary = project.root / "logo.bin"
+    binary.write_bytes(bytes(range(256)))
+    project.commit()
+    binary.write_bytes(bytes(255))
+    diff = project.git("diff", "--binary", "--full-index")
+    assert [*shown._change_lines(diff, is_whole=False)] == ["changed   logo.bin  no text"]
+    (line,) = shown._change_lines("no diff at all", is_whole=False)
+    assert "git apply failed" in line
 
 
 def test_a_change_that_is_not_kept_is_a_reason_not_to_run(project):
@@ -508,6 +551,19 @@ def test_runs_of_another_process_of_the_same_number_are_not_its_own():
     mine = [recipes._is_of(run, "a", processes) for run in runs]
     assert mine == [True, True, False, False]
     assert not recipes._is_of({**runs[0], "host": "other"}, "a", processes)
+
+
+def test_a_run_that_came_to_no_end_is_no_success():
+    row = {"status": "running", "ended_at": None, "error_type": None, "error_info": None}
+    assert "was killed, or is still running" in recipes._failure(row)
+    assert recipes._failure(row | {"status": "success"}) is None
+    failed = row | {
+        "status": "failed",
+        "ended_at": 1,
+        "error_type": "OSError",
+        "error_info": "a\nb",
+    }
+    assert recipes._failure(failed) == "the run failed then, with OSError: a"
 
 
 def test_submodules_come_from_the_repository_at_their_commits(project, tmp_path):

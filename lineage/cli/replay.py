@@ -16,6 +16,7 @@ from lineage.errors import ConfigError, ReplayError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lineage.checkouts import Change
     from lineage.proving import Proof
     from lineage.recipes import Recipe
     from lineage.replay import Replay, Terms
@@ -57,6 +58,14 @@ Tolerance = Annotated[
     float,
     typer.Option("--tolerance", min=0, help="How far apart numbers may be, as a part of each."),
 ]
+ShowDiff = Annotated[
+    bool,
+    typer.Option(
+        "--show-diff",
+        help="Show the changes that were not committed line by line, and not only which files.",
+        show_default=False,
+    ),
+]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", min=0, help="End it after so many seconds.", show_default=False),
@@ -84,6 +93,7 @@ def replay(
     keep: Keep = None,
     tolerance: Tolerance = 1e-9,
     timeout: Timeout = None,
+    show_diff: ShowDiff = False,
 ) -> None:
     """Run again what made a product, at its commit and with its inputs, and compare.
 
@@ -96,12 +106,12 @@ def replay(
     recipe = session.ask(lambda engine: engine.recipe(target))
     reasons = work.obstacles(recipe, terms)
     if dry_run:
-        _show_plan(session, recipe, reasons)
+        _show_plan(session, recipe, reasons, is_whole=show_diff)
         if reasons:
             raise typer.Exit(FINDING)
         return
     if not reasons:
-        agree(recipe, is_agreed=yes)
+        agree(recipe, is_agreed=yes, is_whole=show_diff)
     with session.working("running it again"):
         done = work.replay(recipe, terms)
     _show_results(session, recipe, done)
@@ -136,15 +146,20 @@ def terms_of(
     )
 
 
-def agree(*recipes: Recipe, is_agreed: bool) -> None:
+def agree(*recipes: Recipe, is_agreed: bool, is_whole: bool = False) -> None:
     """Show what would run, and ask.
+
+    Args:
+        *recipes: What would run.
+        is_agreed: Whether nobody is to be asked.
+        is_whole: Whether changes that were not committed are shown line by line.
 
     Raises:
         ReplayError: Nobody is there who could be asked.
         typer.Exit: The answer was no.
     """
     for recipe in recipes:
-        for line in _plan_lines(recipe):
+        for line in _plan_lines(recipe, is_whole=is_whole):
             note(line)
     if is_agreed:
         return
@@ -173,7 +188,7 @@ def show_proof(session: Session, proof: Proof) -> None:
     session.show(data, *(parts if proof.trials else parts[:1]))
 
 
-def _plan_lines(recipe: Recipe) -> Iterator[str]:
+def _plan_lines(recipe: Recipe, *, is_whole: bool) -> Iterator[str]:
     if recipe.command is not None:
         words = recipe.command.words("python")
         yield f"command   {printable(shlex.join(words))}"
@@ -183,23 +198,53 @@ def _plan_lines(recipe: Recipe) -> Iterator[str]:
 
             yield f"secret    {printable(name)}, from the variable {variable_of(name)}"
     for code in recipe.codes:
-        changed = " with the changes that are kept" if code.diff else ""
+        changed = " with changes that were not committed" if code.diff else ""
         yield f"code      {printable(code.root)} at {(code.commit or 'no commit')[:12]}{changed}"
+        yield from _change_lines(code.diff or "", is_whole=is_whole)
     if recipe.environment_id:
         yield f"in env    {recipe.environment_id[:12]}"
     for name, paths in (
         ("input", [each.path for each in recipe.inputs]),
         ("makes", [made.path for made in recipe.made]),
     ):
-        for path in paths[:_MOST_LISTED]:
-            yield f"{name:9} {printable(path)}"
-        if len(paths) > _MOST_LISTED:
-            yield f"{'':9} and {len(paths) - _MOST_LISTED} more"
+        yield from _listed(name, paths)
 
 
-def _show_plan(session: Session, recipe: Recipe, reasons: list[str]) -> None:
+def _change_lines(diff: str, *, is_whole: bool) -> Iterator[str]:
+    """Say what was changed and not committed: which files and how many lines, or each line."""
+    from lineage.checkouts import changes_in
+
+    if not diff:
+        return
+    try:
+        changes = changes_in(diff)
+    except ReplayError as error:
+        yield f"changed   {printable(str(error))}"
+        return
+    yield from _listed("changed", [f"{each.path}  {_counted(each)}" for each in changes])
+    if is_whole:
+        yield from ("  " + printable(line, keep="\t") for line in diff.split("\n"))
+
+
+def _counted(change: Change) -> str:
+    if change.added is None or change.removed is None:
+        return "no text"
+    return f"+{change.added} -{change.removed}"
+
+
+def _listed(name: str, texts: list[str]) -> Iterator[str]:
+    for text in texts[:_MOST_LISTED]:
+        yield f"{name:9} {printable(text)}"
+    if len(texts) > _MOST_LISTED:
+        yield f"{'':9} and {len(texts) - _MOST_LISTED} more"
+
+
+def _show_plan(session: Session, recipe: Recipe, reasons: list[str], *, is_whole: bool) -> None:
     data = {"recipe": recipe, "obstacles": reasons}
-    lines = [*_plan_lines(recipe), *(f"obstacle  {printable(each)}" for each in reasons)]
+    lines = [
+        *_plan_lines(recipe, is_whole=is_whole),
+        *(f"obstacle  {printable(each)}" for each in reasons),
+    ]
     session.show(data, "\n".join(lines))
 
 

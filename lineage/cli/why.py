@@ -15,6 +15,7 @@ from lineage.cli.output import Table, cell, note, printable
 from lineage.cli.replay import (
     Environment,
     InPlace,
+    ShowDiff,
     Timeout,
     Tolerance,
     Yes,
@@ -125,6 +126,7 @@ def diff(
     in_place: InPlace = False,
     tolerance: Tolerance = 1e-9,
     timeout: Timeout = None,
+    show_diff: ShowDiff = False,
 ) -> None:
     """Compare two runs: the first step that differs, and what may have caused it.
 
@@ -135,7 +137,7 @@ def diff(
 
         terms = terms_of(environment, tolerance, timeout, in_place=in_place)
         first, second = session.ask(lambda engine: (engine.recipe(run_a), engine.recipe(run_b)))
-        agree(first, second, is_agreed=yes)
+        agree(first, second, is_agreed=yes, is_whole=show_diff)
         with session.working("running it again"):
             proof = tried(first, second, terms)
         show_proof(session, proof)
