@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 import time
 from dataclasses import asdict
 from hashlib import sha256
@@ -176,8 +177,13 @@ def _files(main: str | None) -> list[str]:
     """List the program, and the files of the functions that are tracked, without what is
     installed: that has a version and no commit.
     """
+    scripts = os.path.join(sysconfig.get_path("scripts"), "")
     files = [*([main] if main else []), *sorted(codes.files)]
-    found = (os.path.realpath(file) for file in files if os.path.isfile(file))
+    found = (
+        os.path.realpath(file)
+        for file in files
+        if os.path.isfile(file) and not file.startswith(scripts)
+    )
     return [file for file in dict.fromkeys(found) if not any(map(file.__contains__, _INSTALLED))]
 
 

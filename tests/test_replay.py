@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -123,6 +124,28 @@ def test_a_product_is_made_again_bit_by_bit(project):
     assert before == after
     assert project.git("worktree", "list").count("\n") == 1
     assert project.git("status", "--porcelain") == ""
+
+
+STEPS = [
+    "import pandas as pd\ndata = pd.read_csv('data/in.csv')",
+    "data.assign(x=data.x * 2).to_csv('out/scaled.csv', index=False)",
+]
+
+
+@pytest.mark.parametrize("name", ["work.py", "work.ipynb"])
+def test_what_lineage_run_ran_is_made_again(project, name):
+    cells = [{"cell_type": "code", "source": each, "metadata": {}} for each in STEPS]
+    texts = {"work.ipynb": json.dumps({"cells": cells, "nbformat": 4}), "work.py": "\n".join(STEPS)}
+    (project.root / name).write_text(texts[name], encoding="utf-8")
+    (project.root / "out").mkdir()
+    project.commit()
+    program = Path(sysconfig.get_path("scripts")) / "lineage"
+    project.run("run", name, script=str(program))
+    (row,) = LineageQueryEngine(project.store).sql("SELECT DISTINCT run_id FROM runs")
+    recipe = project.recipe(row["run_id"])
+    assert [code.root for code in recipe.codes] == [str(project.root)]
+    assert obstacles(recipe) == []
+    assert verdicts(replay(recipe)) == {str(project.root / "out" / "scaled.csv"): "identical"}
 
 
 def test_a_run_is_made_again_by_its_id_and_its_name(project):

@@ -21,6 +21,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lineage import codes
 from lineage.capture.running import as_main, run_script
 from lineage.errors import LineageError
 
@@ -53,6 +54,7 @@ def run_notebook(path: str, args: Sequence[str] = ()) -> None:
     """
     cells = _cells(path)
     file = os.path.abspath(path)
+    codes.files.add(file)  # no code has it as its file: it is that of a cell
     with _in_folder(os.path.dirname(file)), as_main({}, [path, *args], "") as module:
         os.environ.setdefault("MPLBACKEND", "agg")  # as in a notebook, no window opens
         notebook = _Notebook(file, module)
