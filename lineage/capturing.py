@@ -111,7 +111,7 @@ class Capturing:
             files = filed.files_of(self._capture, self._since, most)
             return {
                 "coverage": codec.to_json(_row_of(self.coverage(is_whole=False))),
-                "files": codec.to_json({side: _plain_paths(files[side]) for side in _SIDES}),
+                "files": codec.to_json(_files_row(files)),
             }
         except Exception as problem:  # noqa: BLE001 - tracking never changes the user's program
             tracker.lose(problem)
@@ -130,6 +130,14 @@ def _row_of(coverage: Coverage) -> dict[str, Any]:
             value = value[:_MOST_TOLD]
         row[field.name] = _plain(value)
     return {**row, "left_out": left} if left else row
+
+
+def _files_row(files: filed.Files) -> dict[str, Any]:
+    """Give files as they are kept; of what there is none, only the two sides are told."""
+    row: dict[str, Any] = {side: _plain_paths(files[side]) for side in _SIDES}
+    if files["folders"]:
+        row["folders"] = [_plain(path) for path in files["folders"]]
+    return row | {"left_out": files["left_out"]} if files["left_out"] else row
 
 
 def _plain_paths(versions: dict[str, str | None]) -> dict[str, str | None]:

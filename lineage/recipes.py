@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lineage.codec import Row
     from lineage.view import View
 
+_SIDES = ("read", "written")
 _SHORTEST_ID = 4
 _MOST_SAID = 200
 _CALL = (
@@ -118,6 +119,9 @@ class Recipe:
         written: All files that it wrote.
         folders: Those that it read as a whole; the files in them are among the inputs.
         failure: How a run ended that was asked for, if it did not come to its end.
+        new_folders: Those that were not there before it made them.
+        left_out: How many files more, at least, it has `read` or `written` than are listed here;
+            None where nobody counted them.
     """
 
     target: str
@@ -131,6 +135,8 @@ class Recipe:
     written: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     failure: str | None = None
+    new_folders: tuple[str, ...] = ()
+    left_out: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def recipe_of(view: View, target: str) -> Recipe:
@@ -165,6 +171,8 @@ def recipe_of(view: View, target: str) -> Recipe:
     rivals = [row for row in view.processes.values() if _is_alike(row, process)]
     runs = [row for row in view.runs.values() if row["run_id"] in own or _is_of(row, key, rivals)]
     read, written = _files(runs, operations)
+    new, left_out = _new_folders(runs), _left_out(runs)
+    read = {path: each for path, each in read.items() if not is_within(path, new)}
     made = [Made(f"{r['name']}@{r['version']}", r["path"], r["content"]) for r in rows if r["path"]]
     if not made:
         mine = written if run is None else _files([run], [])[1] or written
@@ -186,7 +194,18 @@ def recipe_of(view: View, target: str) -> Recipe:
         tuple(written),
         tuple(path for path in folders if "*" not in path),
         failure,
+        new,
+        left_out,
     )
+
+
+def is_within(path: str, folders: Iterable[str]) -> bool:
+    """Whether a path is that of one of some folders, or of something in one.
+
+    >>> is_within("/a/out/b.csv", ["/a/out"]), is_within("/a/outer", ["/a/out"])
+    (True, False)
+    """
+    return any(path == each or path.startswith(f"{each}{os.sep}") for each in folders)
 
 
 def _is_part(path: str, whole: str) -> bool:
@@ -313,13 +332,29 @@ def _files(
     return read, written
 
 
+def _new_folders(runs: Iterable[Row]) -> tuple[str, ...]:
+    found = (codec.from_json(row.get("files")) or {} for row in runs)
+    return tuple(dict.fromkeys(path for each in found for path in each.get("folders") or ()))
+
+
+def _left_out(runs: Iterable[Row]) -> dict[str, int | None]:
+    """Give how many files runs have not listed, at least: one run may be within another."""
+    left: dict[str, int | None] = {}
+    for row in runs:
+        told = (codec.from_json(row.get("files")) or {}).get("left_out") or {}
+        for side in filter(told.__contains__, _SIDES):
+            count, known = told[side], left.get(side, 0)
+            left[side] = None if count is None or known is None else max(count, known)
+    return left
+
+
 def _places(runs: Iterable[Row]) -> dict[str, tuple[str, ...]]:
     """Give the files that runs have seen, by their content."""
     found: dict[str, dict[str, None]] = {}
     for row in runs:
         files = codec.from_json(row.get("files")) or {}
-        for side in files.values():
-            for path, version in side.items():
+        for side in _SIDES:
+            for path, version in (files.get(side) or {}).items():
                 if fingerprint.is_content(version):
                     found.setdefault(version, {})[path] = None
     return {version: tuple(paths) for version, paths in found.items()}

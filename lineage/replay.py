@@ -110,7 +110,7 @@ def obstacles(recipe: Recipe, terms: Terms | None = None) -> list[str]:
     found = [*_of_the_run(recipe), *_of_the_command(recipe.command), *_of_the_code(recipe)]
     if not recipe.made:
         found.append("nothing is known that it made: no product with a path, and no file")
-    found += _of_the_inputs(recipe)
+    found += [*_of_the_inputs(recipe), *_of_what_is_not_listed(recipe)]
     outside = outside_of(recipe)
     if outside and not terms.is_in_place:
         found.append(
@@ -287,6 +287,15 @@ def _of_the_inputs(recipe: Recipe) -> Iterator[str]:
     more = list(added_to(recipe))
     if more:
         yield f"in a folder that it reads as a whole there is {_some(more)} besides"
+
+
+def _of_what_is_not_listed(recipe: Recipe) -> Iterator[str]:
+    for side, count in recipe.left_out.items():
+        number = "" if count is None else f", at least {count:,} more"
+        yield (
+            f"it has {side} more files than are recorded{number}: nothing says what they were; let "
+            "it take a part of them in a run of its own"
+        )
 
 
 def _of_the_environment(recipe: Recipe, which: str) -> Iterator[str]:

@@ -129,8 +129,20 @@ def furnished(recipe: Recipe, keep: str | None = None) -> Iterator[Workplace]:
             os.makedirs(place.place_of(recipe.command.cwd), exist_ok=True)
         place.bring(recipe.inputs)
         for path in writes_of(recipe):
-            os.makedirs(os.path.dirname(place.below(path)), exist_ok=True)
+            os.makedirs(place.below(_needed(path, recipe.new_folders)), exist_ok=True)
         yield place
+
+
+def _needed(path: str, new: Iterable[str]) -> str:
+    """Give the folder that must be there before a path is written: none that the program makes.
+
+    >>> _needed("/a/out/deep/b.csv", ["/a/out/deep", "/a/out"]), _needed("/a/b.csv", [])
+    ('/a', '/a')
+    """
+    folder = os.path.dirname(path)
+    forms = {form for each in new for form in (each, os.path.realpath(each))}
+    above = [form for form in forms if _is_in(folder, form)]
+    return os.path.dirname(min(above, key=len)) if above else folder
 
 
 def rooms_of(recipe: Recipe) -> list[str]:

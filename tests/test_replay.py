@@ -652,6 +652,59 @@ def test_other_working_trees_of_the_repository_stay_known(project, tmp_path):
     assert str(tmp_path / "away") in project.git("worktree", "list")
 
 
+def test_a_folder_that_the_program_makes_is_not_there_before(project):
+    project.write("os.makedirs('more/deep'); frame.to_csv('more/deep/a.csv'); os.mkdir('out')")
+    project.commit()
+    project.run()
+    recipe = project.recipe()
+    root = project.root
+    assert recipe.new_folders == tuple(str(root / each) for each in ("more", "more/deep", "out"))
+    assert verdicts(replay(recipe)) == {"scaled@1": "identical"}
+    # The control: of such a program, all folders would be there before it.
+    with pytest.raises(ReplayError, match="FileExistsError"):
+        replay(replace(recipe, new_folders=()))
+
+
+def test_a_folder_that_the_program_finds_there_is_there_again(project):
+    (project.root / "out").mkdir()
+    project.write("shutil.rmtree('out'); os.mkdir('out')")
+    script = project.root / "make.py"
+    script.write_text(f"import shutil\n{script.read_text(encoding='utf-8')}", encoding="utf-8")
+    project.commit()
+    project.run()
+    recipe = project.recipe()
+    assert recipe.new_folders == ()
+    assert verdicts(replay(recipe)) == {"scaled@1": "identical"}
+    with pytest.raises(ReplayError, match="FileNotFoundError"):
+        replay(replace(recipe, new_folders=(str(project.root / "out"),)))
+
+
+def test_files_that_no_list_had_room_for_are_a_reason(project):
+    for name in ("a", "b"):
+        shutil.copy(project.root / "data" / "in.csv", project.root / "data" / f"{name}.csv")
+    project.write(
+        "import lineage.filed as f; f._MOST_FILES = 2; "
+        "[pd.read_csv(f'data/{each}.csv') for each in 'ab']"
+    )
+    project.commit()
+    project.run()
+    recipe = project.recipe()
+    assert recipe.left_out == {"read": 1, "written": 1}
+    reasons = obstacles(recipe)
+    assert [reason[: reason.index(":")] for reason in reasons] == [
+        "it has read more files than are recorded, at least 1 more",
+        "it has written more files than are recorded, at least 1 more",
+    ]
+    said = asked(project, "--dry-run", code=1)
+    assert "not kept  more files that it has read, at least 1" in said
+    (reason,) = obstacles(replace(recipe, left_out={"read": None}))
+    assert reason.startswith("it has read more files than are recorded: nothing says")
+    assert obstacles(replace(recipe, left_out={})) == []
+    rows = [{"files": f'{{"left_out": {{"read": {count}}}}}'} for count in (3, 5, "null")]
+    assert recipes._left_out([*rows[:2], {"files": None}]) == {"read": 5}
+    assert recipes._left_out(rows) == {"read": None}
+
+
 def test_what_a_program_leaves_running_does_not_outlive_it(project):
     child = "import time; time.sleep(2); open('out/late', 'w').write('late'); time.sleep(600)"
     project.write(f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])")

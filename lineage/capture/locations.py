@@ -19,7 +19,7 @@ from lineage import fingerprint
 from lineage.capture.tape import Location
 from lineage.redact import redact_text
 
-_MOST_PARTS = 10_000
+MOST_PARTS = 10_000
 _LONGEST = 4096
 _DEEPEST = 6
 # Where a file object keeps the one that it reads from.
@@ -135,9 +135,9 @@ def _of_folder(path: str) -> Location:
     for folder, inner, names in os.walk(path):
         inner[:] = sorted(name for name in inner if name[0] not in "._")
         parts += [os.path.join(folder, name) for name in sorted(names) if name[0] not in "._"]
-        if len(parts) >= _MOST_PARTS:
+        if len(parts) >= MOST_PARTS:
             break
-    return _named(path, tuple(map(redact_text, parts[:_MOST_PARTS])), _version_of(parts))
+    return _named(path, tuple(map(redact_text, parts[:MOST_PARTS])), _version_of(parts))
 
 
 def _of_list(values: Any, filesystem: Any) -> Location | None:
@@ -145,7 +145,7 @@ def _of_list(values: Any, filesystem: Any) -> Location | None:
     paths = [path_of(value) for value in values]
     if not paths or None in paths:
         return None
-    found = [of_path(path, filesystem) for path in paths[:_MOST_PARTS] if path is not None]
+    found = [of_path(path, filesystem) for path in paths[:MOST_PARTS] if path is not None]
     known = [each for each in found if each is not None]
     if len(known) != len(found):
         return None

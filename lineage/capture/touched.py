@@ -53,6 +53,7 @@ class _Seen:
         self.opened: dict[tuple[str, str], str] = {}
         self.moves: list[Move] = []
         self.temporary: set[str] = set()
+        self.folders: dict[str, int | None] = {}
 
 
 class _State:
@@ -108,6 +109,13 @@ def moves(tape: Tape) -> list[Move]:
     """Give the files that were renamed and copied, in order."""
     seen = _seen.get(tape)
     return [] if seen is None else list(seen.moves)
+
+
+def made_folders(tape: Tape, since: int) -> list[str]:
+    """Give the folders that were made after so many entries and were not there before."""
+    seen = _seen.get(tape)
+    made = {} if seen is None else dict(seen.folders)
+    return [path for path, entries in made.items() if entries is not None and entries >= since]
 
 
 def database_of(connection: Any) -> str | None:
@@ -292,6 +300,31 @@ def _on_move(how: str) -> Callable[[Tape, tuple[Any, ...], FrameType], None]:
     return note_move
 
 
+def _on_folder(tape: Tape, args: tuple[Any, ...], caller: FrameType) -> None:
+    path, entries = _folder_of(args[0], args[2]), len(tape.entries)
+    if path and not os.path.lexists(path) and os.path.isdir(os.path.dirname(path)):
+        _note_folder(tape, path, entries, caller)
+
+
+def _on_no_folder(tape: Tape, args: tuple[Any, ...], caller: FrameType) -> None:
+    path = _folder_of(args[0], args[1])
+    if path and os.path.isdir(path):
+        _note_folder(tape, path, None, caller)
+
+
+def _folder_of(value: Any, folder: int) -> str | None:
+    path = path_of(value)
+    is_plain = path and (folder == -1 or os.path.isabs(path))
+    return os.path.abspath(path) if path and is_plain else None
+
+
+def _note_folder(tape: Tape, path: str, entries: int | None, caller: FrameType) -> None:
+    """Note whether a folder was there before: what is done to it first tells."""
+    folders = _of(tape).folders
+    if len(folders) < _MOST and not is_apart(path) and _caller(caller) is not None:
+        folders.setdefault(path, entries)
+
+
 def _on_temporary(tape: Tape, args: tuple[Any, ...], caller: FrameType) -> None:
     found = _caller(caller)
     if found is None or found[0]:
@@ -347,6 +380,8 @@ def _caller(frame: FrameType | None) -> tuple[bool, str] | None:
 _EVENTS: dict[str, Callable[[Tape, tuple[Any, ...], FrameType], None]] = {
     "open": _on_open,
     "os.rename": _on_move("rename"),
+    "os.mkdir": _on_folder,
+    "os.rmdir": _on_no_folder,
     "shutil.copyfile": _on_move("copy"),
     "tempfile.mkstemp": _on_temporary,
     "tempfile.mkdtemp": _on_temporary,

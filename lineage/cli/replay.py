@@ -208,6 +208,9 @@ def _plan_lines(recipe: Recipe, *, is_whole: bool) -> Iterator[str]:
         ("makes", [made.path for made in recipe.made]),
     ):
         yield from _listed(name, paths)
+    for side, count in recipe.left_out.items():
+        number = "" if count is None else f", at least {count:,}"
+        yield f"not kept  more files that it has {side}{number}"
 
 
 def _change_lines(diff: str, *, is_whole: bool) -> Iterator[str]:
