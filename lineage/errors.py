@@ -2,6 +2,7 @@
 
 ```
 LineageError
+├── AuditError                      what is signed or logged is not as it says, or cannot be signed
 ├── ConfigError(ValueError)        a setting is wrong: names it, its value, what is allowed
 ├── NodeNotFoundError(ValueError)  no such node: names the near ones
 ├── OperationError(ValueError)     an operation id that is not active or not known
@@ -30,6 +31,10 @@ _MOST_COMPARED = 2000
 
 class LineageError(Exception):
     """The root of all errors that this package raises on purpose."""
+
+
+class AuditError(LineageError):
+    """A log, a checkpoint, a proof or a key is not what it says; or it cannot be used."""
 
 
 class ConfigError(LineageError, ValueError):
