@@ -18,7 +18,7 @@ from lineage.core import SUCCESS
 from lineage.errors import NodeNotFoundError, ReplayError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from lineage.codec import Row
     from lineage.view import View
@@ -180,7 +180,7 @@ def recipe_of(view: View, target: str) -> Recipe:
     registered = _registered(operations)
     read = {path: each for path, each in read.items() if each != registered.get(path, "")}
     read |= {each.path: each.content for each in made if _was_there(each, written, process)}
-    folders = [path for path in read if any(_is_part(each, path) for each in read)]
+    folders = _folders(read)
     read = {path: each for path, each in read.items() if path not in folders}
     places = _places(view.runs.values())
     return Recipe(
@@ -197,6 +197,28 @@ def recipe_of(view: View, target: str) -> Recipe:
         new,
         left_out,
     )
+
+
+def read_in(view: View) -> dict[str, str | None]:
+    """Give all files that a store knows to have been read, with the version of each if known.
+
+    Those that were opened and nothing more are among them; folders stand for the files in them, and
+    what was written before is left out.
+    """
+    runs = view.runs.values()
+    operations = view.columns(("timestamp", "inputs", "outputs")).to_pylist()
+    read, written = _files(runs, sorted(operations, key=lambda row: row["timestamp"]))
+    for row in runs:
+        for each in (codec.from_json(row.get("coverage")) or {}).get("files") or ():
+            if each["mode"] == "r" and each["path"] not in written:
+                read.setdefault(each["path"], None)
+    folders = _folders(read)
+    return {path: version for path, version in read.items() if path not in folders}
+
+
+def _folders(paths: Collection[str]) -> list[str]:
+    """Give those of some paths that stand for others of them."""
+    return [path for path in paths if any(_is_part(each, path) for each in paths)]
 
 
 def is_within(path: str, folders: Iterable[str]) -> bool:

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lineage import environment, venvs
 from lineage.aside import Kept, put_aside, state_of
+from lineage.astray import read_as_it_is_now
 from lineage.checkouts import has_commit
 from lineage.codec import from_json
 from lineage.comparing import ABSOLUTE, RELATIVE, Comparison, compare
@@ -157,11 +158,7 @@ def performed(recipe: Recipe, terms: Terms) -> Iterator[Performance]:
         with put_aside(paths, spare) as kept:
             output = _run(recipe, place, terms)
         astray = [path for path in paths if kept.new(path) is not None]
-        if astray and not terms.is_in_place:
-            raise ReplayError(
-                f"the program wrote {_some(astray)} itself, by an absolute path in its code or its "
-                "surroundings; what was there is put back. Allow that by --in-place"
-            )
+        _check_paths(astray, read_as_it_is_now(recipe, place), terms)
         untouched = {
             each for each in made if before[each] == state_of(place.below(each)) is not None
         }
@@ -170,6 +167,21 @@ def performed(recipe: Recipe, terms: Terms) -> Iterator[Performance]:
         yield Performance(places, old, output, frozenset(untouched))
         if not astray:  # nothing in it is the program's
             shutil.rmtree(spare, ignore_errors=True)
+
+
+def _check_paths(written: list[str], read: list[str], terms: Terms) -> None:
+    """Refuse what a program has done by paths that lead out of its place."""
+    how = "by an absolute path in its code or its surroundings"
+    if written and not terms.is_in_place:
+        raise ReplayError(
+            f"the program wrote {_some(written)} itself, {how}; what was there is put back. Allow "
+            "that by --in-place"
+        )
+    if read:
+        raise ReplayError(
+            f"the program read {_some(read)} as it is now, {how}: it is not what it read then. "
+            "Make it there what it was, or let the code name it by a relative path"
+        )
 
 
 def _place_of(path: str, place: Workplace, kept: Kept) -> str:
@@ -427,7 +439,7 @@ def _surroundings(recipe: Recipe, place: Workplace, told: Mapping[str, str]) -> 
     found["PATH"] = os.pathsep.join(new if os.path.isdir(new) else old for old, new in programs)
     # By the first name for any version of lineage; by the second whatever the program asks for.
     for name in ("LINEAGE_STORE", REPLAY_VARIABLE):
-        found[name] = os.path.join(place.folder, "lineage")
+        found[name] = place.store
     own = map(place.place_of, recipe.command.search if recipe.command else ())
     search = [*own, *_sources(recipe, place), found.get("PYTHONPATH", "")]
     found["PYTHONPATH"] = os.pathsep.join(filter(None, search))

@@ -39,6 +39,16 @@ class Workplace:
         self.folder = folder
         self.rooms = tuple(dict.fromkeys(rooms))
 
+    @property
+    def store(self) -> str:
+        """Where the program's own records go."""
+        return os.path.join(self.folder, "lineage")
+
+    def is_passed_by(self, path: str) -> bool:
+        """Whether a path leads to a room as it is now, and not to its stand-in."""
+        is_here = _is_in(os.path.realpath(path), os.path.realpath(self.folder))
+        return self.has(path) and not is_here and not self._is_installed(path)
+
     def has(self, path: str) -> bool:
         """Whether a path is in a room, by its words or by where its links lead."""
         return _form_in(path, self.rooms) is not None

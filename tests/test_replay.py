@@ -402,6 +402,62 @@ def test_a_file_that_the_code_names_by_its_whole_path_is_put_back(project):
     assert target.read_bytes() == before[0]
 
 
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_an_input_that_the_code_names_by_its_whole_path_is_told(project, monkeypatch, is_plain):
+    """The commit has it as it was, and is brought; the program reads it as it is now."""
+    (project.root / ".gitignore").write_text("out\n", encoding="utf-8")
+    data = project.root / "data" / "in.csv"
+    text = data.read_text(encoding="utf-8")
+    script = project.root / "make.py"
+    named = f"open({str(data)!r})" if is_plain else repr(str(data))
+    code = script.read_text(encoding="utf-8")
+    code = code.replace('read_csv("data/in.csv")', f"read_csv({named})", 1)
+    code = code.replace(', parents=["data/in.csv"]', "") if is_plain else code
+    script.write_text(code, encoding="utf-8")
+    project.commit()
+    project.run()
+    recipe = project.recipe()
+    assert verdicts(replay(recipe)) == {"scaled@1": "identical"}  # it is what it was
+    data.write_text("k,x\na,9\n", encoding="utf-8")
+    assert obstacles(recipe) == []
+    with pytest.raises(ReplayError, match="as it is now, by an absolute path") as found:
+        replay(recipe)
+    assert str(data) in str(found.value)
+    # The controls: unseen, another product would come out and nobody would know why; and what is
+    # there again, if only under another time, is no matter.
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "read_as_it_is_now", lambda *_: [])
+        assert verdicts(replay(recipe)) == {"scaled@1": "differs"}
+    data.write_text(text, encoding="utf-8")
+    assert verdicts(replay(recipe)) == {"scaled@1": "identical"}
+
+
+def test_a_proof_by_an_input_that_is_read_as_it_is_now_is_none(project):
+    """Else it would be said that this input moves nothing."""
+    data = project.root / "data" / "in.csv"
+    project.write(f"frame = pd.read_csv({str(data)!r})")
+    script = project.root / "make.py"
+    text = script.read_text(encoding="utf-8")
+    script.write_text(
+        text.replace(
+            '    frame = pd.read_csv("data/in.csv")\n', "    frame = pd.DataFrame({'x': [1.0]})\n"
+        ),
+        encoding="utf-8",
+    )
+    project.commit()
+    project.run("--version", "1")
+    kept = shutil.copy2(data, project.root / "data" / "old.csv")
+    first = project.recipe("scaled@1")
+    data.write_text("k,x\na,9\n", encoding="utf-8")
+    project.run("--version", "2")
+    known = replace(first, inputs=(first.inputs[0]._replace(others=(str(kept),)),))
+    proof = prove(known, project.recipe("scaled@2"), Terms())
+    assert proof.control.effect == "none"
+    (trial,) = [each for each in proof.trials if each.cause == f"input {data}"]
+    assert trial.effect == "unknown"
+    assert f"the program read {data} as it is now" in trial.message
+
+
 def test_paths_behind_options_are_moved(project):
     project.run(f"--out={project.root / 'out' / 'scaled.parquet'}")
     assert verdicts(replay(project.recipe())) == {"scaled@1": "identical"}

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lineage import LineageQueryEngine
 from lineage.cli import app
-from lineage.errors import ReplayError
+from lineage.errors import CorruptStoreError, ReplayError
 from lineage.replay import obstacles, replay
 from lineage.settings import REPLAY_VARIABLE
 from lineage.stores.base import open_store
@@ -104,6 +104,8 @@ def recorded(tmp_path_factory):
         made.fail("broken", "--run", "empty")
         made.fail("early", "broken", "--run", "broken")
         made.run("proof", "--version", "1", "--run", "first")
+        made.write("- 5")
+        made.run("dirty")
         made.write("+ 1")
         made.commit()
         made.run("proof", "--version", "2", "--run", "second")
@@ -150,6 +152,33 @@ def test_a_product_is_replayed_with_a_secret_that_is_asked_for(recipe, monkeypat
     assert "set the variable LINEAGE_REPLAY_PASSWORD" in reason
     monkeypatch.setenv("LINEAGE_REPLAY_PASSWORD", SECRET)
     assert verdicts(replay(wanted)) == {"hidden@1": "identical"}
+
+
+def test_what_was_changed_and_not_committed_comes_from_the_store(recipe):
+    wanted = recipe("dirty")
+    (code,) = wanted.codes
+    assert "float(value) * 2 - 5" in code.diff
+    assert verdicts(replay(wanted)) == {"dirty@1": "identical"}
+
+
+def test_nothing_of_a_damaged_store_is_run(url, recorded, tmp_path):
+    if "://" not in url:
+        shutil.copytree(url, tmp_path / "outbox")
+        damaged = str(tmp_path / "outbox")
+    else:  # what waits for the database
+        damaged = f"{url.partition('?')[0]}?outbox={tmp_path}/outbox"
+        store = open_store(damaged)
+        store.outbox.start = lambda: None
+        store.append("runs", [{"run_id": "waiting", "status": "running", "timestamp": 1}])
+        store.journal.close()
+    path = next(iter((tmp_path / "outbox").rglob("*.seg")), None)
+    path = path or next((tmp_path / "outbox" / "lineage_runs").rglob("*.parquet"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+    with pytest.raises(CorruptStoreError):
+        LineageQueryEngine(damaged).recipe("same")
+    assert LineageQueryEngine(url).recipe("same").made  # the control
 
 
 def test_what_cannot_be_replayed_is_refused_with_every_reason(recipe, recorded):
