@@ -185,9 +185,23 @@ def locked(store: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     path = store / FOLDER / "lock"
     try:
         make_folder(path.parent)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
         raise unwritable(store, error) from error
+    with file_locked(path, wait_s=wait_s):
+        yield
+
+
+@contextmanager
+def file_locked(path: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock that a file is; it is made when it is not there, its folder is.
+
+    Raises:
+        StoreError: Someone else held the lock all the time, or the folder cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise unwritable(path.parent.parent, error) from error
     _forget_in_children()
     _held.add(descriptor)
     try:
