@@ -98,6 +98,10 @@ _ISSUED = {
         ("AGE-SECRET", r"AGE-SECRET-KEY-\w{20,}"),
     ),
     "1//0": (("1//0", r"1//0[\w-]{20,}"),),
+    # What signs the audit log, and Go's checksum databases.
+    "PRIVATE+KEY+": (
+        ("PRIVATE+KEY+", r"PRIVATE\+KEY\+[^\s+]{1,200}\+[0-9a-f]{8}\+[A-Za-z0-9+/=]++"),
+    ),
     "dapi": (("dapi", r"dapi[0-9a-f]{32}"),),
     "slack": (
         (

@@ -39,6 +39,7 @@ LEAKS = [
     "-----BEGIN RSA PRIVATE KEY-----\ncanary\ncanary\n-----END RSA PRIVATE KEY-----",
     "-----BEGIN PRIVATE KEY-----\ncanary without an end",
     "eyJcanarycanary.eyJcanarycanary.canary-_canary",
+    "PRIVATE+KEY+example.com/log+530d903a+AcanarycanarycanarycanarycanarycanarycanaryU=",
     "ghp_canarycanarycanarycanarycanarycanary",
     "github_pat_canarycanarycanarycanary",
     "glpat-canarycanarycanary12",

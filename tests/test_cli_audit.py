@@ -1,0 +1,204 @@
+"""`lineage audit`: init, checkpoint, prove, verify, pin, and what each of them owns up to."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lineage.audit.checkpoint import cosign
+from lineage.audit.keys import load_key
+from lineage.audit.log import AuditLog
+from lineage.cli import app
+from tests.audited import WITNESS, records_of
+from tests.pages import blocks
+
+PAGE = Path(__file__).parents[1] / "docs" / "trust.md"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("LINEAGE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "settings" / "lineage" / "audit"
+
+
+def lineage(*arguments, code=0):
+    done = CliRunner().invoke(app, ["--store", "store", "audit", *map(str, arguments)])
+    assert done.exit_code == code, (done.output, done.exception)
+    return done
+
+
+def told(*arguments, code=0):
+    done = CliRunner().invoke(app, ["--store", "store", "--json", "audit", *map(str, arguments)])
+    assert done.exit_code == code, (done.output, done.exception)
+    return json.loads(done.stdout)["data"]
+
+
+def opened():
+    return AuditLog(Path("store/_audit"))
+
+
+def signing():
+    return load_key(opened().files.log_id)
+
+
+def test_a_log_is_begun_with_a_key_of_its_own(home):
+    done = lineage("init", "--name", "example.com/lineage")
+    assert "example.com/lineage+" in done.stdout
+    assert "exposure: 0 leaves are not signed" in done.stderr
+    assert "seen by no known witness" in done.stderr
+    log_id = opened().files.log_id
+    assert sorted(os.listdir(home)) == [f"{log_id}.key", f"{log_id}.pin"]
+    assert stat.S_IMODE((home / f"{log_id}.key").stat().st_mode) == 0o600
+    inside = b"".join(each.read_bytes() for each in Path("store").rglob("*") if each.is_file())
+    secret = signing().text()
+    assert secret.rpartition("+")[2].encode() not in inside
+    assert secret not in done.output
+    assert "is there already" in lineage("init", code=2).stderr
+
+
+def test_a_key_that_is_given_is_taken(home, monkeypatch):
+    lineage("init", "--key", "log.key", "--name", "example.com/a")
+    assert stat.S_IMODE(Path("log.key").stat().st_mode) == 0o600
+    assert "cannot read the signing key" in lineage("checkpoint", code=2).stderr
+    lineage("checkpoint", "--key", "log.key")
+    monkeypatch.setenv("LINEAGE_SIGNING_KEY", Path("log.key").read_text())
+    opened().append("event")
+    lineage("checkpoint")
+    shutil.rmtree("store")
+    assert "example.com/a+" in lineage("init").stdout
+    assert "cannot be 'b'" in lineage("init", "--name", "b", code=2).stderr
+    assert not list(home.glob("*.key"))
+
+
+def test_what_is_not_signed_is_said():
+    lineage("init")
+    opened().append("operation", records_of(range(5)))
+    done = lineage("verify")
+    assert "the log is sound: 7 leaves" in done.stderr
+    assert "exposure: 6 leaves since 20" in done.stderr
+    assert "exposure: 7 leaves since 20" in done.stderr
+    assert "what the store seals is not logged yet" in done.stderr
+    assert told("verify")["exposure"]["unsigned_leaves"] == 6
+    assert "\n7\n" in lineage("checkpoint").stdout
+    assert "exposure: 0 leaves are not signed" in lineage("verify").stderr
+
+
+def test_damage_is_named_and_never_signed():
+    lineage("init")
+    opened().append("operation", records_of(range(5)))
+    lineage("checkpoint")
+    heads = Path("store/_audit/heads")
+    heads.write_bytes(heads.read_bytes().replace(b'"count":5', b'"count":4'))
+    found = told("verify", code=1)
+    assert not found["is_sound"]
+    assert found["findings"][0]["kind"] == "edited"
+    assert found["findings"][0]["where"] == "append 1, leaf 1"
+    before = Path("store/_audit/checkpoint").read_bytes()
+    for command in ("checkpoint", "pin"):
+        assert "does not verify" in lineage(command, code=1).stderr
+    assert Path("store/_audit/checkpoint").read_bytes() == before
+
+
+def test_what_was_seen_is_remembered(home):
+    lineage("init")
+    shutil.copytree("store", "before")
+    opened().append("operation", records_of(range(5)))
+    lineage("checkpoint")
+    lineage("pin", "-o", "seen")
+    key = str(opened().files.key)
+    shutil.rmtree("store")
+    shutil.copytree("before", "store")
+    assert told("verify", code=1)["findings"][0]["kind"] == "rolled back"
+    (pinned,) = home.glob("*.pin")
+    pinned.unlink()
+    assert told("verify")["exposure"]["pinned_leaves"] is None  # nobody remembers, and it says so
+    pinned.unlink()
+    found = told("verify", "--pin", "seen", "--log-key", key, code=1)
+    assert found["findings"][0]["kind"] == "rolled back"
+    assert not list(home.glob("*.pin"))
+
+
+def test_another_log_in_its_place_is_seen():
+    lineage("init")
+    key = str(opened().files.key)
+    shutil.rmtree("store")
+    os.environ["XDG_CONFIG_HOME"] += "2"
+    lineage("init")
+    os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_CONFIG_HOME"][:-1]
+    assert told("verify", code=1)["findings"][0]["kind"] == "replaced"
+    assert told("verify", "--log-key", key, code=1)["findings"][0]["kind"] == "replaced"
+
+
+def test_witnesses_count_when_they_are_known():
+    lineage("init")
+    log, key = opened(), str(WITNESS.verifier)
+    assert "unwitnessed" in lineage("verify", "--witness", key, "--quorum", "1", code=1).stdout
+    note = cosign(log.checkpoint(signing()), WITNESS, 1_790_000_000)
+    log.keep_cosignatures(bytes(note), [WITNESS.verifier])
+    done = lineage("verify", "--witness", key, "--quorum", "1")
+    assert "exposure: 0 leaves were seen by no known witness" in done.stderr
+    assert "is no Ed25519 key" in lineage("verify", "--witness", "who", code=2).stderr
+
+
+def test_a_proof_is_made_and_verified_elsewhere():
+    lineage("init")
+    records = records_of(range(5))
+    opened().append("operation", records)
+    Path("record").write_bytes(records[2].data)
+    arguments = ("prove", 4, "--record", "record", "--event-time", records[2].event_time)
+    assert "run: lineage audit checkpoint" in lineage(*arguments, code=2).stderr
+    lineage("checkpoint")
+    assert told(*arguments, "-o", "it.tlog-proof")["leaf"] == 4
+    for wrong in (1, 7):
+        found = lineage("prove", wrong, "--record", "record", code=2)
+        assert f"leaf {wrong} is no record" in found.stderr
+    key = str(opened().files.key)
+    shutil.rmtree("store")
+    verified = ("verify", "--proof", "it.tlog-proof", "--record", "record")
+    assert "--log-key KEY" in lineage(*verified, code=2).stderr
+    found = told(*verified, "--log-key", key)
+    assert (found["leaf"], found["kind"], found["witnesses"]) == (4, "operation", "none")
+    assert "no witness saw this checkpoint" in lineage(*verified, "--log-key", key).stderr
+    Path("record").write_bytes(b"another")
+    assert "is not leaf 4" in lineage(*verified, "--log-key", key, code=2).stderr
+
+
+def test_only_a_folder_has_a_log():
+    done = CliRunner().invoke(app, ["--store", "memory://", "audit", "verify"])
+    assert done.exit_code == 2
+    assert "only stores in a folder have an audit log" in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not there")
+def test_the_page_shows_a_stranger_how_to_verify():
+    """The shell commands of docs/trust.md, as they stand there; and a changed text is refused."""
+    lineage("init", "--name", "example.com/lineage")
+    key = str(opened().files.key)
+    shutil.copy("store/_audit/checkpoint", "checkpoint")
+    page = PAGE.read_text(encoding="utf-8")
+    (shell,) = [block.text for block in blocks(page) if "openssl" in block.text]
+
+    def run():
+        environment = {**os.environ, "KEY": key}
+        done = subprocess.run(
+            ["bash", "-eu", "-c", shell],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    code, output = run()
+    assert (code, "Verified Successfully" in output) == (0, True), output
+    note = Path("checkpoint").read_bytes()
+    Path("checkpoint").write_bytes(note.replace(b"\n1\n", b"\n2\n"))
+    assert run()[0] != 0
