@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lineage.audit.trail import GitTrail
     from lineage.calendars import FreshnessLimit
     from lineage.captured import column_lineage, source
     from lineage.config import LineageConfig, get_config
@@ -26,12 +27,17 @@ if TYPE_CHECKING:
     from lineage.errors import (
         ConfigError,
         CorruptStoreError,
+        GittrailError,
+        IncompleteHistoryError,
+        IntegrityError,
         LineageError,
         MissingDependencyError,
         NodeNotFoundError,
         OperationError,
         ProductError,
         StoreError,
+        UncleanGitStatusError,
+        UnknownCommitError,
     )
     from lineage.graph import LineageGraph
     from lineage.purity import pure
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "audit.trail": ("GitTrail",),
     "calendars": ("FreshnessLimit",),
     "captured": ("column_lineage", "source"),
     "config": ("LineageConfig", "get_config"),
@@ -58,12 +65,17 @@ _HOMES = {
     "errors": (
         "ConfigError",
         "CorruptStoreError",
+        "GittrailError",
+        "IncompleteHistoryError",
+        "IntegrityError",
         "LineageError",
         "MissingDependencyError",
         "NodeNotFoundError",
         "OperationError",
         "ProductError",
         "StoreError",
+        "UncleanGitStatusError",
+        "UnknownCommitError",
     ),
     "graph": ("LineageGraph",),
     "purity": ("pure",),
@@ -112,17 +124,23 @@ __all__ = [
     "LineageQueryEngine",
     "LineageGraph",
     "LineageVisualizer",
+    "GitTrail",
     "FreshnessLimit",
     "LineageConfig",
     "get_config",
     "ConfigError",
     "CorruptStoreError",
+    "GittrailError",
+    "IncompleteHistoryError",
+    "IntegrityError",
     "LineageError",
     "MissingDependencyError",
     "NodeNotFoundError",
     "OperationError",
     "ProductError",
     "StoreError",
+    "UncleanGitStatusError",
+    "UnknownCommitError",
     "__version__",
 ]
 

@@ -7,6 +7,11 @@ LineageError
 ├── NodeNotFoundError(ValueError)  no such node: names the near ones
 ├── OperationError(ValueError)     an operation id that is not active or not known
 ├── ProductError(ValueError)       a data product that cannot be registered so: names it, says why
+├── GittrailError                  a data folder does not stem from the commits of its sessions
+│   ├── UncleanGitStatusError      the code is not what was committed: names the files
+│   ├── IncompleteHistoryError     the record of a session is missing
+│   ├── UnknownCommitError         a session's commit is not in the history of the code
+│   └── IntegrityError             files, or the records, are not what the sessions left
 ├── ReplayError                    what made a product cannot run again: says each reason
 ├── StoreError                     the store cannot be reached, read or written
 │   ├── CorruptStoreError          a file of the store is damaged or written by a newer version
@@ -51,6 +56,26 @@ class OperationError(LineageError, ValueError):
 
 class ProductError(LineageError, ValueError):
     """A data product cannot be registered as it was asked for; nothing was recorded."""
+
+
+class GittrailError(LineageError):
+    """A data folder is not one whose files stem from sessions, or its trail cannot be used."""
+
+
+class UncleanGitStatusError(GittrailError):
+    """The working tree differs from its commit."""
+
+
+class IncompleteHistoryError(GittrailError):
+    """The record of a session is missing."""
+
+
+class UnknownCommitError(GittrailError):
+    """A session ran with a commit that the history of the code does not have."""
+
+
+class IntegrityError(GittrailError):
+    """Files, or the records of sessions, are not as the sessions left them."""
 
 
 class ReplayError(LineageError):

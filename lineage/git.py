@@ -40,6 +40,10 @@ _STATUS = (
     *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=no"),
     *("--ignore-submodules=none", "--no-renames"),
 )
+_WHOLE_STATUS = (
+    *("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=normal"),
+    *("--ignore-submodules=none", "--no-renames"),
+)
 # In one form whatever the user has set, and without running a program of theirs.
 _DIFF = (
     *("diff", "--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv"),
@@ -165,6 +169,56 @@ def ask(
             known = known or head_of(root)
         _asked[root] = replace(known, unknown=(), is_changed_within=False)
     return _asked[root]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A working tree as git sees it now: its commit, and what in it is not of that commit."""
+
+    commit: str | None
+    branch: str | None
+    changed: tuple[str, ...]
+
+
+def tree_of(root: str, *, timeout_s: float) -> Tree | None:
+    """Ask git about a working tree, each time anew; what is not known to git is changed, too.
+
+    Args:
+        root: The folder of the working tree.
+        timeout_s: Most seconds to take.
+
+    Returns:
+        The tree; None when git did not answer.
+    """
+    status = _run(root, _WHOLE_STATUS, time.monotonic() + timeout_s)
+    if status is None:
+        return None
+    facts, changed, _ = _status_of(status)
+    changed += [entry[2:] for entry in status.split("\0") if entry.startswith("? ")]
+    return Tree(
+        _commit(facts.get("branch.oid", "")), _branch(facts.get("branch.head")), tuple(changed)
+    )
+
+
+def history_of(
+    root: str, branches: Iterable[str] | None = (), *, timeout_s: float
+) -> tuple[str, ...] | None:
+    """Give the commits in the history of the head, the newest first.
+
+    Args:
+        root: The folder of the working tree.
+        branches: Patterns of branches whose histories count as well; None for all of them.
+        timeout_s: Most seconds to take.
+
+    Returns:
+        Their full ids; None when git did not answer.
+    """
+    more = ["--branches", "--remotes"] if branches is None else []
+    more += [
+        f"--{kind}={each}" for each in branches or () for kind in ("branches", "remotes", "tags")
+    ]
+    listed = _run(root, ("rev-list", "HEAD", *more), time.monotonic() + timeout_s)
+    return None if listed is None else tuple(listed.split())
 
 
 def _ask(root: str, files: list[str], end: float) -> Repository:
