@@ -21,6 +21,7 @@ from lineage.cli.run import register as register_run
 from lineage.cli.settings import register as register_settings
 from lineage.cli.structure import register as register_structure
 from lineage.cli.synth import register as register_synth
+from lineage.cli.trail import register as register_trail
 from lineage.cli.upkeep import register as register_upkeep
 from lineage.cli.why import register as register_why
 
@@ -37,6 +38,7 @@ register_structure(app)
 register_measures(app)
 register_check(app)
 register_documents(app)
+register_trail(app)
 register_upkeep(app)
 register_audit(app)
 register_synth(app)
