@@ -12,6 +12,8 @@ LineageError
 │   ├── IncompleteHistoryError     the record of a session is missing
 │   ├── UnknownCommitError         a session's commit is not in the history of the code
 │   └── IntegrityError             files, or the records, are not what the sessions left
+├── SnapshotError(ValueError)      a snapshot that is not accepted: says why
+│   └── SnapshotNotFoundError      no such snapshot
 ├── ReplayError                    what made a product cannot run again: says each reason
 ├── StoreError                     the store cannot be reached, read or written
 │   ├── CorruptStoreError          a file of the store is damaged or written by a newer version
@@ -76,6 +78,14 @@ class UnknownCommitError(GittrailError):
 
 class IntegrityError(GittrailError):
     """Files, or the records of sessions, are not as the sessions left them."""
+
+
+class SnapshotError(LineageError, ValueError):
+    """A snapshot is not accepted as it is, or no version of its pipeline can be this one."""
+
+
+class SnapshotNotFoundError(SnapshotError):
+    """There is no snapshot of this name."""
 
 
 class ReplayError(LineageError):

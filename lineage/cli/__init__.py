@@ -19,6 +19,7 @@ from lineage.cli.product import register as register_product
 from lineage.cli.replay import register as register_replay
 from lineage.cli.run import register as register_run
 from lineage.cli.settings import register as register_settings
+from lineage.cli.snapshot import register as register_snapshot
 from lineage.cli.structure import register as register_structure
 from lineage.cli.synth import register as register_synth
 from lineage.cli.trail import register as register_trail
@@ -33,6 +34,7 @@ register_why(app)
 register_graph(app)
 register_columns(app)
 register_product(app)
+register_snapshot(app)
 register_env(app)
 register_structure(app)
 register_measures(app)

@@ -21,6 +21,7 @@ from lineage.errors import (
     LineageError,
     NodeNotFoundError,
     OperationError,
+    SnapshotNotFoundError,
     StoreError,
 )
 
@@ -33,6 +34,7 @@ STORE_BROKEN = 4
 _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (NodeNotFoundError, NOT_FOUND),
     (OperationError, NOT_FOUND),
+    (SnapshotNotFoundError, NOT_FOUND),
     (StoreError, STORE_BROKEN),
     (LineageError, 2),
     (OSError, STORE_BROKEN),
