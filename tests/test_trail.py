@@ -199,6 +199,8 @@ def test_a_file_that_is_ignored_by_git_is_of_no_commit_and_no_finding(place):
     (place.repo / "a.pyc").write_text("x")
     with place.trail():
         pass
+    (session,) = told(place)
+    assert (session["status"], session.get("git")) == ("ended", None)
 
 
 def test_a_folder_without_a_repository_is_named(place, tmp_path):
