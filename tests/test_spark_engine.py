@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from itertools import pairwise
 from uuid import uuid4
 
@@ -257,6 +258,7 @@ class TestSameAnswers:
         compare(LineageQueryEngine(folder), spark_room.engine(spark, folder), FEW)
 
 
+@pytest.mark.skipif(find_spec("pyspark") is None, reason="PySpark is not installed")
 class TestSession:
     def test_the_user_s_settings_change_no_answer_and_stay(self, spark, asked, store):
         settings = {
