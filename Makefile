@@ -24,12 +24,16 @@ help: ## list what make can do here
 
 venv: $(STAMPS)/check ## make the environment in .venv with all that tests and checks need
 
-demo: $(STAMPS)/demo ## track a pipeline over real data, and ask and draw what it did
+demo: export XDG_CONFIG_HOME := $(abspath $(DEMO))/settings
+demo: $(STAMPS)/demo ## track a pipeline over real data, ask and draw what it did, prove it
 	rm -rf $(DEMO)
+	$(BIN)/lineage audit init --name demo.example/flights --store $(DEMO)/lineage
 	$(BIN)/python examples/flights.py --folder $(DEMO)
 	$(BIN)/lineage product list --store $(DEMO)/lineage
 	$(BIN)/lineage env list --store $(DEMO)/lineage
 	-$(BIN)/lineage replay delay_by_carrier --store $(DEMO)/lineage --yes
+	$(BIN)/lineage audit verify --store $(DEMO)/lineage
+	$(BIN)/python examples/tampered.py $(DEMO)/lineage
 
 pictures: demo ## draw the pictures of README.md and docs/ anew, from the demo
 	$(BIN)/lineage graph --columns --store $(DEMO)/lineage --output $(DEMO)/columns.svg
@@ -88,7 +92,7 @@ $(STAMPS)/venv:
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	$(BIN)/python -m pip install --quiet --editable '.[demo,audit]'
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/venv pyproject.toml

@@ -82,12 +82,12 @@ def test_what_is_not_signed_is_said():
     lineage("init")
     opened().append("operation", records_of(range(5)))
     done = lineage("verify")
-    assert "the log is sound: 7 leaves" in done.stderr
+    assert "the log is sound: 8 leaves" in done.stderr
     assert "exposure: 6 leaves since 20" in done.stderr
-    assert "exposure: 7 leaves since 20" in done.stderr
-    assert "what the store seals is not logged yet" in done.stderr
+    assert "exposure: 8 leaves since 20" in done.stderr
+    assert "the store is what was logged: 0 rows" in done.stderr
     assert told("verify")["exposure"]["unsigned_leaves"] == 6
-    assert "\n7\n" in lineage("checkpoint").stdout
+    assert "\n8\n" in lineage("checkpoint").stdout
     assert "exposure: 0 leaves are not signed" in lineage("verify").stderr
 
 
@@ -100,7 +100,7 @@ def test_damage_is_named_and_never_signed():
     found = told("verify", code=1)
     assert not found["is_sound"]
     assert found["findings"][0]["kind"] == "edited"
-    assert found["findings"][0]["where"] == "append 1, leaf 1"
+    assert found["findings"][0]["where"] == "append 2, leaf 2"
     before = Path("store/_audit/checkpoint").read_bytes()
     for command in ("checkpoint", "pin"):
         assert "does not verify" in lineage(command, code=1).stderr
@@ -153,11 +153,11 @@ def test_a_proof_is_made_and_verified_elsewhere():
     records = records_of(range(5))
     opened().append("operation", records)
     Path("record").write_bytes(records[2].data)
-    arguments = ("prove", 4, "--record", "record", "--event-time", records[2].event_time)
+    arguments = ("prove", 5, "--record", "record", "--event-time", records[2].event_time)
     assert "run: lineage audit checkpoint" in lineage(*arguments, code=2).stderr
     lineage("checkpoint")
-    assert told(*arguments, "-o", "it.tlog-proof")["leaf"] == 4
-    for wrong in (1, 7):
+    assert told(*arguments, "-o", "it.tlog-proof")["leaf"] == 5
+    for wrong in (2, 8):
         found = lineage("prove", wrong, "--record", "record", code=2)
         assert f"leaf {wrong} is no record" in found.stderr
     key = str(opened().files.key)
@@ -165,10 +165,10 @@ def test_a_proof_is_made_and_verified_elsewhere():
     verified = ("verify", "--proof", "it.tlog-proof", "--record", "record")
     assert "--log-key KEY" in lineage(*verified, code=2).stderr
     found = told(*verified, "--log-key", key)
-    assert (found["leaf"], found["kind"], found["witnesses"]) == (4, "operation", "none")
+    assert (found["leaf"], found["kind"], found["witnesses"]) == (5, "operation", "none")
     assert "no witness saw this checkpoint" in lineage(*verified, "--log-key", key).stderr
     Path("record").write_bytes(b"another")
-    assert "is not leaf 4" in lineage(*verified, "--log-key", key, code=2).stderr
+    assert "is not leaf 5" in lineage(*verified, "--log-key", key, code=2).stderr
 
 
 def test_only_a_folder_has_a_log():
@@ -200,5 +200,5 @@ def test_the_page_shows_a_stranger_how_to_verify():
     code, output = run()
     assert (code, "Verified Successfully" in output) == (0, True), output
     note = Path("checkpoint").read_bytes()
-    Path("checkpoint").write_bytes(note.replace(b"\n1\n", b"\n2\n"))
+    Path("checkpoint").write_bytes(note.replace(b"\n2\n", b"\n3\n"))
     assert run()[0] != 0

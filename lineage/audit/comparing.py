@@ -19,8 +19,8 @@ _WINDOW = 64
 _MOST_FOUND = 20
 
 
-class _Slot(NamedTuple):
-    """The leaf of a record."""
+class Slot(NamedTuple):
+    """The leaf of a record: of which append, which one, and its hash."""
 
     head: Head
     at: int
@@ -44,27 +44,34 @@ def compare(
             or leaves_of(head, files.seed, batch)[HASH_BYTES:] != (leaves[HASH_BYTES:])
         ):
             later = _slots(files, heads[number:])
-            more, found = _Comparison(files.seed, later, iter((*batch, *rest))).run()
+            more, found = compare_slots(files.seed, later, iter((*batch, *rest)))
             return fitting + more, found
         fitting += head.count
     found = [_inserted(record) for record in islice(rest, _MOST_FOUND)]
     return fitting, found
 
 
-def _slots(files: LogFiles, heads: Sequence[Head]) -> Iterator[_Slot]:
+def compare_slots(
+    seed: bytes, slots: Iterator[Slot], records: Iterator[Record]
+) -> tuple[int, list[tuple[str, str, str]]]:
+    """Compare records with these leaves, as `compare` does."""
+    return _Comparison(seed, slots, records).run()
+
+
+def _slots(files: LogFiles, heads: Sequence[Head]) -> Iterator[Slot]:
     for head in heads:
         leaves = files.hashes(0, head.first, 1 + head.count)
         for at in range(1, head.count + 1):
-            yield _Slot(head, head.first + at, leaves[at * HASH_BYTES : (at + 1) * HASH_BYTES])
+            yield Slot(head, head.first + at, leaves[at * HASH_BYTES : (at + 1) * HASH_BYTES])
 
 
 class _Comparison:
     """Leaves and records side by side, with as many of both ahead as a change may have moved."""
 
-    def __init__(self, seed: bytes, slots: Iterator[_Slot], records: Iterator[Record]) -> None:
+    def __init__(self, seed: bytes, slots: Iterator[Slot], records: Iterator[Record]) -> None:
         self._seed = seed
         self._more_slots, self._more_records = slots, records
-        self._slots: deque[_Slot] = deque()
+        self._slots: deque[Slot] = deque()
         self._records: deque[Record] = deque()
 
     def run(self) -> tuple[int, list[tuple[str, str, str]]]:
@@ -127,5 +134,5 @@ def _inserted(record: Record) -> tuple[str, str, str]:
     return "inserted", f"record {record.name}".rstrip(), "it was never logged"
 
 
-def _deleted(slot: _Slot) -> tuple[str, str, str]:
+def _deleted(slot: Slot) -> tuple[str, str, str]:
     return "deleted", f"leaf {slot.at}, {slot.head.kind}", "the record that was logged is gone"

@@ -119,10 +119,15 @@ def record_leaf(head: Head, seed: bytes, index: int, record: Record) -> bytes:
 
 def leaves_of(head: Head, seed: bytes, records: Iterable[Record]) -> bytes:
     """Give the hashes of the leaves of an append, one after the other."""
-    found = [head.leaf()]
+    return head.leaf() + record_leaves(head, seed, head.first + 1, records)
+
+
+def record_leaves(head: Head, seed: bytes, first: int, records: Iterable[Record]) -> bytes:
+    """Give the hashes of the leaves of some records of an append, the first of which is `first`."""
+    found = []
     sha256, blake2b = hashlib.sha256, hashlib.blake2b
     before = f"\0lineage.record/1\n{head.kind}\n{head.recorded_at}\n"
-    for index, record in enumerate(records, head.first + 1):
+    for index, record in enumerate(records, first):
         salt = blake2b(index.to_bytes(8, "big"), key=seed, digest_size=_SALT_BYTES).hexdigest()
         digest = sha256(record[0]).hexdigest()
         found.append(sha256(f"{before}{record[1]}\n{salt}\n{digest}\n".encode()).digest())

@@ -84,6 +84,22 @@ class LogFiles:
         with self._open(self.heads) as file:
             yield from file
 
+    def newest_lines(self) -> Iterator[bytes]:
+        """Yield the whole lines of heads, the newest first.
+
+        Raises:
+            AuditError: The last of them is damaged.
+        """
+        start, rest = self.last()[1], b""
+        with self._open(self.heads) as file:
+            while start:
+                size = min(start, _BLOCK)
+                start -= size
+                file.seek(start)
+                rest, *lines = (file.read(size) + rest).split(b"\n")
+                yield from (line + b"\n" for line in reversed(lines) if line)
+        yield rest + b"\n"
+
     def last(self) -> tuple[Head, int, bytes]:
         """Give the last whole head, where its line ends, and what stands after that.
 

@@ -87,8 +87,17 @@ class AuditLog:
         log_id: str,
         clock: Callable[[], int] = time.time_ns,
         step: Callable[[str], None] = no_step,
+        fill: Callable[[AuditLog], None] | None = None,
     ) -> AuditLog:
         """Begin the log of a store, and sign that it has begun.
+
+        Args:
+            store: The folder of the store.
+            key: What signs.
+            log_id: The id of the log.
+            clock: Gives the time in nanoseconds since 1970.
+            step: Called with the name of each step that is about to be done; for fault tests.
+            fill: Appends what is there already, before anything is signed.
 
         Raises:
             AuditError: The store has one.
@@ -107,7 +116,7 @@ class AuditLog:
             make_folder(begun)
             write_durably(begun / "seed", seed)
             log = cls(begun, clock=clock, step=step)
-            log._begin(content, key)
+            log._begin(content, key, fill)
             step("put in place")
             if target.exists():
                 raise AuditError(f"{target} is there already; a store has one log, and keeps it")
@@ -119,7 +128,12 @@ class AuditLog:
         return cls(target, clock=clock, step=step)
 
     def append(
-        self, kind: str, records: Iterable[Record] = (), content: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        records: Iterable[Record] = (),
+        content: Mapping[str, Any] | None = None,
+        *,
+        count: int | None = None,
     ) -> Head:
         """Append records of a kind; when this returns they survive a power cut.
 
@@ -127,15 +141,19 @@ class AuditLog:
             kind: What they are.
             records: The records; an event has none.
             content: What is kept whole with them: a dictionary that JSON can tell.
+            count: How many there are, where they are not to be in memory all at once.
 
         Raises:
-            ValueError: The kind is none.
+            ValueError: The kind is none, or there are not so many records.
             AuditError: The log is damaged.
             StoreError: It cannot be written, or its lock was not free in time.
         """
         check_kind(kind)
+        if count is None:
+            records = list(records)
+            count = len(records)
         with self._turn() as state:
-            return self._append(state, kind, list(records), dict(content or {}))
+            return self._append(state, kind, records, dict(content or {}), count=count)
 
     def checkpoint(self, key: SigningKey) -> Note:
         """Sign the log as it is now; the newest checkpoint when nothing has come since.
@@ -178,11 +196,15 @@ class AuditLog:
             self._publish(newest.note.with_signatures(found.note.signatures), newest.checkpoint)
             return found
 
-    def _begin(self, content: dict[str, Any], key: SigningKey) -> None:
+    def _begin(
+        self, content: dict[str, Any], key: SigningKey, fill: Callable[[AuditLog], None] | None
+    ) -> None:
         self.files.heads.touch()
         self.files.level(0).touch()
-        state = self._append(_State(0, 0, 0), "init", [], content)
-        self._checkpoint(_State(state.end, state.recorded_at, 0), key)
+        self._append(_State(0, 0, 0), "init", [], content)
+        if fill is not None:
+            fill(self)
+        self.checkpoint(key)
         sync_folder(self.files.folder)
 
     @contextmanager
@@ -229,13 +251,21 @@ class AuditLog:
         return self.files.hashes(0, head.first, 1) == head.leaf()
 
     def _append(
-        self, state: _State, kind: str, records: list[Record], content: dict[str, Any]
+        self,
+        state: _State,
+        kind: str,
+        records: Iterable[Record],
+        content: dict[str, Any],
+        *,
+        count: int = 0,
     ) -> Head:
         files, step = self.files, self._step
         now = max(self._clock() // 1000, state.recorded_at)
-        head = Head(kind, now, state.size, len(records), content)
+        head = Head(kind, now, state.size, count, content)
         line = head.line()
         leaves = leaves_of(head, files.seed, records)
+        if len(leaves) != (1 + count) * HASH_BYTES:
+            raise ValueError(f"{len(leaves) // HASH_BYTES - 1} records came, and not {count}")
         step("write leaves")
         os.truncate(files.level(0), state.size * HASH_BYTES)
         _write(files.level(0), leaves, state.size * HASH_BYTES)

@@ -17,6 +17,7 @@ from lineage.errors import AuditError
 
 if TYPE_CHECKING:
     from lineage.audit.files import LogFiles
+    from lineage.audit.lookup import Found
     from lineage.audit.notes import SigningKey, VerifierKey
     from lineage.audit.verifying import Pin, Verified
 
@@ -32,7 +33,14 @@ Name = Annotated[
     str | None,
     typer.Option("--name", help="What the log is called, such as example.com/lineage."),
 ]
-Index = Annotated[int, typer.Argument(metavar="LEAF", help="The leaf of the record.")]
+RecordId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The id of an operation, a run, a product or another record that is sealed; "
+        "with --record, the leaf of that.",
+    ),
+]
 RecordFile = Annotated[
     Path | None,
     typer.Option("--record", metavar="FILE", help="The bytes of the record that was logged."),
@@ -77,13 +85,13 @@ def register(app: typer.Typer) -> None:
 
 def init(session: Session, key: KeyPath = None, name: Name = None) -> None:
     """Begin the audit log of a store, with a new key or the one that is given."""
-    from lineage.audit.log import AuditLog
+    from lineage.audit.ledger import begin_log
     from lineage.audit.pins import save_pin
 
     folder = _folder(session)
     log_id = secrets.token_hex(8)
     signing, kept = _first_key(log_id, key, name)
-    log = AuditLog.create(folder, signing, log_id=log_id)
+    log = begin_log(folder, signing, log_id=log_id)
     facts = [
         ("log", log_id),
         ("key", str(signing.verifier)),
@@ -116,27 +124,44 @@ def checkpoint(session: Session, key: KeyPath = None) -> None:
 
 def prove(
     session: Session,
-    index: Index,
+    record_id: RecordId,
     record: RecordFile = None,
     event_time: EventTime = 0,
     output: Output = None,
 ) -> None:
-    """Write a proof of a record that was logged, which a stranger verifies without the log."""
-    from lineage.audit.entries import Head, Record
+    """Write a proof of a record, which a stranger verifies without the log, and the record.
+
+    The record is written beside the proof, as the JSON text that was logged.
+    """
     from lineage.audit.proofs import prove as prove_record
 
     files = _log(session)
-    if record is None:
-        raise AuditError("name the file of the record that was logged by --record")
-    heads = map(Head.parse, files.lines())
-    head = next((each for each in heads if each.first < index < each.end), None)
-    if head is None:
-        raise AuditError(f"leaf {index} is no record; records follow the leaves of their appends")
-    proof = bytes(prove_record(files, head, index, Record(record.read_bytes(), event_time)))
-    file = output or Path(f"{index}.tlog-proof")
+    found = _logged(session, record_id, record, event_time)
+    proof = bytes(prove_record(files, found.head, found.leaf, found.record))
+    file = output or Path(f"{record_id.replace('/', '_')}.tlog-proof")
     file.write_bytes(proof)
-    data = {"file": str(file), "bytes": len(proof), "leaf": index}
-    _show(session, data, _verified(files), f"{file}\n")
+    text = record or file.with_suffix(".json")
+    if record is None:
+        text.write_bytes(found.record.data)
+    data = {"file": str(file), "record": str(text), "bytes": len(proof), "leaf": found.leaf}
+    _show(session, data, _verified(files), f"{file}\n{text}\n")
+
+
+def _logged(session: Session, record_id: str, record: Path | None, event_time: int) -> Found:
+    """Find a record by its id, or by its leaf when its bytes are given."""
+    from lineage.audit.entries import Head, Record
+    from lineage.audit.lookup import Found, find_record
+
+    if record is None:
+        return find_record(_folder(session), record_id)
+    if not record_id.isascii() or not record_id.isdigit():
+        raise AuditError(f"{record_id!r} is no leaf; with --record, give the number of the leaf")
+    leaf = int(record_id)
+    heads = map(Head.parse, _log(session).lines())
+    head = next((each for each in heads if each.first < leaf < each.end), None)
+    if head is None:
+        raise AuditError(f"leaf {leaf} is no record; records follow the leaves of their appends")
+    return Found(Record(record.read_bytes(), event_time), head, leaf)
 
 
 def verify(
@@ -148,10 +173,9 @@ def verify(
     witness: Witnesses = None,
     quorum: Quorum = 0,
 ) -> None:
-    """Verify the log, or a proof of a record without it.
+    """Verify the log and every byte that the store has sealed, or a proof without them.
 
-    That is every byte of the log's own files. What a store seals is not logged yet, so nothing is
-    said of it. The exit code is 1 when something is wrong.
+    The exit code is 1 when something is wrong.
     """
     from lineage.audit.notes import parse_vkey
 
@@ -165,7 +189,7 @@ def verify(
         _verify_proof(session, proof, record, trusted)
         return
     files = _log(session)
-    found = _verified(files, trusted)
+    found = _audited(files, trusted)
     _show_findings(session, found)
     if not found.is_sound:
         raise typer.Exit(FINDING)
@@ -251,6 +275,18 @@ def _verified(files: LogFiles, trusted: _Trusted = _NOTHING) -> Verified:
     )
 
 
+def _audited(files: LogFiles, trusted: _Trusted) -> Verified:
+    from lineage.audit.auditing import verify_store
+
+    return verify_store(
+        files.folder.parent,
+        pin=_pin_of(files, trusted),
+        key=trusted.key,
+        witnesses=trusted.witnesses,
+        quorum=trusted.quorum,
+    )
+
+
 def _pin_of(files: LogFiles, trusted: _Trusted) -> Pin | None:
     from lineage.audit.pins import find_pin
     from lineage.audit.verifying import Pin
@@ -309,14 +345,16 @@ def _show_findings(session: Session, found: Verified) -> None:
         "findings": [each._asdict() for each in found.findings],
         "notes": found.notes,
         "leaves": found.size,
+        "records": found.records,
         "exposure": _exposure(found),
     }
     rows = [tuple(each) for each in found.findings]
     empty = f"the log is sound: {found.size} leaves"
+    if found.records is not None:
+        empty += f", and the store is what was logged: {found.records} rows"
     session.show(data, Table(("damage", "where", "what"), rows, empty=empty))
     for each in found.notes:
         note(f"note: {each}")
-    note("note: what the store seals is not logged yet; this is of the log's own files")
     _say_exposure(found)
 
 

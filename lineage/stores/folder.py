@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from lineage.errors import CorruptStoreError
+from lineage.stores.auditor import auditor_of
 from lineage.stores.decoding import segment_paths
 from lineage.stores.durable import make_folder, rename_durably, sync_folder, write_durably
 from lineage.stores.manifest import (
@@ -152,6 +153,9 @@ def _current(store: Path, done: Sealed) -> Manifest:
         names = [segment.name for segment in segment_paths(store / JOURNAL)]
         manifest, unreadable = rebuild(store, names)
         done.problems += map(str, unreadable)
+        auditor = auditor_of(store)
+        if auditor is not None:
+            auditor.note(encode_manifest(manifest), no_step)
         write_manifest(store, manifest)
     return manifest
 
@@ -172,9 +176,27 @@ def publish(store: Path, parts: list[Part], step: Callable[[str], None]) -> None
         if staged.exists():
             make_folder(target.parent)
             rename_durably(staged, target)
+    commit(store, step)
+
+
+def replace_manifest(store: Path, manifest: Manifest, step: Callable[[str], None]) -> None:
+    """Commit a manifest that has no new parts; the caller has the lock."""
+    step("write next")
+    write_durably(next_path(store), encode_manifest(manifest))
+    commit(store, step)
+
+
+def commit(store: Path, step: Callable[[str], None]) -> None:
+    """Make the next manifest the one that counts, and have the store's log know of it."""
+    auditor = auditor_of(store)
+    if auditor is not None:
+        step("audit")
+        auditor.note(next_path(store).read_bytes(), step)
     step("commit")
     rename_durably(next_path(store), manifest_path(store))
     step("committed")
+    if auditor is not None:
+        auditor.sign()
 
 
 def _next_generation(

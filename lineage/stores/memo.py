@@ -85,9 +85,7 @@ def load(store: Path, parts: Sequence[Part]) -> Gathered | None:
         data = memo_path(store).read_bytes()
     except OSError:
         return None
-    content = memoryview(data)[len(_MAGIC) + _DIGEST_BYTES :]
-    told = data[len(_MAGIC) : len(_MAGIC) + _DIGEST_BYTES]
-    if not data.startswith(_MAGIC) or sha256(content).digest() != told:
+    if not _is_whole(data):
         return None
     try:
         header = _header_of(data)
@@ -95,6 +93,20 @@ def load(store: Path, parts: Sequence[Part]) -> Gathered | None:
         return _filled(found, data, header.sizes) if found.is_of(parts) else None
     except (msgspec.DecodeError, pa.ArrowException, KeyError, ValueError):
         return None  # another version wrote it
+
+
+def is_damaged(store: Path) -> bool:
+    """Whether it is there and was changed since it was written, so that it is passed over."""
+    try:
+        return not _is_whole(memo_path(store).read_bytes())
+    except OSError:
+        return False
+
+
+def _is_whole(data: bytes) -> bool:
+    content = memoryview(data)[len(_MAGIC) + _DIGEST_BYTES :]
+    told = data[len(_MAGIC) : len(_MAGIC) + _DIGEST_BYTES]
+    return data.startswith(_MAGIC) and sha256(content).digest() == told
 
 
 def _filled(found: Gathered, data: bytes, sizes: tuple[int, int, int]) -> Gathered:

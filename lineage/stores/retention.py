@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from lineage.stores.base import Filter
 from lineage.stores.decoding import segment_paths
 from lineage.stores.derive import INVALID_DATE
-from lineage.stores.folder import delete_files, is_empty, recover
-from lineage.stores.manifest import JOURNAL, locked, unwritable, write_manifest
+from lineage.stores.folder import delete_files, is_empty, recover, replace_manifest
+from lineage.stores.manifest import JOURNAL, locked, unwritable
 from lineage.stores.memo import forget
 from lineage.stores.parts import scan_part
-from lineage.stores.target import Sealed
+from lineage.stores.target import Sealed, no_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,7 +61,7 @@ def remove_older(store: Path, cutoff: datetime) -> Cleaned:
             gone = outdated(store, manifest, cutoff, cleaned=cleaned)
             if gone:
                 paths = {part.path for part in gone}
-                write_manifest(store, without(manifest, paths))
+                replace_manifest(store, without(manifest, paths), no_step)
                 forget(store)
                 delete_files(store, sorted(paths))
     except OSError as error:

@@ -60,13 +60,13 @@ def compact(store: Path) -> None:
 
 def clean(store: Path) -> None:
     """Clean up with the parts deleted before the manifest says so."""
-    real = retention.write_manifest
+    real = retention.replace_manifest
 
-    def write(store: Path, manifest: object) -> None:
+    def write(store: Path, manifest: object, step: object) -> None:
         folder.delete_files(store, manifest.removed)
-        real(store, manifest)
+        real(store, manifest, step)
 
-    retention.write_manifest = write
+    retention.replace_manifest = write
     retention.remove_older(store, CLEANUP_AT)
 
 

@@ -1,0 +1,234 @@
+"""The audit of a store: its log, and whether every file of it is what was logged.
+
+Of each part the bytes are compared with its digest, and each row with its leaf, so that not even a
+compaction is believed. The manifest is the one of the newest event; what is kept to spare readers
+work is made again and compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from contextlib import ExitStack, suppress
+from functools import cached_property
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lineage.audit.comparing import Slot, compare_slots
+from lineage.audit.entries import Head, record_leaves
+from lineage.audit.files import LogFiles
+from lineage.audit.holdings import REBUILDING, Holdings, digest_of, leaves_of_part
+from lineage.audit.merkle import HASH_BYTES
+from lineage.audit.recalled import differs
+from lineage.audit.rows import part_records
+from lineage.audit.verifying import Finding, verify_log
+from lineage.errors import AuditError, CorruptStoreError
+from lineage.stores.auditor import AUDIT
+from lineage.stores.manifest import (
+    ASIDE,
+    JOURNAL,
+    Manifest,
+    aside,
+    decode_manifest,
+    locked,
+    manifest_path,
+    next_path,
+    read_bytes,
+)
+from lineage.stores.target import STAGING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from lineage.audit.entries import Record
+    from lineage.audit.holdings import Held, Leaves
+    from lineage.audit.notes import VerifierKey
+    from lineage.audit.verifying import Pin, Verified
+
+_AT_ONCE = 4_096
+_MOST_FOUND = 20
+
+
+def verify_store(
+    store: Path,
+    *,
+    pin: Pin | None = None,
+    key: VerifierKey | None = None,
+    witnesses: Iterable[VerifierKey] = (),
+    quorum: int = 0,
+) -> Verified:
+    """Verify the log of a store, and every byte that the store has sealed.
+
+    The store goes on meanwhile: what is sealed after the beginning is left to the next time.
+
+    Args:
+        store: The folder of the store.
+        pin: What was seen of the log before.
+        key: The key with which it must have begun.
+        witnesses: Whose cosignatures count.
+        quorum: How many of them one of the checkpoints must have.
+    """
+    audit = _Audit(store)
+    with ExitStack() as held:
+        if os.access(manifest_path(store).parent, os.W_OK):  # else nobody changes it
+            held.enter_context(locked(store))
+        found = verify_log(
+            store / AUDIT, pin=pin, key=key, witnesses=tuple(witnesses), quorum=quorum
+        )
+        audit.begin()
+    audit.compare()
+    found.findings = audit.found[:_MOST_FOUND] + found.findings
+    found.records = audit.rows
+    found.notes += audit.notes
+    return found
+
+
+class _Audit:
+    """One audit under way."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self.files = LogFiles(store / AUDIT)
+        self.held = Holdings()
+        self.manifest = Manifest()
+        self.found: list[Finding] = []
+        self.notes: list[str] = []
+        self.rows = 0
+
+    def begin(self) -> None:
+        """Take down what there is; the store is locked as long."""
+        with suppress(AuditError, OSError):  # told of by the verification of the log
+            for line in self.files.lines():
+                self.held.take(Head.parse(line))
+        data = read_bytes(manifest_path(self.store))
+        self._manifest(data)
+        self._unlisted()
+        lost = sum(head.kind == REBUILDING for head in self.held.heads)
+        if lost:
+            self.notes.append(f"the manifest was lost and made again of the parts, {lost} times")
+        waiting = sum(file.stat().st_size for file in (self.store / JOURNAL).glob("*"))
+        if waiting:
+            self.notes.append(
+                f"{waiting} bytes of the journal are not sealed: they are not in the log, and "
+                "anyone can change them"
+            )
+
+    def compare(self) -> None:
+        """Compare each part with what was logged of it."""
+        for head in self.held.breaks:
+            what = "the manifest had been changed without the log before that"
+            self._find("edited", f"leaf {head.first}, {head.kind}", what)
+        for head, what in self.held.strange:
+            self._find("edited", f"leaf {head.first}, {head.kind}", what)
+        for held in self.held.parts.values():
+            try:
+                self._part(held)
+            except (AuditError, CorruptStoreError, OSError) as error:
+                self._find("unreadable", held.part.path, str(error))
+        with suppress(CorruptStoreError):  # of a part, which was told of
+            if differs(self.store, self.manifest):
+                what = "it is not what the parts come to; delete it, it is made again"
+                self._find("edited", "_manifest/distinct.bin", what)
+
+    def _find(self, kind: str, where: str, what: str) -> None:
+        self.found.append(Finding(kind, where, what))
+
+    def _manifest(self, data: bytes | None) -> None:
+        name = "_manifest/manifest.json"
+        waiting = read_bytes(next_path(self.store))
+        if waiting is not None:
+            what = "a change was not finished; the next one finishes it or takes it back"
+            self._find("unfinished", "_manifest/next.json", what)
+        try:
+            self.manifest = Manifest() if data is None else decode_manifest(data, name)
+        except CorruptStoreError as error:
+            self._find("unreadable", name, str(error))
+            return
+        listed = {part.path: part for part in self.manifest.parts}
+        for path, held in self.held.parts.items():
+            if listed.pop(path, None) != held.part:
+                self._find("edited", name, f"it does not list {path} as it was logged")
+        for path in listed:
+            self._find("inserted", path, "the manifest lists a part that was never logged")
+        is_waiting = waiting is not None and digest_of(waiting) == self.held.manifest
+        if digest_of(data) != (self.held.manifest or "") and not is_waiting:
+            self._find("edited", name, "it is not the one that was logged")
+
+    def _unlisted(self) -> None:
+        """Name the files among the parts that are none: plain readers may count their rows."""
+        known = {part.path for part in self.manifest.parts}
+        known.update(self.manifest.superseded, self.manifest.removed)
+        for file in sorted(self.store.glob("lineage_*/**/*")):
+            path = file.relative_to(self.store).as_posix()
+            if file.is_file() and path not in known and path not in self.held.parts:
+                self._find("inserted", path, "it is no part that was logged")
+        for folder in (STAGING, ASIDE):
+            count = sum(1 for _ in (self.store / folder).glob("*"))
+            if count:
+                self.notes.append(f"{count} files in {folder} do not count, and are not verified")
+
+    def _part(self, held: Held) -> None:
+        path, part = self._path(held), held.part
+        if path is None:
+            self._find("deleted", part.path, "a part that was logged is gone")
+            return
+        data = (self.store / path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != part.sha256:
+            self._find("edited", part.path, "its bytes are not those that were logged")
+        leaves = leaves_of_part(self.files.folder, held)
+        if not np.array_equal(np.sort(leaves), held.leaves):
+            what = "its rows are not those of the parts that it was made of"
+            self._find("edited", part.path, what)
+            return
+        if not len(leaves) and part.rows:
+            self._find("unreadable", part.path, "it was damaged when it was logged")
+            return
+        self._rows(leaves, part_records(self.store, part, data))
+
+    def _rows(self, leaves: Leaves, records: Iterator[Record]) -> None:
+        """Compare rows with their leaves, and name the first that differ."""
+        done, seed = 0, self.files.seed
+        for head, first, count in self._stretches(leaves):
+            some = list(islice(records, count))
+            if record_leaves(head, seed, first, some) != self._hashes(first, count):
+                records = chain(some, records)
+                break
+            done += count
+        self.rows += done
+        fitting, found = compare_slots(seed, self._slots(leaves[done:]), records)
+        self.rows += fitting
+        self.found += [Finding(*each) for each in found]
+
+    def _stretches(self, leaves: Leaves) -> Iterator[tuple[Head, int, int]]:
+        """Yield leaves that follow one another: their append, the first, and how many."""
+        for run in np.split(leaves, np.flatnonzero(np.diff(leaves) != 1) + 1):
+            for at in range(0, len(run), _AT_ONCE):
+                some = run[at : at + _AT_ONCE]
+                yield self.held.head_of(int(some[0])), int(some[0]), len(some)
+
+    def _slots(self, leaves: Leaves) -> Iterator[Slot]:
+        for head, first, count in self._stretches(leaves):
+            hashes = self._hashes(first, count)
+            for at in range(count):
+                yield Slot(head, first + at, hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES])
+
+    def _hashes(self, first: int, count: int) -> bytes:
+        return self._leaves[first * HASH_BYTES : (first + count) * HASH_BYTES]
+
+    @cached_property
+    def _leaves(self) -> mmap.mmap:
+        """The hashes of all leaves."""
+        path = self.files.level(0)
+        if not path.stat().st_size:  # which cannot be mapped
+            raise AuditError(f"{path} is empty")
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def _path(self, held: Held) -> str | None:
+        """Say where a part is; it may have been set aside since the audit began."""
+        paths = (held.part.path, aside(held.part.path))
+        return next((path for path in paths if (self.store / path).exists()), None)

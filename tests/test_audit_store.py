@@ -1,0 +1,477 @@
+"""A store under its log: what is sealed, merged or removed is logged, other changes are found."""
+
+import hashlib
+import json
+import logging
+import os
+import random
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import patch
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lineage.audit.auditing import verify_store
+from lineage.audit.entries import Head
+from lineage.audit.files import LogFiles
+from lineage.audit.keys import key_path, save_key
+from lineage.audit.ledger import begin_log
+from lineage.audit.lookup import find_record
+from lineage.audit.pins import find_pin
+from lineage.audit.proofs import prove, verify_proof
+from lineage.audit.rows import part_records, records_of
+from lineage.core import DataOperation, DataSource
+from lineage.errors import AuditError, StoreError
+from lineage.stores import folder, memo
+from lineage.stores.base import Filter
+from lineage.stores.compaction import compact_store
+from lineage.stores.manifest import (
+    manifest_path,
+    read_manifest,
+    write_manifest,
+)
+from lineage.stores.parquet import LineageMetadataRepository
+from lineage.stores.parts import scan_part
+from lineage.stores.sealing import seal_store
+from lineage.stores.tables import table_from_rows
+from tests.audited import KEY, LOG_ID
+
+DAY = 86_400_000_000
+MAY = 1_777_600_000_000_000
+ROW = {
+    "operation_id": "a",
+    "operation_type": "read",
+    "timestamp": MAY,
+    "duration_ms": 0.5,
+    "inputs": [{"node_id": "file:x", "source_type": "file", "record_count": 3}],
+    "outputs": [],
+    "parameters": '{"b": 1}',
+}
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("LINEAGE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+
+
+def operation(number, day=0):
+    sources = [DataSource("file", f"in{number % 3}"), DataSource("file", f"out{number % 3}")]
+    made = DataOperation.create(
+        "transform", inputs=sources[:1], outputs=sources[1:], operation_id=f"op-{day}-{number}"
+    )
+    made.timestamp = datetime.fromtimestamp((MAY + day * DAY + number) / 1e6, UTC)
+    return made
+
+
+def write(store, numbers, day=0):
+    repository = LineageMetadataRepository(store)
+    for number in numbers:
+        repository.save_operation(operation(number, day))
+    repository.seal()
+    repository.close()
+    return repository
+
+
+def audited(store, *, signs=True):
+    """A store of two dates: the first sealed before its log began, three seals after it."""
+    write(store, range(5))
+    if signs:
+        save_key(KEY, key_path(LOG_ID))
+    begin_log(store, KEY, log_id=LOG_ID)
+    for start in (5, 10, 15):
+        write(store, range(start, start + 5))
+        write(store, range(start, start + 5), day=1)
+    return store
+
+
+@pytest.fixture
+def store(tmp_path):
+    return audited(tmp_path / "store")
+
+
+def ids(store):
+    tables = LineageMetadataRepository(store).scan("operations", Filter(columns=("operation_id",)))
+    return sorted(name for table in tables for name in table["operation_id"].to_pylist())
+
+
+def kinds(store):
+    return [Head.parse(line).kind for line in LogFiles(store / "_audit").lines()]
+
+
+def parts_of(store, kind="operations"):
+    return [part for part in read_manifest(manifest_path(store)).parts if part.kind == kind]
+
+
+def found(store):
+    return [each[:2] for each in verify_store(store).findings]
+
+
+class TestChangesAreLogged:
+    def test_a_seal_is_logged_row_by_row_and_signed(self, store):
+        done = verify_store(store, pin=find_pin(LogFiles(store / "_audit")))
+        assert done.is_sound
+        rows = sum(part.rows for part in read_manifest(manifest_path(store)).parts)
+        assert done.records == rows > 35
+        assert done.unsigned_since is None  # each seal was signed, since the key is here
+        assert done.pinned == done.size
+        assert kinds(store) == ["init", "adoption", *["seal"] * 6]
+
+    def test_compaction_only_puts_rows_together(self, store):
+        before = ids(store)
+        done = LineageMetadataRepository(store).compact()
+        assert done.parts_after < done.parts_before
+        assert verify_store(store).is_sound
+        assert ids(store) == before
+        write(store, range(20, 25))
+        LineageMetadataRepository(store).compact()
+        assert verify_store(store).is_sound
+        listed = {Path(part.path).stem for part in read_manifest(manifest_path(store)).parts}
+        assert {file.stem for file in (store / "_audit/rows").iterdir()} <= listed
+
+    def test_a_cleanup_is_logged(self, store):
+        LineageMetadataRepository(store).compact()
+        now = datetime.fromtimestamp((MAY + 2 * DAY) / 1e6, UTC)
+        cleaned = LineageMetadataRepository(store).cleanup(24, now=now)
+        assert cleaned.rows["operations"] == 20
+        done = verify_store(store)
+        assert done.is_sound
+        assert kinds(store)[-1] == "retention"
+        assert ids(store) == sorted(f"op-1-{number}" for number in range(5, 20))
+
+    def test_inserted_tables_are_logged(self, store):
+        rows = [
+            {"operation_id": f"in-{at}", "operation_type": "read", "timestamp": MAY + at}
+            for at in range(3)
+        ]
+        LineageMetadataRepository(store).insert_tables(
+            {"operations": table_from_rows("operations", rows)}
+        )
+        assert verify_store(store).is_sound
+        assert find_record(store, "in-1").head.kind == "seal"
+
+    def test_who_has_not_the_key_appends_and_does_not_sign(self, tmp_path):
+        store = audited(tmp_path / "store", signs=False)
+        done = verify_store(store)
+        assert done.is_sound
+        assert done.checkpoint.size < done.size
+        assert done.unsigned_since is not None
+
+    def test_writers_at_once(self, store):
+        code = (
+            "import sys; from pathlib import Path; from tests.test_audit_store import write\n"
+            "for at in range(5): write(Path(sys.argv[1]), range(at, at + 3), int(sys.argv[2]))"
+        )
+        root = Path(__file__).parents[1]
+        running = [
+            subprocess.Popen([sys.executable, "-c", code, str(store), str(day)], cwd=root)
+            for day in (3, 4, 5)
+        ]
+        assert [each.wait(120) for each in running] == [0, 0, 0]
+        done = verify_store(store)
+        assert done.is_sound
+        assert len(ids(store)) == 35 + 3 * 15
+
+    def test_without_the_package_that_signs(self, store):
+        with patch.dict(sys.modules, {"cryptography": None, "cryptography.exceptions": None}):
+            write(store, range(30, 33))
+        assert verify_store(store).is_sound
+
+    def test_a_seal_that_is_not_logged_is_found(self, store, monkeypatch):
+        """The control: the store goes on without its log."""
+        monkeypatch.setattr(folder, "auditor_of", lambda _store: None)
+        write(store, range(30, 33))
+        monkeypatch.undo()
+        assert ("edited", "_manifest/manifest.json") in found(store)
+        assert "inserted" in [kind for kind, _ in found(store)]
+
+
+class TestRowsAsTheyAreLogged:
+    def test_the_text_of_a_row(self):
+        (record,) = records_of("operations", table_from_rows("operations", [ROW]))
+        assert record.data == (
+            b'{"operations":{"duration_ms":0.5,"inputs":[{"node_id":"file:x","record_count":3,'
+            b'"source_type":"file"}],"operation_id":"a","operation_type":"read",'
+            b'"parameters":"{\\"b\\": 1}","timestamp":1777600000000000}}'
+        )
+        assert record[1:] == (MAY, "operations a")
+
+    def test_it_is_the_same_by_any_way(self, store):
+        rows = {
+            record.data
+            for part in read_manifest(manifest_path(store)).parts
+            for record in part_records(store, part)
+        }
+        LineageMetadataRepository(store).compact()
+        after = [
+            record.data
+            for part in read_manifest(manifest_path(store)).parts
+            for record in part_records(store, part)
+        ]
+        assert set(after) == rows
+        for text in after:
+            ((_, row),) = json.loads(text).items()
+            assert list(row) == sorted(row)
+            assert None not in row.values()
+
+    def test_a_proof_by_id(self, store):
+        LineageMetadataRepository(store).compact()
+        one = find_record(store, "op-0-7")
+        proof = bytes(prove(LogFiles(store / "_audit"), one.head, one.leaf, one.record))
+        told = verify_proof(proof, one.record.data, KEY.verifier)
+        assert (told.kind, told.event_time) == ("seal", MAY + 7)
+        with pytest.raises(AuditError, match="is not leaf"):
+            verify_proof(proof, one.record.data.replace(b"op-0-7", b"op-0-8"), KEY.verifier)
+        with pytest.raises(AuditError, match="nothing sealed has the id 'op-9'"):
+            find_record(store, "op-9")
+
+
+def rewrite(store, part, change):
+    """Write a part anew, with its footer, as one with all rights does; the manifest agrees."""
+    file = store / part.path
+    footer = pq.read_metadata(file).metadata
+    table = change(pq.read_table(file))
+    with pq.ParquetWriter(file, table.schema, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(footer)
+    manifest = read_manifest(manifest_path(store))
+    data = file.read_bytes()
+    new = msgspec.structs.replace(
+        part, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data), rows=table.num_rows
+    )
+    others = [each for each in manifest.parts if each.path != part.path]
+    write_manifest(store, msgspec.structs.replace(manifest, parts=(*others, new)))
+    LineageMetadataRepository(store).check()  # the store itself sees nothing
+    return new
+
+
+def with_row(table, at, **values):
+    rows = table.to_pylist()
+    rows[at] |= values
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
+class TestAttacksOnTheStore:
+    def rewritten(self, store, change):
+        part = next(part for part in parts_of(store) if part.rows == 5 and part.date > "2026-05-01")
+        rewrite(store, part, change)
+        return verify_store(store).findings
+
+    def test_an_edited_value_is_named(self, store):
+        LineageMetadataRepository(store).close()
+        found = self.rewritten(store, lambda table: with_row(table, 2, user_info="me"))
+        rows = [each for each in found if each.where.startswith("leaf")]
+        assert [each.kind for each in rows] == ["edited"]
+        assert "operations op-1-7" in rows[0].where
+
+    def test_a_row_that_was_taken_out(self, store):
+        found = self.rewritten(store, lambda table: table.slice(1))
+        assert "deleted" in [each.kind for each in found]
+
+    def test_a_row_that_was_put_in(self, store):
+        def twice(table):
+            return pa.concat_tables([table, with_row(table, 0, operation_id="new").slice(0, 1)])
+
+        found = self.rewritten(store, twice)
+        assert ("inserted", "record operations new") in [each[:2] for each in found]
+
+    def test_a_time_that_was_changed(self, store):
+        earlier = datetime.fromtimestamp((MAY + DAY) / 1e6, UTC)
+        found = self.rewritten(store, lambda table: with_row(table, 0, timestamp=earlier))
+        assert "edited" in [each.kind for each in found if "operations" in each.where]
+
+    def test_rows_that_changed_places(self, store):
+        found = self.rewritten(store, lambda table: table.take([1, 0, 2, 3, 4]))
+        assert "reordered" in [each.kind for each in found]
+
+    def test_a_part_that_is_gone(self, store):
+        part = parts_of(store)[0]
+        (store / part.path).unlink()
+        assert ("deleted", part.path) in found(store)
+        manifest = read_manifest(manifest_path(store))
+        kept = tuple(each for each in manifest.parts if each.path != part.path)
+        write_manifest(store, msgspec.structs.replace(manifest, parts=kept))
+        assert {("deleted", part.path), ("edited", "_manifest/manifest.json")} <= {*found(store)}
+
+    def test_a_part_beside_the_others(self, store):
+        part = parts_of(store)[0]
+        other = (store / part.path).with_name("part-more.parquet")
+        shutil.copy(store / part.path, other)
+        assert found(store) == [("inserted", other.relative_to(store).as_posix())]
+
+    def test_a_part_in_the_manifest(self, store):
+        part = parts_of(store)[0]
+        other = part.path.replace("part-", "part-0")
+        shutil.copy(store / part.path, store / other)
+        manifest = read_manifest(manifest_path(store))
+        more = (*manifest.parts, msgspec.structs.replace(part, path=other))
+        write_manifest(store, msgspec.structs.replace(manifest, parts=more))
+        assert ("inserted", other) in found(store)
+        write(store, range(30, 33))  # who seals now does not make it good
+        assert ("inserted", other) in found(store)
+        assert any(
+            "had been changed without the log" in each[2] for each in verify_store(store).findings
+        )
+
+    def test_the_counts_of_what_was_lost(self, store):
+        manifest = read_manifest(manifest_path(store))
+        write_manifest(store, msgspec.structs.replace(manifest, lost={"x": 0}))
+        assert found(store) == [("edited", "_manifest/manifest.json")]
+
+    def test_a_compaction_that_changes_a_row(self, store):
+        """Anybody who can write can append; not what they like."""
+        real = scan_part
+
+        def changed(*arguments, **options):
+            for table in real(*arguments, **options):
+                yield (
+                    with_row(table, 0, status="failed") if "status" in table.schema.names else table
+                )
+
+        with patch("lineage.stores.compaction.scan_part", changed):
+            LineageMetadataRepository(store).compact()
+        assert "edited" in [kind for kind, _ in found(store)]
+
+    def test_a_compaction_that_leaves_a_row_out(self, store):
+        with patch("lineage.stores.compaction.scan_part") as reader:
+            reader.side_effect = lambda *a, **o: (t.slice(1) for t in scan_part(*a, **o))
+            LineageMetadataRepository(store).compact()
+        assert "edited" in [kind for kind, _ in found(store)]
+
+    def test_what_spares_readers_work(self, store):
+        repository = LineageMetadataRepository(store)
+        with patch("lineage.stores.gathering.WORTH_ROWS", 1):
+            repository.keep_up()
+        assert memo.memo_path(store).exists()
+        assert verify_store(store).is_sound
+        parts = [
+            each
+            for each in read_manifest(manifest_path(store)).parts
+            if each.kind in ("nodes", "relationships")
+        ]
+        kept = memo.load(store, parts)
+        names = pa.array([f"x{name}" for name in kept.distinct.names.to_pylist()])
+        memo.save(store, kept._replace(distinct=kept.distinct._replace(names=names)))
+        assert found(store) == [("edited", "_manifest/distinct.bin")]
+
+
+class TestFaults:
+    @pytest.mark.parametrize("job", ["seal", "compact", "clean"])
+    def test_a_crash_at_each_step(self, tmp_path, job):
+        class CrashError(BaseException):
+            pass
+
+        def crash(name):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise CrashError(name)
+
+        whole = audited(tmp_path / "whole")
+        repository = LineageMetadataRepository(whole)
+        for number in range(50, 53):
+            repository.save_operation(operation(number))
+        repository.journal.close()
+        known, steps, at = ids(whole), [], 0
+        while True:
+            store = tmp_path / "store"
+            shutil.rmtree(store, ignore_errors=True)
+            shutil.copytree(whole, store)
+            left = at
+            try:
+                _do(job, store, crash)
+            except CrashError as error:
+                steps.append(str(error))
+            else:
+                break
+            LineageMetadataRepository(store).seal()
+            done = verify_store(store)
+            assert done.is_sound, (steps[-1], done.findings)
+            assert {*ids(store)} >= {each for each in known if each.startswith("op-1")}
+            if job != "clean":
+                assert ids(store) == known, steps[-1]
+            at += 1
+        assert {"audit", "commit"} <= {*steps}
+        print(f"{job}: {len(steps)} steps")
+
+    def test_what_is_not_finished_is_said_to_be(self, store):
+        def crash(name):
+            if name == "commit":
+                raise KeyboardInterrupt
+
+        LineageMetadataRepository(store).save_operation(operation(60))
+        with pytest.raises(KeyboardInterrupt):
+            seal_store(store, step=crash)
+        assert ("unfinished", "_manifest/next.json") in found(store)
+        LineageMetadataRepository(store).seal()
+        assert verify_store(store).is_sound
+        assert kinds(store).count("seal") == 7
+
+    def test_a_lost_manifest_is_made_again(self, store):
+        manifest_path(store).unlink()
+        write(store, range(60, 63))
+        done = verify_store(store)
+        assert done.is_sound
+        assert any("was lost and made again" in note for note in done.notes)
+
+    def test_a_damaged_log_stops_no_seal(self, store, caplog):
+        heads = store / "_audit/heads"
+        heads.write_bytes(heads.read_bytes()[:-20])
+        (store / "_audit/hashes-0").write_bytes(b"")
+        with caplog.at_level(logging.WARNING, "lineage"):
+            write(store, range(60, 63))
+        assert "its log cannot tell so" in caplog.text
+        assert "op-0-60" in ids(store)
+        assert not verify_store(store).is_sound
+
+    def test_a_log_that_cannot_be_written_stops_it(self, store):
+        with (
+            patch("lineage.audit.log._write", side_effect=OSError(28, "No space left on device")),
+            pytest.raises(StoreError, match="No space left"),
+        ):
+            write(store, range(60, 63))
+        assert "op-0-60" in ids(store)  # in the journal
+        LineageMetadataRepository(store).seal()
+        assert verify_store(store).is_sound
+
+    def test_flipped_bits(self, store, tmp_path):
+        LineageMetadataRepository(store).compact()
+        with patch("lineage.stores.gathering.WORTH_ROWS", 1):
+            LineageMetadataRepository(store).keep_up()
+        shutil.rmtree(store / "_removed")
+        assert verify_store(store).is_sound
+        files = [file for file in store.rglob("*") if file.is_file() and file.stat().st_size]
+        chosen = random.Random(7)
+        flips = 10_000 if os.environ.get("FAULTS") == "full" else 150
+        silent = []
+        for _ in range(flips):
+            file = chosen.choice(files)
+            data = file.read_bytes()
+            bit = chosen.randrange(8 * len(data))
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(changed)
+            if verify_store(store).is_sound:
+                silent.append((file.name, bit))
+            file.write_bytes(data)
+        assert verify_store(store).is_sound
+        print(f"{flips} flipped bits, {len(silent)} silent")
+        assert silent == []
+
+
+def _do(job, store, step):
+    if job == "seal":
+        seal_store(store, step=step)
+    elif job == "compact":
+        compact_store(store, step=step)
+    else:
+        with patch("lineage.stores.retention.no_step", step):
+            now = datetime.fromtimestamp((MAY + 2 * DAY) / 1e6, UTC)
+            LineageMetadataRepository(store).cleanup(24, now=now)
