@@ -21,11 +21,12 @@ from lineage.audit.auditing import verify_store
 from lineage.audit.entries import Head
 from lineage.audit.files import LogFiles
 from lineage.audit.keys import key_path, save_key
-from lineage.audit.ledger import begin_log
+from lineage.audit.ledger import Ledger, begin_log
 from lineage.audit.lookup import find_record
 from lineage.audit.pins import find_pin
 from lineage.audit.proofs import prove, verify_proof
 from lineage.audit.rows import part_records, records_of
+from lineage.audit.snapshots import Snapshots
 from lineage.core import DataOperation, DataSource
 from lineage.errors import AuditError, StoreError
 from lineage.stores import folder, memo
@@ -231,6 +232,55 @@ class TestRowsAsTheyAreLogged:
             verify_proof(proof, one.record.data.replace(b"op-0-7", b"op-0-8"), KEY.verifier)
         with pytest.raises(AuditError, match="nothing sealed has the id 'op-9'"):
             find_record(store, "op-9")
+
+
+class TestSnapshotsAreLogged:
+    @pytest.fixture
+    def frozen(self, store):
+        return Snapshots(store).create("flights", "daily")
+
+    def test_each_is_a_record(self, store, frozen):
+        Snapshots(store).create("flights", "daily")
+        done = verify_store(store)
+        assert done.is_sound
+        assert done.unsigned_since is None
+        assert kinds(store)[-2:] == ["snapshot", "snapshot"]
+        one = find_record(store, frozen.id)
+        proof = bytes(prove(LogFiles(store / "_audit"), one.head, one.leaf, one.record))
+        assert verify_proof(proof, one.record.data, KEY.verifier).kind == "snapshot"
+
+    def test_those_from_before_are_taken_over(self, tmp_path):
+        store = tmp_path / "old"
+        write(store, range(3))
+        Snapshots(store).create("flights", "daily")
+        begin_log(store, KEY, log_id=LOG_ID)
+        assert verify_store(store).is_sound
+        assert kinds(store) == ["init", "adoption", "snapshot"]
+
+    def test_changes_of_one_are_found(self, store, frozen):
+        (file,) = store.glob("_snapshots/*/0*.json")
+        path, data = file.relative_to(store).as_posix(), file.read_bytes()
+        file.write_bytes(data.replace(b"daily", b"dully"))
+        assert found(store) == [("edited", path)]
+        file.unlink()
+        assert found(store) == [("deleted", path)]
+        file.write_bytes(data)
+        assert found(store) == []
+        other = data.replace(b"daily", b"dully")
+        name = f"00000002-{hashlib.sha256(other).hexdigest()}.json"
+        file.with_name(name).write_bytes(other)
+        assert found(store) == [("inserted", f"{path.rpartition('/')[0]}/{name}")]
+
+    def test_one_that_a_crash_kept_from_the_log(self, store, frozen):
+        with (
+            patch.object(Ledger, "accept", side_effect=KeyboardInterrupt),
+            pytest.raises(KeyboardInterrupt),
+        ):
+            Snapshots(store).create("flights", "daily")
+        assert [kind for kind, _ in found(store)] == ["inserted"]
+        Snapshots(store).create("flights", "daily")
+        assert verify_store(store).is_sound
+        assert kinds(store).count("snapshot") == 3
 
 
 def rewrite(store, part, change):
@@ -442,6 +492,7 @@ class TestFaults:
         assert verify_store(store).is_sound
 
     def test_flipped_bits(self, store, tmp_path):
+        Snapshots(store).create("flights", "daily")
         LineageMetadataRepository(store).compact()
         with patch("lineage.stores.gathering.WORTH_ROWS", 1):
             LineageMetadataRepository(store).keep_up()

@@ -24,6 +24,8 @@ from lineage.audit.holdings import REBUILDING, Holdings, digest_of, leaves_of_pa
 from lineage.audit.merkle import HASH_BYTES
 from lineage.audit.recalled import differs
 from lineage.audit.rows import part_records
+from lineage.audit.snapshot_files import FOLDER as SNAPSHOTS
+from lineage.audit.snapshot_files import SnapshotFolder
 from lineage.audit.verifying import Finding, verify_log
 from lineage.errors import AuditError, CorruptStoreError
 from lineage.stores.auditor import AUDIT
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from lineage.audit.entries import Record
     from lineage.audit.holdings import Held, Leaves
     from lineage.audit.notes import VerifierKey
+    from lineage.audit.snapshot_files import Stored
     from lineage.audit.verifying import Pin, Verified
 
 _AT_ONCE = 4_096
@@ -98,6 +101,7 @@ class _Audit:
         self.found: list[Finding] = []
         self.notes: list[str] = []
         self.rows = 0
+        self.snapshots: list[Stored] = []
 
     def begin(self) -> None:
         """Take down what there is; the store is locked as long."""
@@ -107,6 +111,7 @@ class _Audit:
         data = read_bytes(manifest_path(self.store))
         self._manifest(data)
         self._unlisted()
+        self.snapshots = list(SnapshotFolder(self.store / SNAPSHOTS).stored())
         lost = sum(head.kind == REBUILDING for head in self.held.heads)
         if lost:
             self.notes.append(f"the manifest was lost and made again of the parts, {lost} times")
@@ -129,6 +134,7 @@ class _Audit:
                 self._part(held)
             except (AuditError, CorruptStoreError, OSError) as error:
                 self._find("unreadable", held.part.path, str(error))
+        self._files()
         with suppress(CorruptStoreError):  # of a part, which was told of
             if differs(self.store, self.manifest):
                 what = "it is not what the parts come to; delete it, it is made again"
@@ -170,6 +176,19 @@ class _Audit:
             count = sum(1 for _ in (self.store / folder).glob("*"))
             if count:
                 self.notes.append(f"{count} files in {folder} do not count, and are not verified")
+
+    def _files(self) -> None:
+        """Compare the files that were accepted as they are."""
+        for path, digest in self.held.files.items():
+            data = read_bytes(self.store / path)
+            if data is None:
+                self._find("deleted", path, "it was logged and is gone")
+            elif hashlib.sha256(data).hexdigest() != digest:
+                self._find("edited", path, "its bytes are not those that were logged")
+        for stored in self.snapshots:
+            path = stored.path.relative_to(self.store.resolve()).as_posix()
+            if path not in self.held.files:
+                self._find("inserted", path, "it was never logged; or a crash kept that from it")
 
     def _part(self, held: Held) -> None:
         path, part = self._path(held), held.part

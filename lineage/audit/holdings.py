@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from lineage.audit.snapshot_files import SNAPSHOT
 from lineage.errors import AuditError
 from lineage.stores.durable import make_folder, write_durably
 from lineage.stores.manifest import Part  # noqa: TC001 - msgspec reads the annotations
@@ -94,10 +95,12 @@ class Holdings:
     """The parts that a store has by its log, by path.
 
     `breaks` are the appends before which the manifest was changed without the log; `strange` says
-    what else cannot be, and after which append.
+    what else cannot be, and after which append. `files` are those that were accepted, by path,
+    with their SHA-256.
     """
 
     parts: dict[str, Held] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     manifest: str | None = None
     breaks: list[Head] = field(default_factory=list)
     strange: list[tuple[Head, str]] = field(default_factory=list)
@@ -110,6 +113,8 @@ class Holdings:
             AuditError: It is damaged.
         """
         self.heads.append(head)
+        if head.kind == SNAPSHOT:
+            self._file(head)
         if head.kind not in CHANGES:
             return
         change = Change.of(head)
@@ -130,6 +135,13 @@ class Holdings:
                 self.strange.append((head, f"{part.path} came a second time"))
             self.parts[part.path] = held
             first += count
+
+    def _file(self, head: Head) -> None:
+        path, digest, time = map(head.content.get, ("path", "sha256", "event_time"))
+        if not (isinstance(path, str) and isinstance(digest, str) and isinstance(time, int)):
+            raise AuditError(f"leaf {head.first} is no {head.kind} of a store")
+        if self.files.setdefault(path, digest) != digest:
+            self.strange.append((head, f"{path} was accepted before, as another one"))
 
     def _drop(self, head: Head, path: str) -> Iterator[Held]:
         held = self.parts.pop(path, None)

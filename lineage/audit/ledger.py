@@ -7,6 +7,7 @@ is completed by the next one who has the store's lock, who finds in the log that
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from hashlib import sha256
 from itertools import chain
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lineage.audit import holdings
-from lineage.audit.entries import Head
+from lineage.audit.entries import Head, Record
 from lineage.audit.holdings import CHANGES, Change, Holdings, digest_of, holdings_of, leaves_of_part
 from lineage.audit.keys import load_key
 from lineage.audit.log import AuditLog
 from lineage.audit.pins import save_pin
 from lineage.audit.rows import part_records
+from lineage.audit.snapshot_files import FOLDER as SNAPSHOTS
+from lineage.audit.snapshot_files import SNAPSHOT, SnapshotFolder
 from lineage.errors import AuditError, CorruptStoreError, MissingDependencyError, StoreError
 from lineage.stores.auditor import AUDIT
 from lineage.stores.folder import recover
@@ -38,7 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lineage.audit.entries import Record
     from lineage.audit.notes import SigningKey
     from lineage.stores.manifest import Part
 
@@ -80,11 +82,25 @@ class Ledger:
         except (AuditError, StoreError, MissingDependencyError) as error:
             _log.warning("the log %s is not signed: %s", files.folder, error)
 
+    def accept(self, kind: str, file: Path) -> None:
+        """Log a file of the store that stays as it is, once, however often it is said."""
+        path, data = file.relative_to(self.store.resolve()).as_posix(), file.read_bytes()
+        digest, now = sha256(data).hexdigest(), time.time_ns() // 1000
+        try:
+            lines = map(Head.parse, self.log.files.newest_lines())
+            if not any(_is_of(head, kind, path, digest) for head in lines):
+                content = {"path": path, "sha256": digest, "event_time": now}
+                self.log.append(kind, [Record(data, now, path)], content)
+        except AuditError as error:
+            _log.warning("%s is new, and the log of its store cannot tell so: %s", file, error)
+
     def adopt(self) -> None:
         """Log what the store has when its log begins."""
         data = read_bytes(manifest_path(self.store))
         manifest = _decoded(data)
         self._append(holdings.ADOPTION, digest_of(data), digest_of(data), manifest, manifest.parts)
+        for stored in SnapshotFolder(self.store / SNAPSHOTS).stored():
+            self.accept(SNAPSHOT, stored.path)
 
     def _note(self, following: bytes, after: str, step: Callable[[str], None]) -> None:
         data = read_bytes(manifest_path(self.store))
@@ -170,6 +186,12 @@ def begin_log(store: Path, key: SigningKey, *, log_id: str) -> AuditLog:
     with locked(store):
         recover(store, Sealed())
         return AuditLog.create(store, key, log_id=log_id, fill=adopt)
+
+
+def _is_of(head: Head, kind: str, path: str, digest: str) -> bool:
+    """Whether an append is of this file."""
+    told = head.content
+    return head.kind == kind and (told.get("path"), told.get("sha256")) == (path, digest)
 
 
 def _decoded(data: bytes | None) -> Manifest:

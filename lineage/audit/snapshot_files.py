@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lineage.audit.snapshot_versions import decode
 from lineage.errors import CorruptStoreError, SnapshotError
+from lineage.stores.auditor import auditor_of
 from lineage.stores.durable import make_folder, write_durably
 from lineage.stores.manifest import locked
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 FOLDER = "_snapshots"
 """The folder in a store."""
+SNAPSHOT = "snapshot"
+"""What it is called in the log of a store."""
 NAME = re.compile(r"([0-9]{8})-([0-9a-f]{64})\.json")
 LINE = re.compile(r"[0-9a-f]{32}")
 _MOST = 2**53 - 1
@@ -130,8 +133,8 @@ class SnapshotFolder:
     def put(self, line: str, make: Callable[[Stored | None], bytes]) -> Stored:
         """Write the next version of a pipeline; when this returns, it stays.
 
-        This is the one place where a snapshot is accepted: what has to hear of each, such as a log,
-        hears it here, under the lock.
+        This is the one place where a snapshot is accepted. The log of a store hears of it here, and
+        of the one before, should a crash have kept that from it.
 
         Args:
             line: The name of its folder.
@@ -153,6 +156,11 @@ class SnapshotFolder:
                     file.unlink(missing_ok=True)
             path = folder / f"{version:08d}-{digest}.json"
             write_durably(path, data)
+            auditor = auditor_of(self._locked_at)
+            if auditor is not None:
+                for file in ([newest.path] if newest else []) + [path]:
+                    auditor.accept(SNAPSHOT, file)
+                auditor.sign()
             return Stored(path, version, digest)
 
     def _lines(self) -> list[str]:

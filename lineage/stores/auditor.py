@@ -32,6 +32,13 @@ class Auditor(Protocol):
             StoreError: The log cannot be written, or its lock was not free in time.
         """
 
+    def accept(self, kind: str, file: Path) -> None:
+        """Log a file of the store that is written once and stays.
+
+        Raises:
+            StoreError: The log cannot be written, or its lock was not free in time.
+        """
+
     def sign(self) -> None:
         """Sign the log as it is now, where this user has its key."""
 
