@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lineage.audit.auditing import verify_store
+from lineage.audit.auditing import _Audit, verify_store
 from lineage.audit.entries import Head
 from lineage.audit.files import LogFiles
 from lineage.audit.keys import key_path, save_key
@@ -146,6 +147,23 @@ class TestChangesAreLogged:
         assert done.is_sound
         assert kinds(store)[-1] == "retention"
         assert ids(store) == sorted(f"op-1-{number}" for number in range(5, 20))
+
+    @pytest.mark.parametrize("job", ["compact", "clean"])
+    def test_what_is_removed_while_it_is_verified(self, store, job):
+        def begin(self):
+            real(self)
+            _do(job, store, lambda _step: None)
+            shutil.rmtree(store / "_removed", ignore_errors=True)
+
+        real = _Audit.begin
+        with (
+            patch("lineage.audit.auditing.locked", lambda _store: nullcontext()),
+            patch.object(_Audit, "begin", begin),
+        ):
+            done = verify_store(store)
+        assert done.is_sound
+        assert any("was removed meanwhile" in note for note in done.notes)
+        assert verify_store(store).is_sound
 
     def test_inserted_tables_are_logged(self, store):
         rows = [

@@ -130,10 +130,14 @@ class _Audit:
         for head, what in self.held.strange:
             self._find("edited", f"leaf {head.first}, {head.kind}", what)
         for held in self.held.parts.values():
+            before = len(self.found)
             try:
                 self._part(held)
             except (AuditError, CorruptStoreError, OSError) as error:
                 self._find("unreadable", held.part.path, str(error))
+            if len(self.found) > before and self._is_gone(held.part.path):
+                del self.found[before:]
+                self.notes.append(f"{held.part.path} was removed meanwhile, which is logged")
         self._files()
         with suppress(CorruptStoreError):  # of a part, which was told of
             if differs(self.store, self.manifest):
@@ -207,6 +211,17 @@ class _Audit:
             self._find("unreadable", part.path, "it was damaged when it was logged")
             return
         self._rows(leaves, part_records(self.store, part, data))
+
+    def _is_gone(self, path: str) -> bool:
+        """Whether the log says that a part was removed since the audit began."""
+        with suppress(AuditError):
+            for line in self.files.newest_lines():
+                head = Head.parse(line)
+                if head.first <= self.held.heads[-1].first:
+                    break
+                if path in head.content.get("removed", ()):
+                    return True
+        return False
 
     def _rows(self, leaves: Leaves, records: Iterator[Record]) -> None:
         """Compare rows with their leaves, and name the first that differ."""
