@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         UncleanGitStatusError,
         UnknownCommitError,
     )
+    from lineage.events import EventBus
     from lineage.graph import LineageGraph
     from lineage.purity import pure
     from lineage.query import LineageQueryEngine
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from lineage.tracker import LineageTracker, get_global_tracker, set_global_tracker
     from lineage.verifying import verify
     from lineage.visualizer import LineageVisualizer
+    from lineage.writers.console import ConsoleWriter
+    from lineage.writers.snapshots import SnapshotWriter
 
 __version__ = "0.1.0"
 
@@ -77,6 +80,7 @@ _HOMES = {
         "UncleanGitStatusError",
         "UnknownCommitError",
     ),
+    "events": ("EventBus",),
     "graph": ("LineageGraph",),
     "purity": ("pure",),
     "query": ("LineageQueryEngine",),
@@ -90,6 +94,8 @@ _HOMES = {
     "tracker": ("LineageTracker", "get_global_tracker", "set_global_tracker"),
     "verifying": ("verify",),
     "visualizer": ("LineageVisualizer",),
+    "writers.console": ("ConsoleWriter",),
+    "writers.snapshots": ("SnapshotWriter",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 # `%load_ext lineage` calls these; nobody else does.
@@ -125,6 +131,9 @@ __all__ = [
     "LineageGraph",
     "LineageVisualizer",
     "GitTrail",
+    "EventBus",
+    "ConsoleWriter",
+    "SnapshotWriter",
     "FreshnessLimit",
     "LineageConfig",
     "get_config",

@@ -27,6 +27,7 @@ from lineage.columns.edges import (
 from lineage.columns.entries import call_site
 from lineage.columns.operation import as_frame
 from lineage.columns.resolve import Resolver
+from lineage.noted import noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from lineage.capture.tape import Entry
     from lineage.core import ColumnEdge
+    from lineage.noted import FrameOperation
 
 _KEPT = 8
 # What Python has of these is shared by all who use it, or has no room for a mark.
@@ -53,6 +55,7 @@ class Capture:
         self.tape = Tape()
         self._resolver = Resolver(self.tape.entries)
         self.told: set[int] = set()
+        self.operation_ids: dict[int, str] = {}
         self._is_global = is_global
         self._token: Token[Tape | None] | None = None
         _captures[self.tape.token] = self
@@ -87,6 +90,10 @@ class Capture:
         whole = [number for number, place in places if place.node_id.partition(":")[2] == path]
         sheet = [number for number, place in places if place.columns_id.partition(":")[2] == path]
         return next(reversed(sheet or whole), None)
+
+    def frame_operations(self, since: int = 0) -> list[FrameOperation]:
+        """Give what was done to frames since an entry, in order."""
+        return noted(self.tape.entries, since, self.operation_ids)
 
     def written(self) -> list[tuple[int, str]]:
         """Give the entries that wrote files, each with what its columns are of."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from lineage.capture.tape import Entry, Tape
     from lineage.core import ColumnEdge
+    from lineage.noted import FrameOperation
     from lineage.tracker import LineageTracker
 
 _MOST_FRAMES = 20
@@ -94,6 +95,10 @@ class Capturing:
             return {}
         last = {node_id: n for n, node_id in capture.written() if n >= self._since}
         return {node_id.partition(":")[2]: capture.edges(n) for node_id, n in last.items()}
+
+    def frame_operations(self) -> list[FrameOperation]:
+        """Give what was done to frames, in order."""
+        return [] if self._capture is None else self._capture.frame_operations(self._since)
 
     def coverage(self, *, is_whole: bool = True) -> Coverage:
         """Count the columns of what was written by how well they are explained."""
@@ -166,7 +171,7 @@ def tell(capture: Capture, since: int, tracker: LineageTracker, run_id: str | No
             _tell_write(capture, number, tracker, run_id)
         elif capture.tape.transfers[number][1] is None and (place.node_id, entry.at) not in read:
             read.add((place.node_id, entry.at))
-            _record(
+            capture.operation_ids[number] = _record(
                 tracker,
                 entry,
                 capture.started_at(number),
@@ -186,6 +191,7 @@ def _tell_write(capture: Capture, number: int, tracker: LineageTracker, run_id: 
         reads = [DataSource.parse(node_id) for node_id in sources if ":" in node_id]
         writes = [_file(place, capture.labels(entry.target))]
         operation_id = _record(tracker, entry, at, reads=reads, writes=writes)
+        capture.operation_ids[number] = operation_id
     _append(tracker, capture, _Output(run_id, operation_id, place.columns_id, at), edges)
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from lineage.config import LineageConfig
     from lineage.core import ColumnEdge, OperationType
+    from lineage.noted import FrameOperation
 
 
 def init(path_or_url: str | Path | None = None, **settings: Any) -> LineageTracker:
@@ -342,6 +343,27 @@ class Run:
     def column_lineage(self) -> dict[str, list[ColumnEdge]]:
         """Give what the columns of each file that this run wrote are made from, by its path."""
         return {} if self._capturing is None else self._capturing.column_lineage()
+
+    def frame_operations(self) -> list[FrameOperation]:
+        """Give what was done to frames in this run, in order; nothing where it does not capture.
+
+        One call is one operation: of `assign` the steps of pandas itself are left out, what a
+        function among its arguments does is not. Nothing of this is in the store.
+
+        Examples:
+            >>> import pandas
+            >>> from lineage.tracker import LineageTracker, set_global_tracker
+            >>> set_global_tracker(LineageTracker())
+            >>> with track("report") as run:
+            ...     prices = pandas.DataFrame({"id": [1, 2], "price": [3, 4]})
+            ...     both = prices.merge(prices.rename(columns={"price": "old"}), on="id")
+            >>> for each in run.frame_operations():
+            ...     print(each.number, each.name, each.shape, each.parents)
+            0 DataFrame (2, 2) ()
+            1 rename (2, 2) (0,)
+            2 merge (2, 3) (0, 1)
+        """
+        return [] if self._capturing is None else self._capturing.frame_operations()
 
     def coverage(self, *, is_whole: bool = True) -> Coverage:
         """Count the columns of this run's outputs by how well they are explained.

@@ -1,4 +1,4 @@
-"""Who wants to hear of operations and runs as they finish, and what they are told.
+"""Who wants to hear of operations, runs and snapshots, and what they are told.
 
 An operation is made of the very record that was written, on the thread that wrote it: nothing is
 read back, and an event costs tens of microseconds whatever the store holds. No lock is held while
@@ -10,34 +10,57 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lineage import codec
+from lineage.events import EventBus
 from lineage.redact import redact_text
 from lineage.stores.records import OPERATION, SCHEMA, RecordDecoder, encode, process_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lineage.core import DataOperation
     from lineage.links import Ref
     from lineage.stores.records import Definition
 
-    Callback = Callable[[Any], object]
-
 logger = logging.getLogger("lineage")
 
-EVENTS = ("operation.completed", "operation.failed", "run.started", "run.ended")
+STARTED, STOPPED = "tracker.started", "tracker.stopped"
+EVENTS = (
+    *("operation.completed", "operation.failed", "run.started", "run.ended"),
+    *("snapshot.created", STARTED, STOPPED),
+)
 _MOST_DEFINITIONS = 10_000
+_MOST_TEXT = 500
 _OPERATION, _REF = tuple(codec.TABLES["operations"]), tuple(codec.REF)
 
 
-class Subscribers:
-    """Those who subscribed to the events of one tracker."""
+class Writer(Protocol):
+    """What can be attached to a tracker: it writes somewhere what it is told."""
 
-    def __init__(self) -> None:
-        self._callbacks: dict[str, tuple[tuple[object, Callback], ...]] = {}
+    def write(self, event: str, subject: Any) -> object:
+        """Take an event, on the thread of the tracked call: quickly, without waiting."""
+
+
+class Subscribers(EventBus):
+    """Those who subscribed to the events of one tracker: what they raise goes no further.
+
+    Args:
+        tracker: Whose they are.
+
+    Attributes:
+        undelivered: How often one was not told, or failed when it was.
+        last_error: Why, the last time that one failed; without secrets.
+    """
+
+    def __init__(self, tracker: object) -> None:
+        super().__init__()
+        self._tracker = weakref.ref(tracker)
         self.undelivered = 0
+        self.last_error: str | None = None
+        self._has_started = False
         self.renew()
 
     def renew(self) -> None:
@@ -45,32 +68,37 @@ class Subscribers:
         self.changing, self._telling = threading.RLock(), threading.local()
         self._echo = _Echo()
 
-    def add(self, event: str, callback: Callback) -> object:
-        """Add a subscriber; gives a token for `remove`."""
-        token = object()
-        with self.changing:
-            known = self._callbacks.get(event, ())
-            self._callbacks[event] = (*known, (token, callback))
-        return token
-
-    def remove(self, event: str, token: object) -> bool:
-        """Remove a subscriber, or do nothing if it is gone; tells whether any is left."""
-        with self.changing:
-            known = self._callbacks.get(event, ())
-            self._callbacks[event] = tuple(each for each in known if each[0] is not token)
-            return any(self._callbacks.values())
-
-    def publish(self, event: str, subject: Any) -> None:
+    def publish(self, event: str, *subjects: Any, **payload: Any) -> None:
         """Tell all who subscribed to an event; what one raises is logged and counted."""
+        self._start()
+        self._tell(event, *subjects, **payload)
+
+    def stop(self) -> None:
+        """Tell that the tracker is closed, if anyone heard that it had started."""
+        with self.changing:
+            has_started, self._has_started = self._has_started, False
+        if has_started:
+            self._tell(STOPPED, self._tracker())
+
+    def _start(self) -> None:
+        """Tell that the tracker has started, before the first of all that anyone is told."""
+        if self._has_started or not any(self._handlers.values()):
+            return
+        with self.changing:
+            has_started, self._has_started = self._has_started, True
+        if not has_started:
+            self._tell(STARTED, self._tracker())
+
+    def _tell(self, event: str, *subjects: Any, **payload: Any) -> None:
         outside = getattr(self._telling, "now", False)
-        for _, callback in self._callbacks.get(event, ()):
+        for _, callback in self._handlers.get(event, ()):
             self._telling.now = True
             try:
-                callback(subject)
+                callback(*subjects, **payload)
             except KeyboardInterrupt:
                 raise
-            except BaseException:  # noqa: BLE001 - told, but not with the secrets in its text
-                self._miss(1)
+            except BaseException as problem:  # noqa: BLE001 - told, but not with the secrets in its text
+                self._miss(1, problem)
                 trace = redact_text(traceback.format_exc())
                 logger.error("a subscriber to %s failed\n%s", event, trace)
             finally:
@@ -88,7 +116,8 @@ class Subscribers:
         What a subscriber records itself is told to nobody, or it might never end; it is counted.
         """
         event = "operation.completed" if outcome[5] is None else "operation.failed"
-        callbacks = self._callbacks.get(event, ())
+        self._start()
+        callbacks = self._handlers.get(event, ())
         if not callbacks:
             return
         if getattr(self._telling, "now", False):
@@ -99,11 +128,16 @@ class Subscribers:
         except Exception:
             self._miss(len(callbacks))
             raise
-        self.publish(event, operation)
+        self._tell(event, operation)
 
-    def _miss(self, count: int) -> None:
+    def _miss(self, count: int, problem: BaseException | None = None) -> None:
         with self.changing:
             self.undelivered += count
+        if problem is not None:
+            try:
+                self.last_error = redact_text(f"{type(problem).__name__}: {problem}"[:_MOST_TEXT])
+            except Exception:  # noqa: BLE001 - the text of a hostile exception
+                self.last_error = type(problem).__name__
 
 
 class _Echo:

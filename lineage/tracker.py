@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lineage import ending, redact
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from lineage.codec import Row
     from lineage.stores.base import RecordJournal, Store
     from lineage.stores.records import Origin
+    from lineage.subscribers import Writer
 
 logger = logging.getLogger("lineage")
 # Without a handler of its own, logging would print to a program that has set none up.
@@ -74,7 +76,7 @@ class LineageTracker:
         self._history = History(self.store, self.recorder, most)
         self._by_hand = ByHand(self.keeper, self.recorder, self.settings.fingerprint_max_bytes)
         self._active_operations = self._by_hand.active
-        self._subscribers = Subscribers()
+        self._subscribers = Subscribers(self)
         self._process = Process(self._keep_process, self.settings)
         self._runs: list[str] = []
         self._closed: object = None
@@ -108,6 +110,11 @@ class LineageTracker:
     def undelivered(self) -> int:
         """How often a subscriber was not told of an operation, or failed when it was."""
         return self._subscribers.undelivered
+
+    @property
+    def last_undelivered(self) -> str | None:
+        """Why a subscriber or a writer failed, the last time that one did."""
+        return self._subscribers.last_error
 
     @property
     def last_error(self) -> str | None:
@@ -166,6 +173,7 @@ class LineageTracker:
             "operation_types": {kind.value: types[kind.value] for kind in OperationType} | types,
             "source_types": sources,
             "lost_operations": self.lost,
+            "undelivered_events": self.undelivered,
         }
 
     @property
@@ -330,8 +338,10 @@ class LineageTracker:
         `undelivered`; so is what it records itself, of which nobody is told.
 
         Args:
-            event: `operation.completed`, `operation.failed`, `run.started` or `run.ended`.
-            callback: Takes the `DataOperation`, or the run.
+            event: `operation.completed`, `operation.failed`, `run.started` or `run.ended`;
+                `snapshot.created`; `tracker.started`, before the first of these, and
+                `tracker.stopped`, when the tracker is closed after it had started.
+            callback: Takes the `DataOperation`, the run, the snapshot or the tracker.
 
         Raises:
             ValueError: There is no such event.
@@ -348,6 +358,32 @@ class LineageTracker:
                     self.recorder.notify = None
 
         return unsubscribe
+
+    def add_writer(self, writer: Writer) -> Callable[[], None]:
+        """Attach a writer, which is told every event; gives a function that takes it off again.
+
+        Writers that come with the package are in `lineage.writers`. Whatever one raises is counted
+        in `undelivered`, as with `subscribe`; it is not closed when it is taken off.
+
+        Args:
+            writer: Has `write(event, subject)`.
+
+        Examples:
+            >>> class Names:
+            ...     def write(self, event, subject):
+            ...         print(event)
+            >>> tracker = LineageTracker()
+            >>> take_off = tracker.add_writer(Names())
+            >>> operation_id = tracker.start_operation("read")
+            >>> operation = tracker.complete_operation(operation_id)
+            tracker.started
+            operation.completed
+            >>> take_off()
+        """
+        stack = ExitStack()
+        for event in EVENTS:
+            stack.callback(self.subscribe(event, partial(writer.write, event)))
+        return stack.close
 
     def publish(self, event: str, subject: Any) -> None:
         """Call those who subscribed to an event."""
@@ -390,6 +426,7 @@ class LineageTracker:
             self.recorder.journal.close()
         except StoreError as problem:
             self.lose(problem)
+        self._subscribers.stop()
         if self.settings.retention_hours is not None and hasattr(self.store, "cleanup"):
             self.store.cleanup(self.settings.retention_hours)
         if self.recorder.recorded:

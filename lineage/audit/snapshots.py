@@ -89,6 +89,7 @@ class Snapshots:
 
     def __init__(self, source: Any, *, folder: str | os.PathLike[str] | None = None) -> None:
         self._store = store_of(source)
+        self._publish = getattr(source, "publish", None)  # a tracker tells its subscribers
         self.folder = _folder_of(self._store) if folder is None else Path(folder)
         self.problems: list[str] = []
         self._files = SnapshotFolder(self.folder)
@@ -118,7 +119,8 @@ class Snapshots:
             parent: The snapshot that it goes on from; the version before it when None.
 
         Returns:
-            The snapshot, once it is where a power cut does not reach it.
+            The snapshot, once it is where a power cut does not reach it. Of a tracker's store the
+            tracker's subscribers are told, too (`snapshot.created`).
 
         Raises:
             OperationError: There is no such run.
@@ -313,7 +315,10 @@ class Snapshots:
     def _new(self, stored: Stored) -> Snapshot:
         """Give what was just written, as it is read."""
         _, document = self._files.read(stored)
-        return Snapshot(_known([(stored, document)])[stored.id], document)
+        made = Snapshot(_known([(stored, document)])[stored.id], document)
+        if self._publish is not None:
+            self._publish("snapshot.created", made)
+        return made
 
     def _find(self, asked: str) -> Stored:
         stored = list(self._files.stored())

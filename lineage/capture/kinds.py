@@ -79,16 +79,18 @@ def is_of_library(kind: type, *names: str) -> bool:
     return _library(kind) in names
 
 
-def shape_of(value: Any) -> tuple[str, Any, tuple[Any, ...]]:
-    """Give the kind of a result, its index of columns or its name, and the names of its index."""
+def shape_of(value: Any) -> tuple[str, Any, tuple[Any, ...], tuple[int, ...]]:
+    """Give the kind of a result, its columns or its name, its index's names, and its shape."""
     kind = kind_of(type(value))
     if kind == "frame":
-        return kind, value.columns, _names(value.index)
+        columns, index = value.columns, value.index
+        return kind, columns, _names(index), (len(index), len(columns))
     if kind == "series":
-        return kind, label_of(value.name), _names(value.index)
+        index = value.index
+        return kind, label_of(value.name), _names(index), (len(index),)
     if kind == "index":
-        return "series", label_of(value.name), ()
-    return kind, None, ()
+        return "series", label_of(value.name), (), (len(value),)
+    return kind, None, (), ()
 
 
 def _names(index: Any) -> tuple[Any, ...]:

@@ -120,12 +120,13 @@ keep = Keeper(_meet).keep
 
 
 def _append(tape: Tape, what: tuple[Any, ...], result: Any, where: Where) -> None:
-    kind, labels, levels = shape_of(result)
+    kind, labels, levels, shape = shape_of(result)
     if kind == "frame":
         labels = None if _is_told(what, labels) else tape.labels(labels)
     elif kind in ("named", "grouper") or (kind == "items" and len(result) > _MOST_ITEMS):
         kind = ""
-    number = tape.append(tuple.__new__(Entry, (*what, kind, labels, levels, *where)))
+    shape = tape.shared(shape)
+    number = tape.append(tuple.__new__(Entry, (*what, kind, labels, levels, *where, shape)))
     if number is None or not kind:
         return
     if kind == "array":

@@ -83,7 +83,8 @@ class Entry(NamedTuple):
 
     `at` is the code and the instruction that called, `back` those of its caller. `labels` are the
     columns of the result, None where they are too many or follow from the arguments; `levels` are
-    the names of its index; `kind` is `frame`, `series`, `group`, `scalar`, `array` or ``.
+    the names of its index; `kind` is `frame`, `series`, `group`, `scalar`, `array` or ``; `shape`
+    is that of a frame or a series, else empty.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Entry(NamedTuple):
     levels: tuple[Any, ...]
     at: tuple[CodeType, int]
     back: tuple[CodeType, int] | None
+    shape: tuple[int, ...] = ()
 
 
 FILES = 2
@@ -162,6 +164,7 @@ class Tape:
         self._arrays: dict[int, _Living] = {}
         self._labels: dict[int, tuple[weakref.ref[Any], Any]] = {}
         self.places: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -235,6 +238,12 @@ class Tape:
         living = _Living(value, forget)
         living.key, living.number = address(value), Ref(number)
         known[living.key] = living
+
+    def shared(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give a shape that is equal: one object for many, since few differ."""
+        if len(self._shapes) >= _MOST_KNOWN:
+            self._shapes.clear()
+        return self._shapes.setdefault(shape, shape)
 
     def labels(self, index: Any) -> Labels | tuple[Any, ...] | range | None:
         """Give what is kept of the columns of a frame; None if they are more than anyone names.

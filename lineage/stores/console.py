@@ -83,18 +83,24 @@ class ConsoleStore:
             self._memory.append(kind, [dict(zip(names, row, strict=True)) for row in rows])
         lines = [line_of(row) for row in tables.get("operations", ())]
         if lines:
-            self._write("".join(f"{line}\n" for line in lines))
+            write_text(self._stream, "".join(f"{line}\n" for line in lines))
 
-    def _write(self, text: str) -> None:
-        stream = getattr(sys, self._stream) if isinstance(self._stream, str) else self._stream
-        if stream is None:  # as in a program without a console
-            return
-        try:
-            encoding = getattr(stream, "encoding", None) or "utf-8"
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-            stream.flush()
-        except (OSError, ValueError) as error:  # ValueError: it is closed
-            raise StoreError(f"cannot write to the console: {error}") from error
+
+def write_text(stream: TextIO | str, text: str) -> None:
+    """Write a text to a stream, or to the `stderr` or `stdout` of this moment.
+
+    Raises:
+        StoreError: The stream cannot be written.
+    """
+    stream = getattr(sys, stream) if isinstance(stream, str) else stream
+    if stream is None:  # as in a program without a console
+        return
+    try:
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise StoreError(f"cannot write to the console: {error}") from error
 
 
 def line_of(row: tuple[Any, ...]) -> str:
@@ -121,7 +127,7 @@ def line_of(row: tuple[Any, ...]) -> str:
         f"({', '.join(facts)})" if facts else "",
         failed,
     )
-    return _printable(" ".join(filter(None, parts)))
+    return printable(" ".join(filter(None, parts)))
 
 
 def _sources(refs: list[tuple[Any, ...]] | None) -> str:
@@ -130,7 +136,8 @@ def _sources(refs: list[tuple[Any, ...]] | None) -> str:
     return ", ".join([*names, *([f"{more} more"] if more else [])]) or "?"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Give a text that steers no terminal."""
     if text.isprintable():
         return text
     return "".join(
