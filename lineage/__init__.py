@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from lineage.visualizer import LineageVisualizer
     from lineage.writers.console import ConsoleWriter
     from lineage.writers.snapshots import SnapshotWriter
+    from lineage.writers.walacor import WalacorWriter
 
 __version__ = "0.1.0"
 
@@ -96,6 +97,7 @@ _HOMES = {
     "visualizer": ("LineageVisualizer",),
     "writers.console": ("ConsoleWriter",),
     "writers.snapshots": ("SnapshotWriter",),
+    "writers.walacor": ("WalacorWriter",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 # `%load_ext lineage` calls these; nobody else does.
@@ -134,6 +136,7 @@ __all__ = [
     "EventBus",
     "ConsoleWriter",
     "SnapshotWriter",
+    "WalacorWriter",
     "FreshnessLimit",
     "LineageConfig",
     "get_config",

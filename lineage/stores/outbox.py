@@ -41,6 +41,7 @@ ARRIVAL_S = 10.0
 """Most seconds that a call waits until what it recorded is in the store, at `remote`."""
 _FORK_WAIT_S = 0.2
 _OVERTAKEN = 10
+_AGAIN = "the next program that uses this store, or by `lineage seal`"
 
 
 class Mark(NamedTuple):
@@ -131,9 +132,10 @@ class Outbox:
         folder: Where the segments lie; made with the first one.
         sink: The store.
         shown: What the store is called in messages.
+        again: Who delivers later what could not be, in messages.
     """
 
-    def __init__(self, folder: Path, sink: Sink, shown: str) -> None:
+    def __init__(self, folder: Path, sink: Sink, shown: str, *, again: str = _AGAIN) -> None:
         self.folder = folder
         self.journal: Journal = _OutboxJournal(folder, self)
         self.problems: dict[str, None] = {}
@@ -141,6 +143,7 @@ class Outbox:
         self.unarrived = 0
         self._sink = sink
         self._shown = shown
+        self._again = again
         self._new_locks()
         _outboxes.add(self)
 
@@ -325,8 +328,7 @@ class Outbox:
         if trouble:
             raise StoreError(
                 f"{self._shown} has not got everything: {trouble}; what is missing waits in "
-                f"{self.folder}, and is delivered by the next program that uses this store, or by "
-                "`lineage seal`"
+                f"{self.folder}, and is delivered by {self._again}"
             )
 
     def turn(self, pause_s: float) -> float | None:
