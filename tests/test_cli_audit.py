@@ -171,6 +171,29 @@ def test_a_proof_is_made_and_verified_elsewhere():
     assert "is not leaf 5" in lineage(*verified, "--log-key", key, code=2).stderr
 
 
+def test_a_key_follows_another(home, monkeypatch):
+    lineage("init", "--name", "example.com/lineage")
+    first, before = str(opened().files.key), signing()
+    opened().append("operation", records_of(range(5)))
+    found = told("rotate", "-o", "handover")
+    assert found["key"] == str(signing().verifier) != first
+    assert Path("handover").read_text() == found["handover"]
+    assert stat.S_IMODE(Path(found["signed by"]).stat().st_mode) == 0o600
+    assert before.text() not in json.dumps(found)
+    lineage("checkpoint")
+    lineage("verify", "--log-key", first)
+    assert "LINEAGE_SIGNING_KEY=new.key" in lineage("rotate", "--new-key", "new.key").stderr
+    assert "run lineage audit rotate again" in lineage("checkpoint", code=2).stderr
+    monkeypatch.setenv("LINEAGE_SIGNING_KEY", Path("new.key").read_text())
+    lineage("checkpoint")
+    assert "by --new-key" in lineage("rotate", code=2).stderr
+    lineage("verify", "--log-key", first)
+    heads = Path("store/_audit/heads")
+    heads.write_bytes(heads.read_bytes().replace(b'"count":5', b'"count":4'))
+    assert "does not verify" in lineage("rotate", "--new-key", "c.key", code=1).stderr
+    assert not Path("c.key").exists()
+
+
 def test_only_a_folder_has_a_log():
     done = CliRunner().invoke(app, ["--store", "memory://", "audit", "verify"])
     assert done.exit_code == 2

@@ -14,7 +14,7 @@ from pathlib import Path
 from lineage.audit.notes import SigningKey
 from lineage.errors import AuditError
 from lineage.keys import key_file
-from lineage.stores.durable import make_folder
+from lineage.stores.durable import make_folder, sync_folder
 
 VARIABLE = "LINEAGE_SIGNING_KEY"
 _BEGIN = "PRIVATE+KEY+"
@@ -53,6 +53,7 @@ def save_key(key: SigningKey, path: Path) -> None:
         finally:
             os.close(descriptor)
             begun.unlink()
+        sync_folder(path.parent)
     except FileExistsError:
         raise AuditError(f"{path} is there already, and no key is written over another") from None
     except OSError as error:
@@ -65,12 +66,18 @@ def load_key(log_id: str, path: Path | None = None) -> SigningKey:
     Raises:
         AuditError: There is none, or others can read it.
     """
+    place = key_place(log_id, path)
+    if place is None:
+        return SigningKey.parse(os.environ[VARIABLE].strip())
+    return SigningKey.parse(_read(place).removesuffix("\n"))
+
+
+def key_place(log_id: str, path: Path | None = None) -> Path | None:
+    """Say in which file `load_key` looks; None when LINEAGE_SIGNING_KEY has the key itself."""
     told = os.environ.get(VARIABLE, "").strip()
-    if path is None and told.startswith(_BEGIN):
-        return SigningKey.parse(told)
-    if path is None:
-        path = Path(told).expanduser() if told else key_path(log_id)
-    return SigningKey.parse(_read(path).removesuffix("\n"))
+    if path is not None or not told:
+        return path or key_path(log_id)
+    return None if told.startswith(_BEGIN) else Path(told).expanduser()
 
 
 def _read(path: Path) -> str:

@@ -179,6 +179,16 @@ class AuditLog:
             self._append(state, KEY, [], {"handover": bytes(note).decode()})
         return self.checkpoint(new)
 
+    def key(self) -> VerifierKey:
+        """Give the key that signs the log as it is now.
+
+        Raises:
+            AuditError: The log is damaged.
+            StoreError: It cannot be written, or its lock was not free in time.
+        """
+        with self._turn() as state:
+            return self._key_at(state.size)
+
     def keep_cosignatures(self, note: bytes, witnesses: Iterable[VerifierKey]) -> Opened:
         """Keep what witnesses have added to the newest checkpoint.
 
@@ -352,7 +362,7 @@ class AuditLog:
         if key.verifier != now:
             raise AuditError(
                 f"the signing key is not the one of this log, {now}; name its key by "
-                "LINEAGE_SIGNING_KEY"
+                "LINEAGE_SIGNING_KEY, or run lineage audit rotate again if that was cut short"
             )
 
     def _key_at(self, size: int) -> VerifierKey:

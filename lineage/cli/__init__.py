@@ -7,6 +7,7 @@ problem), 2 wrong usage or settings, 3 what was asked for is not there, 4 the st
 from __future__ import annotations
 
 from lineage.cli.audit import register as register_audit
+from lineage.cli.audit_keys import register as register_audit_keys
 from lineage.cli.check import register as register_check
 from lineage.cli.columns import register as register_columns
 from lineage.cli.command import app
@@ -42,7 +43,8 @@ register_check(app)
 register_documents(app)
 register_trail(app)
 register_upkeep(app)
-register_audit(app)
+audit = register_audit(app)
+register_audit_keys(audit)
 register_synth(app)
 register_run(app)
 register_replay(app)

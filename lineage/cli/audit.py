@@ -68,8 +68,8 @@ Quorum = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
+def register(app: typer.Typer) -> typer.Typer:
+    """Add the commands, and give their group."""
     group = typer.Typer(
         help="A signed log that shows when something of it was changed.",
         no_args_is_help=True,
@@ -81,6 +81,7 @@ def register(app: typer.Typer) -> None:
     command(group)(verify)
     command(group)(pin)
     app.add_typer(group, name="audit")
+    return group
 
 
 def init(session: Session, key: KeyPath = None, name: Name = None) -> None:
@@ -101,7 +102,7 @@ def init(session: Session, key: KeyPath = None, name: Name = None) -> None:
     note(
         "give the key to those who are to verify the log: who has only the store has to believe it"
     )
-    _show(session, dict(facts), _verified(log.files), facts)
+    show_exposed(session, dict(facts), verified(log.files), facts)
 
 
 def checkpoint(session: Session, key: KeyPath = None) -> None:
@@ -110,16 +111,11 @@ def checkpoint(session: Session, key: KeyPath = None) -> None:
     from lineage.audit.log import AuditLog
     from lineage.audit.pins import save_pin
 
-    files = _log(session)
-    found = _verified(files)
-    if any(each.kind != "unfinished" for each in found.findings):
-        _show_findings(session, found)
-        note("nothing is signed that does not verify")
-        raise typer.Exit(FINDING)
+    files = sound_log(session)
     signed = AuditLog(files.folder).checkpoint(load_key(files.log_id, key))
     save_pin(files)
     data = {"checkpoint": bytes(signed).decode()}
-    _show(session, data, _verified(files), bytes(signed).decode())
+    show_exposed(session, data, verified(files), bytes(signed).decode())
 
 
 def prove(
@@ -135,7 +131,7 @@ def prove(
     """
     from lineage.audit.proofs import prove as prove_record
 
-    files = _log(session)
+    files = log_of(session)
     found = _logged(session, record_id, record, event_time)
     proof = bytes(prove_record(files, found.head, found.leaf, found.record))
     file = output or Path(f"{record_id.replace('/', '_')}.tlog-proof")
@@ -144,7 +140,7 @@ def prove(
     if record is None:
         text.write_bytes(found.record.data)
     data = {"file": str(file), "record": str(text), "bytes": len(proof), "leaf": found.leaf}
-    _show(session, data, _verified(files), f"{file}\n{text}\n")
+    show_exposed(session, data, verified(files), f"{file}\n{text}\n")
 
 
 def _logged(session: Session, record_id: str, record: Path | None, event_time: int) -> Found:
@@ -157,7 +153,7 @@ def _logged(session: Session, record_id: str, record: Path | None, event_time: i
     if not record_id.isascii() or not record_id.isdigit():
         raise AuditError(f"{record_id!r} is no leaf; with --record, give the number of the leaf")
     leaf = int(record_id)
-    heads = map(Head.parse, _log(session).lines())
+    heads = map(Head.parse, log_of(session).lines())
     head = next((each for each in heads if each.first < leaf < each.end), None)
     if head is None:
         raise AuditError(f"leaf {leaf} is no record; records follow the leaves of their appends")
@@ -188,7 +184,7 @@ def verify(
     if proof is not None:
         _verify_proof(session, proof, record, trusted)
         return
-    files = _log(session)
+    files = log_of(session)
     found = _audited(files, trusted)
     _show_findings(session, found)
     if not found.is_sound:
@@ -204,8 +200,8 @@ def pin(session: Session, output: Output = None) -> None:
     """
     from lineage.audit.pins import save_pin
 
-    files = _log(session)
-    found = _verified(files)
+    files = log_of(session)
+    found = verified(files)
     if not found.is_sound:
         _show_findings(session, found)
         note("nothing is pinned that does not verify")
@@ -213,7 +209,7 @@ def pin(session: Session, output: Output = None) -> None:
     file = output or save_pin(files)
     if output is not None:
         output.write_bytes(files.checkpoint.read_bytes())
-    _show(session, {"file": str(file)}, _verified(files), f"{file}\n")
+    show_exposed(session, {"file": str(file)}, verified(files), f"{file}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +232,28 @@ def _folder(session: Session) -> Path:
     return folder
 
 
-def _log(session: Session) -> LogFiles:
+def log_of(session: Session) -> LogFiles:
+    """Give the log of a store.
+
+    Raises:
+        AuditError: There is none.
+    """
     from lineage.audit.files import FOLDER, LogFiles
 
     files = LogFiles(_folder(session) / FOLDER)
     if not files.is_there():
         raise AuditError(f"there is no log at {files.folder}; run: lineage audit init")
+    return files
+
+
+def sound_log(session: Session) -> LogFiles:
+    """Give the log of a store, of which nothing but the end may be unfinished."""
+    files = log_of(session)
+    found = verified(files)
+    if any(each.kind != "unfinished" for each in found.findings):
+        _show_findings(session, found)
+        note("nothing is signed that does not verify")
+        raise typer.Exit(FINDING)
     return files
 
 
@@ -263,7 +275,8 @@ def _first_key(log_id: str, path: Path | None, name: str | None) -> tuple[Signin
     return signing, kept
 
 
-def _verified(files: LogFiles, trusted: _Trusted = _NOTHING) -> Verified:
+def verified(files: LogFiles, trusted: _Trusted = _NOTHING) -> Verified:
+    """Verify a log, with what this user has seen of it before unless another pin is named."""
     from lineage.audit.verifying import verify_log
 
     return verify_log(
@@ -331,9 +344,10 @@ def _verify_proof(session: Session, proof: Path, record: Path | None, trusted: _
         note("exposure: no witness saw this checkpoint; who has the key may have signed another")
 
 
-def _show(
+def show_exposed(
     session: Session, data: dict[str, Any], found: Verified, told: str | list[tuple[str, str]]
 ) -> None:
+    """Write an answer, and what of the log could still be changed unseen."""
     part = told if isinstance(told, str) else Table(("what", "value"), told)
     session.show({**data, "exposure": _exposure(found)}, part)
     _say_exposure(found)
