@@ -8,27 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from lineage.errors import ReplayError
+from lineage.gitcommand import run_git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-_QUIET = (
-    *("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false"),
-    *("-c", "advice.detachedHead=false"),
-)
-_ELSEWHERE = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_COMMON_DIR",
-    "GIT_PREFIX",
-)
 
 
 class Change(NamedTuple):
@@ -137,21 +124,10 @@ def _git(root: str, *arguments: str, given: str | None = None) -> str:
 
 
 def _asked(root: str, *arguments: str, given: str | None = None) -> bytes:
-    program = shutil.which("git")
-    if program is None:
-        raise ReplayError(
-            "the program git is not here; install it, so that code can be checked out"
-        )
-    surroundings = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
-    done = subprocess.run(  # noqa: S603 - an absolute path, and no shell
-        [program, *_QUIET, "-C", root, *arguments],
-        input=None if given is None else given.encode(),
-        stdin=subprocess.DEVNULL if given is None else None,
-        capture_output=True,
-        env=surroundings | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-        check=False,
+    return run_git(
+        root,
+        *arguments,
+        given=None if given is None else given.encode(),
+        purpose="code can be checked out",
+        failed=ReplayError,
     )
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
-        raise ReplayError(f"git {arguments[0]} failed in {root}: {said}")
-    return done.stdout

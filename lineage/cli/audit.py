@@ -66,6 +66,12 @@ Witnesses = Annotated[
 Quorum = Annotated[
     int, typer.Option("--quorum", help="How many witnesses must have seen a checkpoint.")
 ]
+GitNote = Annotated[
+    bool,
+    typer.Option(
+        "--git-note", help="Put the checkpoint on the current commit.", show_default=False
+    ),
+]
 
 
 def register(app: typer.Typer) -> typer.Typer:
@@ -105,16 +111,21 @@ def init(session: Session, key: KeyPath = None, name: Name = None) -> None:
     show_exposed(session, dict(facts), verified(log.files), facts)
 
 
-def checkpoint(session: Session, key: KeyPath = None) -> None:
+def checkpoint(session: Session, key: KeyPath = None, git_note: GitNote = False) -> None:
     """Sign the log as it is now, once it has been verified."""
+    from lineage.audit.commit_notes import current_commit, save_note
     from lineage.audit.keys import load_key
     from lineage.audit.log import AuditLog
     from lineage.audit.pins import save_pin
 
     files = sound_log(session)
+    commit = current_commit(Path.cwd()) if git_note else None
     signed = AuditLog(files.folder).checkpoint(load_key(files.log_id, key))
     save_pin(files)
-    data = {"checkpoint": bytes(signed).decode()}
+    data: dict[str, Any] = {"checkpoint": bytes(signed).decode()}
+    if commit is not None:
+        data |= {"commit": commit, "notes": save_note(Path.cwd(), files, commit)}
+        note(f"the checkpoint is on commit {commit[:12]}: git notes --ref={data['notes']} show")
     show_exposed(session, data, verified(files), bytes(signed).decode())
 
 
