@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,6 +194,57 @@ def test_a_key_follows_another(home, monkeypatch):
     heads.write_bytes(heads.read_bytes().replace(b'"count":5', b'"count":4'))
     assert "does not verify" in lineage("rotate", "--new-key", "c.key", code=1).stderr
     assert not Path("c.key").exists()
+
+
+def test_a_witness_cosigns_by_a_folder(tmp_path, monkeypatch):
+    lineage("init")
+    log_key = str(opened().files.key)
+    key = told("witness", "init", "w", "--name", "witness.example/one")["key"]
+    for wrong in (("--witness", "drop"), ("--witness-key", key)):
+        assert "by a --witness-key" in lineage("checkpoint", *wrong, code=2).stderr
+    named = ("--witness", "drop", "--witness-key", log_key)
+    assert "is not the key of a witness" in lineage("checkpoint", *named, code=2).stderr
+    monkeypatch.setattr("lineage.audit.asking.have_cosigned.__kwdefaults__", {"wait_s": 0})
+    Path("drop").mkdir()
+    named = ("--witness", "drop", "--witness-key", key)
+    opened().append("operation", records_of(range(5)))
+    assert (
+        "is signed, but the witness has not answered"
+        in lineage("checkpoint", *named, code=2).stderr
+    )
+    answering = ("witness", "drop", "w", "drop", "--log", log_key)
+    assert [each["status"] for each in told(*answering)] == [200]
+    assert "nothing was asked" in lineage(*answering).stderr
+    done = lineage("checkpoint", *named)
+    assert "exposure: 0 leaves were seen by no known witness" in done.stderr
+    assert "witness witness.example/one saw the first 8 leaves at 20" in done.stderr
+    opened().append("event")
+    asked = ("verify", "--witness", key, "--quorum", "1")
+    assert "exposure: 1 leaves since 20" in lineage(*asked).stderr
+    assert told(*asked)["exposure"]["cosigned"]["witness.example/one"]["leaves"] == 8
+    assert told("verify")["exposure"]["cosigned"] == {}
+    found = told("witness", "drop", "w", "drop", "--log", log_key)
+    assert found == []
+
+
+def test_a_witness_serves_until_it_is_ended(tmp_path):
+    lineage("init")
+    key = told("witness", "init", "w", "--name", "witness.example/one")["key"]
+    command = [sys.executable, "-m", "lineage", "audit", "witness", "serve", "w"]
+    command += ["--log", str(opened().files.key), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            first = process.stderr.readline()
+            assert key in first
+            place = first.split()[-1]
+            lineage("checkpoint", "--witness", place, "--witness-key", key)
+            assert '"POST /add-checkpoint HTTP/1.1" 200' in process.stderr.readline()
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+    asked = ("--witness", place, "--witness-key", key)
+    assert "does not answer" in lineage("checkpoint", *asked, code=2).stderr
+    assert "HOST:PORT" in lineage(*command[4:7], "--log", key, "--listen", "x", code=2).stderr
 
 
 def test_only_a_folder_has_a_log():

@@ -52,6 +52,8 @@ class Verified:
         records: Records that were compared with their leaves.
         checkpoint: The newest one that is signed by the log's key.
         witnessed: The newest one that a known witness saw.
+        cosigned: The newest checkpoint that each known witness saw, by its name: how many leaves it
+            has, and when that was, in seconds since 1970.
         pinned: The size that a pin vouches for.
         unsigned_since: When the first append came that no checkpoint covers, in microseconds since
             1970.
@@ -64,6 +66,7 @@ class Verified:
     records: int | None = None
     checkpoint: Checkpoint | None = None
     witnessed: Checkpoint | None = None
+    cosigned: dict[str, tuple[int, int]] = field(default_factory=dict)
     pinned: int | None = None
     unsigned_since: int | None = None
     unwitnessed_since: int | None = None
@@ -268,6 +271,8 @@ class _Check:
         is_newer = done.witnessed is None or checkpoint.size >= done.witnessed.size
         if len(opened.cosigned) >= max(1, self.quorum) and is_newer:
             done.witnessed = checkpoint
+        for name, time in opened.cosigned.items():
+            done.cosigned[name] = max(done.cosigned.get(name, (0, 0)), (checkpoint.size, time))
         known = {checkpoint.origin, *opened.cosigned}
         others = sorted({each.name for each in opened.note.signatures} - known)
         told = f"lines by {', '.join(others)} on checkpoints are by no known witness"

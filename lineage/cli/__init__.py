@@ -26,6 +26,7 @@ from lineage.cli.synth import register as register_synth
 from lineage.cli.trail import register as register_trail
 from lineage.cli.upkeep import register as register_upkeep
 from lineage.cli.why import register as register_why
+from lineage.cli.witness import register as register_witness
 
 __all__ = ["app", "main"]
 
@@ -45,6 +46,7 @@ register_trail(app)
 register_upkeep(app)
 audit = register_audit(app)
 register_audit_keys(audit)
+register_witness(audit)
 register_synth(app)
 register_run(app)
 register_replay(app)

@@ -13,6 +13,7 @@ import typer
 from lineage.cli.command import FINDING, command
 from lineage.cli.output import Table, note
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
+from lineage.cli.witness import WitnessKeys, WitnessPlaces, ask_witnesses, witnesses_of
 from lineage.errors import AuditError
 
 if TYPE_CHECKING:
@@ -111,22 +112,33 @@ def init(session: Session, key: KeyPath = None, name: Name = None) -> None:
     show_exposed(session, dict(facts), verified(log.files), facts)
 
 
-def checkpoint(session: Session, key: KeyPath = None, git_note: GitNote = False) -> None:
-    """Sign the log as it is now, once it has been verified."""
+def checkpoint(
+    session: Session,
+    key: KeyPath = None,
+    git_note: GitNote = False,
+    witness: WitnessPlaces = None,
+    witness_key: WitnessKeys = None,
+) -> None:
+    """Sign the log as it is now, once it has been verified, and have witnesses cosign that."""
     from lineage.audit.commit_notes import current_commit, save_note
     from lineage.audit.keys import load_key
     from lineage.audit.log import AuditLog
     from lineage.audit.pins import save_pin
 
+    asked = witnesses_of(witness, witness_key)
     files = sound_log(session)
     commit = current_commit(Path.cwd()) if git_note else None
-    signed = AuditLog(files.folder).checkpoint(load_key(files.log_id, key))
+    AuditLog(files.folder).checkpoint(load_key(files.log_id, key))
     save_pin(files)
-    data: dict[str, Any] = {"checkpoint": bytes(signed).decode()}
+    ask_witnesses(AuditLog(files.folder), asked)
+    save_pin(files)
+    signed = files.checkpoint.read_text(encoding="utf-8")
+    data: dict[str, Any] = {"checkpoint": signed}
     if commit is not None:
         data |= {"commit": commit, "notes": save_note(Path.cwd(), files, commit)}
         note(f"the checkpoint is on commit {commit[:12]}: git notes --ref={data['notes']} show")
-    show_exposed(session, data, verified(files), bytes(signed).decode())
+    trusted = _Trusted(None, [each for _, each in asked], 0, None)
+    show_exposed(session, data, verified(files, trusted), signed)
 
 
 def prove(
@@ -390,6 +402,10 @@ def _exposure(found: Verified) -> dict[str, Any]:
         "unsigned_since": _time(found.unsigned_since),
         "unwitnessed_leaves": found.size - (found.witnessed.size if found.witnessed else 0),
         "unwitnessed_since": _time(found.unwitnessed_since),
+        "cosigned": {
+            name: {"leaves": size, "at": _time(seconds * 10**6)}
+            for name, (size, seconds) in sorted(found.cosigned.items())
+        },
         "pinned_leaves": found.pinned,
     }
 
@@ -405,6 +421,8 @@ def _say_exposure(found: Verified) -> None:
         f"exposure: {open_leaves} leaves{since} were seen by no known witness, and who has the "
         f"key can change them; {pinned}"
     )
+    for name, saw in told["cosigned"].items():
+        note(f"witness {name} saw the first {saw['leaves']} leaves at {saw['at']}")
 
 
 def _time(micros: int | None) -> str | None:
