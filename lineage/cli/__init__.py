@@ -6,6 +6,7 @@ problem), 2 wrong usage or settings, 3 what was asked for is not there, 4 the st
 
 from __future__ import annotations
 
+from lineage.cli.attest import register as register_attest
 from lineage.cli.audit import register as register_audit
 from lineage.cli.audit_keys import register as register_audit_keys
 from lineage.cli.check import register as register_check
@@ -47,6 +48,7 @@ register_upkeep(app)
 audit = register_audit(app)
 register_audit_keys(audit)
 register_witness(audit)
+register_attest(audit)
 register_synth(app)
 register_run(app)
 register_replay(app)
