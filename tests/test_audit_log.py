@@ -27,6 +27,7 @@ from lineage.audit.pins import find_pin, save_pin
 from lineage.audit.proofs import Proof, prove, verify_proof
 from lineage.audit.verifying import verify_log
 from lineage.errors import AuditError, StoreError
+from lineage.stores.manifest import file_locked
 from tests.audited import (
     KEY,
     LOG_ID,
@@ -130,6 +131,53 @@ def test_a_store_has_one_log(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["_audit"]
     with pytest.raises(AuditError, match="lineage audit init"):
         AuditLog(tmp_path / "other").append("event")
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from lineage.audit.log import AuditLog
+from tests.audited import KEY, LOG_ID
+
+def step(name):
+    if name == sys.argv[2]:
+        os._exit(9)
+
+AuditLog.create(Path(sys.argv[1]), KEY, log_id=LOG_ID, step=step)
+"""
+
+
+@pytest.mark.parametrize("at", ["write leaves", "write checkpoint", "put in place"])
+def test_what_a_killed_init_has_left_is_cleaned_up(tmp_path, at):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", KILLED, tmp_path, at]
+    assert subprocess.run(command, env=environment, check=False).returncode == 9
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith("._audit-")
+    with file_locked(tmp_path / left / "beginning"):  # the control: another is at it still
+        log = new_log(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([left, "_audit"])
+    with pytest.raises(AuditError, match="is there already"):
+        new_log(tmp_path)
+    assert os.listdir(tmp_path) == ["_audit"]
+    assert verify_log(log.files.folder).is_sound
+
+
+def test_what_is_none_of_its_files_is_told(tmp_path):
+    log, records = filled(tmp_path)
+    folder = log.files.folder
+    assert check(log, records).notes == []
+    names = ["hashes-0.bak", "hashes-8", ".seed.x", "history/1.bak", "history/notes", "more"]
+    for name in names[:-1]:
+        (folder / name).write_bytes(b"x")
+    (folder / "more").mkdir()
+    told = check(log, records).notes
+    assert sorted(each.partition(" is none of the log's files")[0] for each in told) == sorted(
+        names
+    )
+    log.append("event")
+    log.checkpoint(KEY)
+    assert verify_log(folder).is_sound
 
 
 # --- many at once, and none of them for long ------------------------------------------------------

@@ -13,6 +13,7 @@ _audit/
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "_audit"
+_NAMES = frozenset({"heads", "seed", "checkpoint", "history", "lock", "rows"})
+_LEVEL = re.compile(r"hashes-[0-7]")
 _BLOCK = 1 << 16
 
 
@@ -152,7 +155,17 @@ class LogFiles:
 
     def checkpoints(self) -> list[Path]:
         """List the checkpoints that were made, the smallest first."""
-        return sorted(self.history.glob("[0-9]*")) if self.history.is_dir() else []
+        return sorted(each for each in self.history.glob("[0-9]*") if each.name.isdecimal())
+
+    def foreign(self) -> list[Path]:
+        """List what is none of the log's files, by path."""
+        there = [*self.folder.glob("*"), *self.history.glob("*")]
+        return sorted(each for each in there if not self._is_own(each))
+
+    def _is_own(self, path: Path) -> bool:
+        if path.parent == self.history:
+            return path.name.isdecimal()
+        return path.name in _NAMES or _LEVEL.fullmatch(path.name) is not None
 
     def _read(self, file: Path) -> bytes:
         with self._open(file) as stream:

@@ -27,7 +27,7 @@ from lineage.audit.entries import RECOVERED, SEED_BYTES, Head, check_kind, leave
 from lineage.audit.files import FOLDER, LogFiles, history_name
 from lineage.audit.handover import KEY, handover, keys_of
 from lineage.audit.merkle import HASH_BYTES, TILE, TILE_BITS, fold
-from lineage.errors import AuditError
+from lineage.errors import AuditError, StoreError
 from lineage.stores.durable import make_folder, rename_durably, sync_folder, write_durably
 from lineage.stores.manifest import LOCK_WAIT_S, file_locked, unwritable
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lineage.audit.notes import Note, SigningKey, VerifierKey
 
 FORMAT_VERSION = 1
+_BEGINNING = "beginning"
 
 
 def no_step(_name: str) -> None:
@@ -112,15 +113,20 @@ class AuditLog:
             "vkey": str(key.verifier),
             "seed": hashlib.sha256(seed).hexdigest(),
         }
+        _clean(store)
         try:
             make_folder(begun)
-            write_durably(begun / "seed", seed)
-            log = cls(begun, clock=clock, step=step)
-            log._begin(content, key, fill)
-            step("put in place")
-            if target.exists():
-                raise AuditError(f"{target} is there already; a store has one log, and keeps it")
-            rename_durably(begun, target)
+            with file_locked(begun / _BEGINNING):  # so that nobody cleans it away
+                write_durably(begun / "seed", seed)
+                log = cls(begun, clock=clock, step=step)
+                log._begin(content, key, fill)
+                step("put in place")
+                if target.exists():
+                    raise AuditError(
+                        f"{target} is there already; a store has one log, and keeps it"
+                    )
+                (begun / _BEGINNING).unlink()
+                rename_durably(begun, target)
         except OSError as error:
             raise unwritable(store, error) from error
         finally:
@@ -368,6 +374,15 @@ class AuditLog:
     def _key_at(self, size: int) -> VerifierKey:
         """Give the key that signs a log of so many leaves."""
         return keys_of(self.files.lines(), size)[-1].key
+
+
+def _clean(store: Path) -> None:
+    """Remove what those have left that were killed before the log that they began was in place."""
+    for left in store.glob(f".{FOLDER}-*"):
+        gone = left.with_name(f"{left.name}.gone")
+        with suppress(StoreError, OSError), file_locked(left / _BEGINNING, wait_s=0):
+            left.rename(gone)  # which fails where it has just been put in place
+            shutil.rmtree(gone, ignore_errors=True)
 
 
 def _write(file: Path, data: bytes, offset: int) -> None:

@@ -132,6 +132,7 @@ class _Check:
             self._heads()
             self._levels()
             self._checkpoints()
+            self._foreign()
             if pin is not None:
                 self._pin(pin)
         except (AuditError, OSError) as error:
@@ -239,6 +240,11 @@ class _Check:
             self._find("unwitnessed", "checkpoint", what)
         if self.done.checkpoint is None:
             self._find("signature", "checkpoint", "nothing of the log is signed")
+
+    def _foreign(self) -> None:
+        for path in self.files.foreign():
+            name = path.relative_to(self.files.folder)
+            self.done.notes.append(f"{name} is none of the log's files; nothing of it is verified")
 
     def _compare_newest(self, paths: list[Path]) -> None:
         newest = self.files.checkpoint
