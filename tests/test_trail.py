@@ -22,7 +22,7 @@ from lineage import (
     set_global_tracker,
     track_lineage,
 )
-from lineage.audit import trail_cache, trail_files, trail_records
+from lineage.audit import trail_cache, trail_files, trail_folder, trail_records
 from lineage.audit.trail_checks import check, forget
 from lineage.audit.trail_folder import TrailFolder
 from lineage.audit.trail_history import sessions
@@ -171,6 +171,15 @@ def test_a_trail_that_let_its_own_error_out_would_be_seen(place):
 
     with pytest.raises(GittrailError), Loud(place.repo, place.data):
         a_folder_is_in_the_way(place)
+
+
+def test_a_lock_that_is_held_too_long_is_told(place, monkeypatch):
+    monkeypatch.setattr(trail_folder, "_WAIT_S", 0.05)
+    with folder(place).locked():
+        with pytest.raises(GittrailError, match=r"is in use: .*lock has been held by another"):
+            place.trail().__enter__()
+    with place.trail():
+        pass
 
 
 def test_an_end_that_is_not_recorded_is_told_and_found_by_the_next(place, caplog):

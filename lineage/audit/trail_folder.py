@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,10 +13,11 @@ from lineage.audit.trail_files import Listing, listing, nothing, pattern_of
 from lineage.audit.trail_history import History, replayed
 from lineage.audit.trail_log import is_held
 from lineage.audit.trail_records import Chain
-from lineage.errors import GittrailError
+from lineage.errors import GittrailError, StoreError
 from lineage.stores.collector import uncollected
 from lineage.stores.durable import make_folder
 from lineage.stores.hosts import is_ours
+from lineage.stores.manifest import file_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 RECORDS, LOCK = "records", "lock"
 _WAIT_S = 600.0
-_LOOK_S = 0.003
 _NEWS = 200
 
 
@@ -76,23 +74,28 @@ class TrailFolder:
         Raises:
             GittrailError: Others hold the lock for too long, or the folder cannot be used.
         """
-        file = -1
-        try:
-            make_folder(self.path)
-            file = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            _wait(file, self.path / LOCK)
-            os.utime(file)
-            with uncollected():
-                yield self._state(os.fstat(file).st_mtime_ns)
-        except OSError as error:
-            raise GittrailError(
-                f"the trail in {str(self.path)!r} cannot be used: {error}; make its folder "
-                "writable, or free space on its disk"
-            ) from error
-        finally:
-            if file >= 0:
-                fcntl.flock(file, fcntl.LOCK_UN)  # a forked child may hold the same lock
-                os.close(file)
+        lock = self.path / LOCK
+        with ExitStack() as held:
+            try:
+                make_folder(self.path)
+                held.enter_context(file_locked(lock, wait_s=_WAIT_S))
+            except (OSError, StoreError) as error:
+                raise self._unusable(error) from error
+            try:
+                os.utime(lock)
+                with uncollected():
+                    yield self._state(lock.stat().st_mtime_ns)
+            except OSError as error:
+                raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> GittrailError:
+        why = error.__cause__ if isinstance(error, StoreError) else error
+        if why is None:
+            return GittrailError(f"the trail in {str(self.path)!r} is in use: {error}")
+        return GittrailError(
+            f"the trail in {str(self.path)!r} cannot be used: {why}; make its folder writable, or "
+            "free space on its disk"
+        )
 
     def records(self) -> list[Record]:
         """Read all records of the trail, without its lock: what is being written is none yet."""
@@ -191,19 +194,3 @@ def differences(history: History, found: Listing, ignore: Iterable[str]) -> Find
     ]
     added = sorted(path for path in files if path not in known)
     return Findings(added, sorted(differing), missing)
-
-
-def _wait(file: int, path: Path) -> None:
-    deadline = time.monotonic() + _WAIT_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise GittrailError(
-                    f"{str(path)!r} has been locked for {_WAIT_S:.0f} seconds by another "
-                    "process; wait for it, or end it"
-                ) from None
-            time.sleep(_LOOK_S)
-        else:
-            return

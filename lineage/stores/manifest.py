@@ -229,8 +229,8 @@ def _acquire(descriptor: int, path: Path, wait_s: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise StoreError(
-                    f"{path} has been held by another process for {wait_s:g} s; wait for its seal "
-                    "or cleanup to end, or end that process"
+                    f"{path} has been held by another process for {wait_s:g} s; wait until that is "
+                    "done with what it writes, or end it"
                 ) from None
             time.sleep(0.005)
         else:
