@@ -138,7 +138,11 @@ def explain(view: View, answer: Why) -> Why:
     """Add to what made a file by which edges the column was computed that was asked for."""
     first = next((each["step"]["operation_id"] for each in answer["steps"]), None)
     if answer["column"] is not None and first is not None:
-        start = NodeColumn(answer["node_id"], answer["column"])
+        node_id = answer["node_id"]
+        told = view.column_edges.outputs_of(first)
+        if node_id not in told and len(told) == 1:  # the file of what the step names otherwise
+            (node_id,) = told
+        start = NodeColumn(node_id, answer["column"])
         steps, is_whole = view.column_edges.back(start, first, max_edges=_MOST_EDGES)
         answer["column_edges"] = steps
         answer["is_whole"] = answer["is_whole"] and is_whole

@@ -43,8 +43,10 @@ def find(
     Raises:
         NodeNotFoundError: There is neither a node nor a file of the name, or nothing is known of
             the file.
-        ConfigError: It is a folder.
+        ConfigError: It is a folder, or no name at all.
     """
+    if not asked:
+        raise ConfigError("the name is empty; name a file, or a node by its id")
     ids = dict.fromkeys(known)
     if "\0" in asked:  # no path has it
         raise node_not_found(asked, ids, scope)

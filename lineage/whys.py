@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lineage.analysis.provenance import Span
+    from lineage.analysis.versions import Version
     from lineage.view import View
 
 _MOST_NAMED = 2000
@@ -34,9 +35,14 @@ def why(
 ) -> reasons.Why:
     """Say which steps made a file or a node; see `LineageQueryEngine.why`."""
     found = _found(view, name, scope, column)
-    return reasons.why(
+    answer = reasons.why(
         view.versions, known_of(view), found, max_depth=max_depth, max_steps=max_steps
     )
+    for origin in answer["origins"]:
+        named = _named(view, origin["node_id"])
+        if named is not None:
+            origin["reason"] = _named_text(*named)
+    return answer
 
 
 def history(view: View, name: str, scope: Callable[[], str]) -> lifetimes.Lifetime:
@@ -100,4 +106,37 @@ def _kept(view: View, kind: str, identity: str) -> str | None:
 
 def _found(view: View, name: str, scope: Callable[[], str], column: str | None = None) -> Any:
     known = view.merged.graph.node_ids
-    return whereabouts.find(view.versions, name, known=known, scope=scope(), column=column)
+    found = whereabouts.find(view.versions, name, known=known, scope=scope(), column=column)
+    return _as_named(view, found)
+
+
+def _as_named(view: View, found: reasons.Found) -> reasons.Found:
+    """Take, for a file that no step names as written, what the step that wrote it names instead.
+
+    A method of a repository names a data set; that it wrote a file for it is known by the edges
+    between columns. Where it names several, nothing tells which of them the file is.
+    """
+    named = _named(view, found["node_id"])
+    if named is None:
+        return found
+    message = "; ".join(filter(None, (found["message"], _named_text(*named))))
+    # Nothing was told of the content that it wrote.
+    return {**found, **named[1]._asdict(), "is_current": None, "message": message}  # type: ignore[typeddict-item]  # the fields of a version
+
+
+def _named(view: View, node_id: str) -> tuple[str, Version] | None:
+    """Give which operation wrote a file that none names as written, and what it names instead."""
+    graph = view.versions
+    if not node_id.startswith("file:") or not graph.knows(node_id):
+        return None
+    if any(len(graph.made_by(each)) for each in graph.versions_of(node_id)):
+        return None
+    edges = view.column_edges.make(view.column_edges.of_output(node_id)[:1])
+    operation_id = edges[0].operation_id if edges else None
+    row = None if operation_id is None else graph.row_of(operation_id)
+    written = [] if row is None else graph.outputs_of(row)
+    return (operation_id, written[0]) if operation_id and len(written) == 1 else None
+
+
+def _named_text(operation_id: str, version: Version) -> str:
+    return f"written by {operation_id}, which names it {version.node_id}"

@@ -317,6 +317,8 @@ def test_bad_names(folder, durable, method):
         ask("pipe")
     with pytest.raises(ConfigError, match="is a folder"):
         ask(".")
+    with pytest.raises(ConfigError, match="the name is empty; name a file"):
+        ask("")
     for name in ("", ":", "a:", "\0", "x" * 5000):
         with pytest.raises((NodeNotFoundError, ConfigError)):
             ask(name)
@@ -377,3 +379,61 @@ def test_a_walk_that_took_any_maker_would_be_caught(folder, durable, monkeypatch
     }
     last = [each.run_id for each in durable.operations.values()][-1]
     assert runs != {last}
+
+
+class Shop(lineage.TrackedRepository):
+    """A repository that names a data set, and keeps each table in a file."""
+
+    dataset_name = "shop"
+    lineage_key = ("table",)
+
+    def save(self, frame, table):
+        frame.to_csv(f"{table}.csv", index=False)
+
+
+class TestTheFileOfARepository:
+    """No step names such a file as written; that its columns were told says who wrote it."""
+
+    @pytest.fixture
+    def engine(self, folder, durable):
+        with lineage.track("weekly", tracker=durable):
+            orders = pd.read_csv("orders.csv")
+            Shop().save(orders.assign(net=orders.price / 2), "net")
+            save(clean(load(Path("net.csv")), threshold=1), Path("board.csv"))
+        durable.flush()
+        return LineageQueryEngine(durable)
+
+    @pytest.mark.parametrize("name", ["net.csv", "copy.csv"])
+    def test_its_steps_are_those_of_the_data_set(self, engine, name):
+        shutil.copy("net.csv", "copy.csv")
+        answer = engine.why(name)
+        assert functions(answer)[0] == "save"
+        assert answer["node_id"] == "repository:shop/net"
+        assert answer["message"].endswith(", which names it repository:shop/net")
+        assert answer["steps"][0]["step"]["operation_id"] in answer["message"]
+        assert answer["is_current"] is None
+        assert [each["function"].rpartition(".")[2] for each in engine.blame(name)] == ["save"]
+
+    def test_a_column_has_its_edges(self, engine):
+        for name in ("net.csv:net", "repository:shop/net:net"):
+            edges = [each["edge"] for each in engine.why(name)["column_edges"]]
+            assert [(each.output_column, each.source_column) for each in edges] == [
+                ("net", "price")
+            ], name
+
+    def test_where_a_step_read_it_the_reason_says_who_wrote_it(self, engine):
+        (origin,) = engine.why("board.csv")["origins"]
+        assert origin["node_id"].endswith("/net.csv")
+        assert origin["reason"].endswith(", which names it repository:shop/net")
+
+    def test_where_nothing_tells_its_columns_it_is_from_outside(self, engine):
+        Path("bare.csv").write_text("a\n1\n")
+        load(Path("bare.csv"))
+        engine.refresh()
+        answer = engine.why("bare.csv")
+        assert answer["steps"] == []
+        assert [each["reason"].partition(":")[0] for each in answer["origins"]] == ["from outside"]
+
+    def test_without_what_columns_tell_it_would_seem_to_be_from_outside(self, engine, monkeypatch):
+        monkeypatch.setattr("lineage.whys._named", lambda *_: None)
+        assert engine.why("net.csv")["steps"] == []

@@ -156,6 +156,13 @@ class EdgeTable:
         chosen: Rows = rows[self._operation[rows] == self._operation[newest]]
         return chosen
 
+    def outputs_of(self, operation_id: str) -> list[str]:
+        """List the outputs of whose columns an operation told."""
+        if operation_id not in self._operations:
+            return []
+        rows = np.flatnonzero(self._operation == self._operations.index(operation_id))
+        return [self.nodes[at] or "" for at in np.unique(self._output[rows]).tolist()]
+
     def sheets_of(self, node_id: str) -> list[str]:
         """List the outputs that are sheets of a book, or keys of a store of frames."""
         return [name for name in self.nodes if name and name.startswith(f"{node_id}#")]

@@ -166,6 +166,13 @@ class VersionGraph(Walks[Version]):
         """Give what an operation wrote."""
         return self.names(self._writes[1][_slice_of(self._writes[0], row)])
 
+    def row_of(self, operation_id: str) -> int | None:
+        """Give the row of an operation; None where there is no such."""
+        import pyarrow.compute as pc
+
+        row: int = pc.index(self.operations["operation_id"], operation_id).as_py()
+        return None if row < 0 else row
+
     def in_version(self, version: str) -> list[Version]:
         """List the nodes that were met in a version; a content has one wherever it lies."""
         import pyarrow.compute as pc
