@@ -10,6 +10,7 @@ from lineage.analysis.column_edges import DIRECTIONS, NodeColumn
 from lineage.analysis.impact import affected_of, impact_of_levels
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.tables import times_as_integers
+from lineage.core import DataSource, LineageNode
 from lineage.errors import ConfigError, NodeNotFoundError, OperationError, node_not_found
 
 if TYPE_CHECKING:
@@ -110,12 +111,9 @@ def impact(view: View, start: NodeColumn) -> ColumnImpact:
         return affected_of(times_as_integers(found))
 
     operations = LazySequence(find, list)
-    answer = impact_of_levels(
-        _levels(distances),
-        _whole(view, start.node_id),
-        nodes=view.merged.nodes,
-        operations=operations,
-    )
+    whole = _whole(view, start.node_id)
+    nodes = _told(view, [whole, *distances])
+    answer = impact_of_levels(_levels(distances), whole, nodes=nodes, operations=operations)
     return {**answer, "column": start.column, "columns": reached}
 
 
@@ -231,6 +229,15 @@ def _whole(view: View, node_id: str) -> str:
     nodes = view.merged.nodes
     book = node_id.rpartition("#")[0]
     return book if node_id not in nodes and book in nodes else node_id
+
+
+def _told(view: View, node_ids: Iterable[str]) -> dict[str, LineageNode]:
+    """Give some nodes; by its id alone one that only edges between columns tell of."""
+    nodes = view.merged.nodes
+    return {
+        name: nodes[name] if name in nodes else LineageNode(name, DataSource.parse(name))
+        for name in node_ids
+    }
 
 
 def _node(view: View, asked: str, scope: Callable[[], str]) -> str:

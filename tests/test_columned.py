@@ -170,6 +170,22 @@ def test_the_impact_of_a_column_is_that_on_the_nodes_with_columns_of_it(store):
     assert "columns" not in engine.analyze_impact(SHOP)
 
 
+def test_a_file_that_no_step_names_has_an_impact_and_is_among_what_is_affected():
+    """As of a repository: its steps name data sets, and its edges the files."""
+    whole, store = MemoryStore(), MemoryStore()
+    wrote(whole, "a", DAILY, [("sum", ORDERS, "net")])
+    wrote(whole, "b", REPORT, [("total", DAILY, "sum")], minute=1)
+    for table in whole.scan("column_edges"):
+        store.insert_tables({"column_edges": table})
+    engine = LineageQueryEngine(store)
+    assert ORDERS not in engine.nodes
+    answer = engine.analyze_impact(f"{ORDERS}:net")
+    (nodes,) = answer["impact_by_source_type"].values()
+    assert [(each["node_id"], each["distance"]) for each in nodes] == [(DAILY, 1), (REPORT, 2)]
+    assert answer["target_node"]["node_id"] == ORDERS
+    assert answer["total_downstream_nodes"] == 2
+
+
 def test_why_goes_by_what_each_step_met(store):
     engine = LineageQueryEngine(store)
     answer = engine.why(f"{DAILY}:sum")
