@@ -1,6 +1,6 @@
 """What was known as of a time, against an engine over only the operations of that time."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lineage.codec import operation_rows, to_micros
 from lineage.core import FAILED, DataOperation, DataSource
-from lineage.errors import NodeNotFoundError
+from lineage.errors import ConfigError, NodeNotFoundError
 from lineage.query import LineageQueryEngine
 from lineage.stores.base import Filter, open_store
 from lineage.stores.memory import MemoryStore
@@ -161,6 +161,13 @@ class TestEngine:
                 ask("t:a")
         known = engine.as_of(known_at=datetime(2020, 1, 1, tzinfo=UTC))
         assert "as known at 2020" in known.notice
+
+    @pytest.mark.parametrize("time", ["2026-03-01", date(2026, 3, 1), 1_772_323_200])
+    def test_what_is_no_time_is_refused_by_name(self, engine, time):
+        with pytest.raises(ConfigError, match=r"^as_of is .*; give a datetime, such as"):
+            engine.as_of(time)
+        with pytest.raises(ConfigError, match=r"^known_at is "):
+            engine.as_of(known_at=time)
 
     def test_what_was_filled_in_later_does_not_change_what_was_known(self):
         rows = [(["a"], ["b"], 1, 0, False), (["x"], ["b"], 0, 100, False)]  # recorded days later

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lineage.codec import from_micros, to_micros
+from lineage.errors import ConfigError
 from lineage.stores.base import DERIVED, EVERYTHING, Filter
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class PastStore:
         self, store: Store, *, as_of: datetime | None = None, known_at: datetime | None = None
     ) -> None:
         self.store = store
-        self.as_of, self.known_at = _aware(as_of), _aware(known_at)
+        self.as_of, self.known_at = _moment(as_of, "as_of"), _moment(known_at, "known_at")
 
     @property
     def end(self) -> datetime | None:
@@ -176,6 +177,16 @@ class PastStore:
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
     times = [_aware(at) for at in (one, other)]
     return min((at for at in times if at is not None), default=None)
+
+
+def _moment(at: datetime | None, name: str) -> datetime | None:
+    """Take a time that a caller gave."""
+    if at is not None and not isinstance(at, datetime):
+        raise ConfigError(
+            f"{name} is {at!r}, {type(at).__name__}; give a datetime, such as "
+            "datetime(2026, 3, 1, tzinfo=UTC)"
+        )
+    return _aware(at)
 
 
 def _aware(at: datetime | None) -> datetime | None:
