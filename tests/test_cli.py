@@ -350,6 +350,14 @@ def test_a_calendar_that_cannot_be_used_is_two(store, arguments, said):
     assert "Traceback" not in result.stderr
 
 
+def test_stats_of_a_type_that_is_not_there_name_those_that_are(store):
+    told = run("stats", "--type", "nope", "--store", store).stderr
+    (line,) = (each for each in told.splitlines() if "nope" in each)
+    assert line.startswith("no operation of type 'nope' was timed; there are ")
+    assert "write" in line
+    assert "derive" not in line
+
+
 def test_stats_and_volume(store):
     found = data("stats", "--store", store)
     assert found["summary"]["basic_stats"]["total_operations"] == 5

@@ -160,7 +160,9 @@ def stats(
     by: Annotated[
         Period | None, typer.Option("--by", help="Also durations by hour, day or week, in UTC.")
     ] = None,
-    number: Number = 20,
+    number: Annotated[
+        int, typer.Option("-n", "--number", min=1, help="How many functions at most.")
+    ] = 20,
 ) -> None:
     """Sum up totals, the graph's shape and durations.
 
@@ -178,7 +180,11 @@ def stats(
     periods = speed.get("over_time", ()) if by else ()
     times = [(datetime.fromisoformat(each["start"]), each) for each in periods]
     tables = [
-        _durations("function", [(_function(each), each) for each in functions[:number]]),
+        _durations(
+            "function",
+            [(_function(each), each) for each in functions[:number]],
+            empty=_untimed(summary, operation_type),
+        ),
         *([_durations("type", types)] if len(types) > 1 else []),
         *([_durations("began", times)] if times else []),
     ]
@@ -225,13 +231,22 @@ def sql(
     session.show(list(found), Table(found.columns, rows, empty="no rows"))
 
 
-def _durations(first: str, groups: list[tuple[Any, Any]]) -> Table:
+def _untimed(summary: Any, operation_type: str | None) -> str:
+    """Say that nothing was timed: of a type, which types there are."""
+    if operation_type is None:
+        return "no operation was timed"
+    counts = summary["basic_stats"]["operation_types"]
+    known = ", ".join(name for name, count in counts.items() if count)
+    return f"no operation of type {operation_type!r} was timed; there are {known or 'none'}"
+
+
+def _durations(first: str, groups: list[tuple[Any, Any]], *, empty: str = "") -> Table:
     rows = [
         (name, each["count"], each["failed"], *(each[f"{part}_duration_ms"] for part in _PARTS))
         for name, each in groups
     ]
     columns = (first, "count", "failed", *(f"{part} ms" for part in _PARTS))
-    return Table(columns, rows, empty="no operation was timed", right=_NUMBERS)
+    return Table(columns, rows, empty=empty, right=_NUMBERS)
 
 
 def _tell_of_more(session: Session, further: int, what: str) -> None:
