@@ -13,12 +13,12 @@ from lineage.analysis.provenance import Known
 from lineage.codec import from_micros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pyarrow as pa
 
     from lineage.analysis.provenance import Span
-    from lineage.analysis.versions import Version
+    from lineage.analysis.versions import Version, VersionGraph
     from lineage.view import View
 
 _MOST_NAMED = 2000
@@ -38,10 +38,10 @@ def why(
     answer = reasons.why(
         view.versions, known_of(view), found, max_depth=max_depth, max_steps=max_steps
     )
+    named = _named(view, [origin["node_id"] for origin in answer["origins"]])
     for origin in answer["origins"]:
-        named = _named(view, origin["node_id"])
-        if named is not None:
-            origin["reason"] = _named_text(*named)
+        if origin["node_id"] in named:
+            origin["reason"] = _named_text(*named[origin["node_id"]])
     return answer
 
 
@@ -116,7 +116,7 @@ def _as_named(view: View, found: reasons.Found) -> reasons.Found:
     A method of a repository names a data set; that it wrote a file for it is known by the edges
     between columns. Where it names several, nothing tells which of them the file is.
     """
-    named = _named(view, found["node_id"])
+    named = _named(view, [found["node_id"]]).get(found["node_id"])
     if named is None:
         return found
     message = "; ".join(filter(None, (found["message"], _named_text(*named))))
@@ -124,18 +124,28 @@ def _as_named(view: View, found: reasons.Found) -> reasons.Found:
     return {**found, **named[1]._asdict(), "is_current": None, "message": message}  # type: ignore[typeddict-item]  # the fields of a version
 
 
-def _named(view: View, node_id: str) -> tuple[str, Version] | None:
-    """Give which operation wrote a file that none names as written, and what it names instead."""
+def _named(view: View, node_ids: Iterable[str]) -> dict[str, tuple[str, Version]]:
+    """Give which operation wrote files that none names as written, and what it names instead."""
     graph = view.versions
+    asked = [each for each in dict.fromkeys(node_ids) if _is_from_outside(graph, each)]
+    if not asked:
+        return {}
+    columns = ("output", "operation_id", "timestamp")
+    told = view.read("column_edges", equal={"output": tuple(asked)}, columns=columns)
+    found: dict[str, tuple[str, Version]] = {}
+    newest = {edge["output"]: edge for edge in told.sort_by("timestamp").to_pylist()}
+    for edge in newest.values():
+        row = graph.row_of(edge["operation_id"] or "")
+        written = [] if row is None else graph.outputs_of(row)
+        if len(written) == 1:
+            found[edge["output"]] = edge["operation_id"], written[0]
+    return found
+
+
+def _is_from_outside(graph: VersionGraph, node_id: str) -> bool:
     if not node_id.startswith("file:") or not graph.knows(node_id):
-        return None
-    if any(len(graph.made_by(each)) for each in graph.versions_of(node_id)):
-        return None
-    edges = view.column_edges.make(view.column_edges.of_output(node_id)[:1])
-    operation_id = edges[0].operation_id if edges else None
-    row = None if operation_id is None else graph.row_of(operation_id)
-    written = [] if row is None else graph.outputs_of(row)
-    return (operation_id, written[0]) if operation_id and len(written) == 1 else None
+        return False
+    return not any(len(graph.made_by(each)) for each in graph.versions_of(node_id))
 
 
 def _named_text(operation_id: str, version: Version) -> str:

@@ -435,5 +435,5 @@ class TestTheFileOfARepository:
         assert [each["reason"].partition(":")[0] for each in answer["origins"]] == ["from outside"]
 
     def test_without_what_columns_tell_it_would_seem_to_be_from_outside(self, engine, monkeypatch):
-        monkeypatch.setattr("lineage.whys._named", lambda *_: None)
+        monkeypatch.setattr("lineage.whys._named", lambda *_: {})
         assert engine.why("net.csv")["steps"] == []
