@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lineage import GitTrail
 from lineage.audit.auditing import _Audit, verify_store
 from lineage.audit.entries import Head
 from lineage.audit.files import LogFiles
@@ -28,6 +29,8 @@ from lineage.audit.pins import find_pin
 from lineage.audit.proofs import prove, verify_proof
 from lineage.audit.rows import part_records, records_of
 from lineage.audit.snapshots import Snapshots
+from lineage.audit.trail_leaves import lines_of
+from lineage.audit.trail_records import Chain
 from lineage.core import DataOperation, DataSource
 from lineage.errors import AuditError, StoreError
 from lineage.stores import folder, memo
@@ -43,6 +46,7 @@ from lineage.stores.parts import scan_part
 from lineage.stores.sealing import seal_store
 from lineage.stores.tables import table_from_rows
 from tests.audited import KEY, LOG_ID
+from tests.trails import Place
 
 DAY = 86_400_000_000
 MAY = 1_777_600_000_000_000
@@ -544,3 +548,64 @@ def _do(job, store, step):
         with patch("lineage.stores.retention.no_step", step):
             now = datetime.fromtimestamp((MAY + 2 * DAY) / 1e6, UTC)
             LineageMetadataRepository(store).cleanup(24, now=now)
+
+
+class TestTrailsAreLogged:
+    @pytest.fixture
+    def place(self, store, tmp_path):
+        place = Place(tmp_path / "trail")
+        for number in range(3):
+            with GitTrail(place.repo, place.data, audit=store):
+                (place.data / f"{number}.csv").write_text(str(number))
+        return place
+
+    def test_each_record_is_a_leaf(self, store, place):
+        done = verify_store(store)
+        assert done.is_sound
+        heads = map(Head.parse, LogFiles(store / "_audit").lines())
+        assert [head.count for head in heads if head.kind == "trail"] == [2, 1, 1, 1, 1, 1]
+
+    def test_what_a_session_without_the_log_wrote_is_taken_by_the_next(self, store, place):
+        with GitTrail(place.repo, place.data):
+            pass
+        with GitTrail(place.repo, place.data, audit=store):
+            pass
+        assert len(lines_of(place.data / "gittrail/records")) == 11
+        heads = map(Head.parse, LogFiles(store / "_audit").lines())
+        assert sum(head.count for head in heads if head.kind == "trail") == 11
+        assert verify_store(store).is_sound
+
+    def test_a_trail_that_was_written_anew_is_found(self, store, place):
+        """With digests that fit: by itself it is as sound as the first."""
+        file = place.data / "gittrail/records"
+        records = Chain(file).read()
+        file.unlink()
+        chain = Chain(file)
+        for record in records:
+            chain.append(record | ({"branch": "other"} if record.get("session") == 1 else {}))
+        assert len(Chain(file).read()) == len(records)
+        assert {kind for kind, _ in found(store)} == {"edited"}
+
+    def test_an_end_that_was_cut_off_is_found(self, store, place, caplog):
+        file = place.data / "gittrail/records"
+        file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:-2]))
+        assert [kind for kind, _ in found(store)] == ["deleted", "deleted"]
+        (place.data / "2.csv").unlink()
+        (place.data / "gittrail/0002.log").unlink()
+        with (
+            caplog.at_level(logging.WARNING, "lineage"),
+            GitTrail(place.repo, place.data, audit=store),
+        ):
+            pass
+        assert "the audit log did not take" in caplog.text
+        assert {kind for kind, _ in found(store)} == {"edited"}
+
+    def test_one_that_is_not_here(self, store, place):
+        shutil.rmtree(place.data)
+        done = verify_store(store)
+        assert done.is_sound
+        assert any("7 records of the trail" in note for note in done.notes)
+
+    def test_a_store_without_a_log(self, tmp_path, place):
+        with pytest.raises(AuditError, match="has no log to take a trail"):
+            GitTrail(place.repo, place.data, audit=tmp_path)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+from collections import Counter
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +28,7 @@ from lineage.audit.recalled import differs
 from lineage.audit.rows import part_records
 from lineage.audit.snapshot_files import FOLDER as SNAPSHOTS
 from lineage.audit.snapshot_files import SnapshotFolder
+from lineage.audit.trail_leaves import records_of, stretches_of
 from lineage.audit.verifying import Finding, verify_log
 from lineage.errors import AuditError, CorruptStoreError
 from lineage.stores.auditor import AUDIT
@@ -44,7 +47,6 @@ from lineage.stores.target import STAGING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from lineage.audit.entries import Record
     from lineage.audit.holdings import Held, Leaves
@@ -139,6 +141,7 @@ class _Audit:
                 del self.found[before:]
                 self.notes.append(f"{held.part.path} was removed meanwhile, which is logged")
         self._files()
+        self._trails()
         with suppress(CorruptStoreError):  # of a part, which was told of
             if differs(self.store, self.manifest):
                 what = "it is not what the parts come to; delete it, it is made again"
@@ -193,6 +196,21 @@ class _Audit:
             path = stored.path.relative_to(self.store.resolve()).as_posix()
             if path not in self.held.files:
                 self._find("inserted", path, "it was never logged; or a crash kept that from it")
+
+    def _trails(self) -> None:
+        """Compare the lines of trails; where a trail is not here, nothing can be said of it."""
+        away: Counter[str] = Counter()
+        for each in stretches_of(self.held.heads):
+            place, head = Path(each.place), each.head
+            if not place.exists():
+                away[each.place] += head.count
+                continue
+            records = records_of(place, each.first, head.count)
+            slots = self._slots(np.arange(head.first + 1, head.end))
+            _, found = compare_slots(self.files.seed, slots, iter(records))
+            self.found += [Finding(*each) for each in found]
+        for name, count in away.items():
+            self.notes.append(f"{count} records of the trail {name} are logged; it is not here")
 
     def _part(self, held: Held) -> None:
         path, part = self._path(held), held.part

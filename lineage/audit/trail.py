@@ -23,8 +23,9 @@ from lineage.audit.trail_code import GIT_TIMEOUT_S, check_commits, clean_tree, n
 from lineage.audit.trail_files import pattern_of
 from lineage.audit.trail_folder import Findings, TrailFolder, differences
 from lineage.audit.trail_history import ENDED, FAILED, VERSION
+from lineage.audit.trail_leaves import log_lines, log_of
 from lineage.audit.trail_log import TIME_FORMAT, SessionLog
-from lineage.errors import GittrailError, IntegrityError
+from lineage.errors import AuditError, GittrailError, IntegrityError, StoreError
 from lineage.recorder import numbers
 from lineage.redact import kept
 from lineage.stores.hosts import identity
@@ -89,9 +90,11 @@ class GitTrail:
         ignore: Patterns of files that do not count, as `*.tmp` or `scratch/`; they are recorded.
         allow_branches: Whether sessions may have run with commits of other branches; or patterns of
             the branches that are allowed.
+        audit: The folder of a store that has a log, which takes each record of the trail.
 
     Raises:
         FileNotFoundError: The repository or the data are not there.
+        AuditError: The store has no log.
 
     Examples:
         >>> GitTrail(repo="nowhere", data=".")
@@ -108,6 +111,7 @@ class GitTrail:
         store: str = "gittrail",
         ignore: Iterable[str] = (),
         allow_branches: bool | Iterable[str] = False,
+        audit: str | os.PathLike[str] | None = None,
     ) -> None:
         self.repo, self.data = Path(repo), Path(data)
         for what, path in (("Repo", self.repo), ("Data", self.data)):
@@ -118,6 +122,7 @@ class GitTrail:
         self.session: Session | None = None
         self._folder = TrailFolder(self.data.absolute(), store)
         self._ignored = pattern_of(self.ignore)
+        self._audit = None if audit is None else log_of(Path(audit).absolute())
         self._open: list[Session] = []
 
     def __enter__(self) -> Self:
@@ -134,6 +139,7 @@ class GitTrail:
         with self._folder.locked() as state:
             found, missing = self._checked(state, root, str(tree.commit))
             session = self._begun(state, found, missing, root, tree)
+            self._log_records()
         self._open.append(session)
         self.session = session
         return self
@@ -291,6 +297,16 @@ class GitTrail:
             state.keep(found)
             session.end_utc = record["at"]
             session.files = {path: each[0] for path, each in state.history.known.items()}
+            self._log_records()
+
+    def _log_records(self) -> None:
+        """Have the log of a store take what is new; what it cannot take now, it takes later."""
+        if self._audit is None:
+            return
+        try:
+            log_lines(self._audit, self._folder.place)
+        except (AuditError, StoreError) as error:
+            _say(logging.WARNING, f"the audit log did not take the records of the trail: {error}")
 
     def _changes(self, state: State, found: Listing, session: Session) -> dict[str, Any]:
         """Say what differs from what the sessions before left."""

@@ -52,12 +52,13 @@ class TrailFolder:
     def __init__(self, data: Path, store: str) -> None:
         self.data = data
         self.path = data / store
+        self.place = self.path / RECORDS
         self._prefix = f"{store}/"
         self._own = {self._prefix + name for name in _NAMES}
 
     def is_there(self) -> bool:
         """Tell whether a trail was begun here."""
-        return (self.path / RECORDS).is_file()
+        return self.place.is_file()
 
     def log_name(self, session: int) -> str:
         """Give the path in the data of a session's log."""
@@ -99,10 +100,10 @@ class TrailFolder:
 
     def records(self) -> list[Record]:
         """Read all records of the trail, without its lock: what is being written is none yet."""
-        return Chain(self.path / RECORDS).read() or []
+        return Chain(self.place).read() or []
 
     def _state(self, now_ns: int) -> State:
-        chain = Chain(self.path / RECORDS)
+        chain = Chain(self.place)
         cache = trail_cache.read(self.path / trail_cache.NAME, self.log_name)
         news = chain.read(cache.mark) if cache is not None else None
         if cache is None or news is None or any(each["kind"] == "forget" for each in news):
