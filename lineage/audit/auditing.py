@@ -142,10 +142,11 @@ class _Audit:
                 self.notes.append(f"{held.part.path} was removed meanwhile, which is logged")
         self._files()
         self._trails()
-        with suppress(CorruptStoreError):  # of a part, which was told of
-            if differs(self.store, self.manifest):
-                what = "it is not what the parts come to; delete it, it is made again"
-                self._find("edited", "_manifest/distinct.bin", what)
+        paths = {*self.held.parts, *(part.path for part in self.manifest.parts)}
+        is_damaged = any(each.where in paths for each in self.found)
+        if not is_damaged and differs(self.store, self.manifest):  # else it cannot be made again
+            what = "it is not what the parts come to; delete it, it is made again"
+            self._find("edited", "_manifest/distinct.bin", what)
 
     def _find(self, kind: str, where: str, what: str) -> None:
         self.found.append(Finding(kind, where, what))
