@@ -200,6 +200,8 @@ def _end(children: list[int], readers: dict[int, bytes]) -> dict:
         os.kill(child, signal.SIGKILL)
     died = [os.waitpid(child, 0)[1] == signal.SIGKILL for child in children]
     _listen(readers, None)
+    for reader in readers:
+        os.close(reader)
     marks = [line.decode() for said in readers.values() for line in said.split(b"\n")[:-1]]
     return {"kills": sum(died), "failed": died.count(False), "acknowledged": marks}
 
@@ -215,7 +217,6 @@ def _listen(readers: dict, until: float | None) -> None:
             readers[reader] += data
             if not data:
                 open_ones.discard(reader)
-                os.close(reader)
 
 
 def main() -> None:
