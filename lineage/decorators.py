@@ -27,7 +27,18 @@ Sources = "str | DataSource | Iterable[str | DataSource]"
 
 
 @overload
-def track_lineage(operation_type: Function, /) -> Function: ...
+def track_lineage(
+    operation_type: Function,
+    /,
+    input_sources: str | DataSource | Iterable[str | DataSource] | None = ...,
+    output_sources: str | DataSource | Iterable[str | DataSource] | None = ...,
+    extract_inputs: Callable[..., Iterable[DataSource | str]] | None = ...,
+    extract_outputs: Callable[..., Iterable[DataSource | str]] | None = ...,
+    tracker: LineageTracker | None = ...,
+    repository_type: str | None = ...,
+    *,
+    capture: bool = ...,
+) -> Function: ...
 
 
 @overload
@@ -85,9 +96,8 @@ def track_lineage(
         >>> double([1, 2])
         [2, 4]
     """
-    if not isinstance(operation_type, str):  # `@track_lineage` without arguments
-        return _decorate(operation_type, OperationType.TRANSFORM, lambda site: None)
-    kind = OperationType(operation_type)
+    is_function = not isinstance(operation_type, str)  # `@track_lineage` without parentheses
+    kind = OperationType.TRANSFORM if is_function else OperationType(operation_type)
 
     def prepare(site: Site) -> None:
         site.input_sources = _declared(site, "input_sources", input_sources)
@@ -99,6 +109,8 @@ def track_lineage(
         if repository_type is not None:
             site.context["repository_type"] = repository_type
 
+    if is_function:
+        return _decorate(operation_type, kind, prepare)
     return lambda function: _decorate(function, kind, prepare)
 
 

@@ -248,6 +248,14 @@ def test_settings_limit_what_is_recorded():
     assert only(tracker).inputs == []
 
 
+def test_options_count_where_the_function_comes_with_them():
+    other = LineageTracker()
+    step = track_lineage(lambda value: value, input_sources=["table:a"], tracker=other)
+    assert step(2) == 2
+    (made,) = other.operations.values()
+    assert [source.node_id for source in made.inputs] == ["table:a"]
+
+
 def test_no_tracker_no_record_and_another_tracker(tracker):
     set_global_tracker(None)
 
