@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from lineage.audit.checkpoint import cosign
 from lineage.audit.keys import load_key
 from lineage.audit.log import AuditLog
 from lineage.cli import app
+from lineage.decorators import track_lineage
+from lineage.stores.base import open_store
+from lineage.tracker import LineageTracker
 from tests.audited import WITNESS, records_of
 from tests.pages import blocks
 
@@ -245,6 +250,25 @@ def test_a_witness_serves_until_it_is_ended(tmp_path):
     asked = ("--witness", place, "--witness-key", key)
     assert "does not answer" in lineage("checkpoint", *asked, code=2).stderr
     assert "HOST:PORT" in lineage(*command[4:7], "--log", key, "--listen", "x", code=2).stderr
+
+
+def test_a_database_is_proven_by_a_folder_with_a_log(tmp_path):
+    database = f"sqlite:///{tmp_path}/lineage.db"
+    lineage("init")
+    tracker = LineageTracker(open_store(f"tee://store;{database}"))
+    step = track_lineage(lambda number: number, tracker=tracker)
+    for number in range(5):
+        step(number)
+    tracker.close()
+    lineage("verify", "--against", database)
+    with closing(sqlite3.connect(tmp_path / "lineage.db")) as opened_one:
+        opened_one.execute("UPDATE lineage_operations SET duration_ms = 7 WHERE row_id = 3")
+        opened_one.commit()
+    done = lineage("verify", "--against", database, code=1)
+    assert "lineage.db, operations" in " ".join(done.stdout.split())
+    assert told("verify", "--against", database, code=1)["findings"][0]["kind"] == "edited"
+    lineage("verify")
+    assert "no lineage store at" in lineage("verify", "--against", "other", code=4).stderr
 
 
 def test_only_a_folder_has_a_log():

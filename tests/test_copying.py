@@ -1,6 +1,8 @@
 """Copies between any two stores."""
 
 import io
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -8,11 +10,12 @@ import pytest
 
 from lineage.codec import node_row, relationship_rows
 from lineage.core import DataOperation, DataSource, LineageNode
-from lineage.stores import copying
+from lineage.stores import copying, stretches
 from lineage.stores.base import EVERYTHING, KINDS, Filter
 from lineage.stores.console import ConsoleStore
 from lineage.stores.copying import copy_store
 from lineage.stores.derive import distinct_schemas, merge_nodes, merge_relationships
+from lineage.stores.differing import Difference, differences
 from lineage.stores.memory import MemoryStore
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.remote import RemoteRepository
@@ -112,7 +115,7 @@ def nodes_until(store, end):
 @pytest.mark.parametrize("target", STORES)
 @pytest.mark.parametrize("source", STORES)
 def test_any_store_is_copied_into_any_other(source, target, opened, monkeypatch):
-    monkeypatch.setattr(copying, "_STRETCH", 30)
+    monkeypatch.setattr(stretches, "_STRETCH", 30)
     monkeypatch.setattr(copying, "_BATCH", 15)
     one, other = opened(source), opened(target)
     fill(one)
@@ -123,6 +126,57 @@ def test_any_store_is_copied_into_any_other(source, target, opened, monkeypatch)
     assert not +again.rows
     assert again.known["operations"] == 40
     assert canonical(other) == canonical(one)
+    assert list(differences(one, other)) == []
+
+
+CHANGES = {
+    "UPDATE lineage_operations SET status = 'x' WHERE operation_id = 'op5'": (
+        "edited operations op5"
+    ),
+    "UPDATE lineage_operations SET timestamp = timestamp + 1 WHERE operation_id = 'op5'": (
+        "edited operations op5"
+    ),
+    "DELETE FROM lineage_operations WHERE operation_id = 'op5'": "deleted operations op5",
+    "UPDATE lineage_runs SET run_id = 'x' WHERE run_id = 'early'": "inserted runs x",
+    "UPDATE lineage_schemas SET schema_info = '{}'": "edited schemas ",
+    "DELETE FROM lineage_schemas": "deleted schemas ",
+    "UPDATE lineage_nodes SET location = 'x' WHERE source_id = 'f1'": "edited nodes file:f1",
+    "UPDATE lineage_relationships SET to_node_id = 'x'": "inserted relationships file:f1 to x",
+    "DELETE FROM lineage_relationships": "deleted relationships file:f1 to ",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_difference_is_named(change, opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(stretches, "_STRETCH", 30)
+    one, other = opened("memory"), opened("sqlite")
+    fill(one)
+    copy_store(one, other)
+    with closing(sqlite3.connect(tmp_path / "1" / "lineage.db")) as database:
+        assert database.execute(change).rowcount
+        database.commit()
+    found = [" ".join(each) for each in differences(one, other)]
+    assert any(each.startswith(CHANGES[change]) for each in found)
+    kinds = {each.split()[1] for each in found}
+    assert len(kinds) == 1  # nothing else is said to be other
+
+
+def test_rows_that_are_alike_are_counted():
+    one, other = MemoryStore(), MemoryStore()
+    row = {"run_id": "a", "timestamp": 5}
+    one.append("runs", [row, row, row])
+    other.append("runs", [row])
+    assert list(differences(one, other)) == [Difference("deleted", "runs", "a")] * 2
+    assert list(differences(other, one)) == [Difference("inserted", "runs", "a")] * 2
+
+
+def test_what_is_compared_is_told(monkeypatch):
+    monkeypatch.setattr(stretches, "_STRETCH", 30)
+    one, told = MemoryStore(), []
+    fill(one)
+    assert not list(differences(one, one, progress=lambda *each: told.append(each)))
+    assert told == [(number, len(told)) for number in range(1, len(told) + 1)]
+    assert len(told) > 2
 
 
 @pytest.mark.parametrize("kind", ["parquet", "sqlite"])
@@ -207,19 +261,19 @@ def test_progress_is_told_while_it_copies(opened, monkeypatch):
 
 
 def test_rows_of_a_stretch_are_all_that_is_held(opened, monkeypatch):
-    monkeypatch.setattr(copying, "_STRETCH", 9)
+    monkeypatch.setattr(stretches, "_STRETCH", 9)
     one = opened("memory")
     fill(one)
-    stretches = list(copying._stretches(copying._counts(one)))
-    assert len(stretches) >= 3
-    assert stretches[-1].where is EVERYTHING
-    ends = [(stretch.where.start, stretch.where.end) for stretch in stretches[:-1]]
+    found = list(stretches.stretches_of(stretches.counts_of(one)))
+    assert len(found) >= 3
+    assert found[-1].where is EVERYTHING
+    ends = [(stretch.where.start, stretch.where.end) for stretch in found[:-1]]
     assert all(before[1] < after[0] for before, after in pairwise(ends))
 
 
 def test_what_is_beside_the_operations_is_nothing_where_all_follows_from_them(opened):
     one = opened("memory")
     save(one, DataOperation.create("read", inputs=[DataSource("file", "a", "/a")], timestamp=T0))
-    for stretch in copying._stretches(copying._counts(one)):
+    for stretch in stretches.stretches_of(stretches.counts_of(one)):
         for kind in ("nodes", "relationships"):
             assert copying._beside_operations(one, kind, stretch) == {}

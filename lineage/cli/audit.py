@@ -15,12 +15,13 @@ from lineage.cli.output import Table, note
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 from lineage.cli.witness import WitnessKeys, WitnessPlaces, ask_witnesses, witnesses_of
 from lineage.errors import AuditError
+from lineage.redact import redact_text
 
 if TYPE_CHECKING:
     from lineage.audit.files import LogFiles
     from lineage.audit.lookup import Found
     from lineage.audit.notes import SigningKey, VerifierKey
-    from lineage.audit.verifying import Pin, Verified
+    from lineage.audit.verifying import Finding, Pin, Verified
 
 KeyPath = Annotated[
     Path | None,
@@ -66,6 +67,12 @@ Witnesses = Annotated[
 ]
 Quorum = Annotated[
     int, typer.Option("--quorum", help="How many witnesses must have seen a checkpoint.")
+]
+Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--against", metavar="STORE", help="Another store that must be the same; repeatable."
+    ),
 ]
 GitNote = Annotated[
     bool,
@@ -191,10 +198,12 @@ def verify(
     log_key: PublicKey = None,
     witness: Witnesses = None,
     quorum: Quorum = 0,
+    against: Against = None,
 ) -> None:
     """Verify the log and every byte that the store has sealed, or a proof without them.
 
-    The exit code is 1 when something is wrong.
+    A database or a bucket is proven by holding it against a store with a log. The exit code is 1
+    when something is wrong.
     """
     from lineage.audit.notes import parse_vkey
 
@@ -209,6 +218,8 @@ def verify(
         return
     files = log_of(session)
     found = _audited(files, trusted)
+    for each in against or ():
+        found.findings += _held_against(session, files, each)
     _show_findings(session, found)
     if not found.is_sound:
         raise typer.Exit(FINDING)
@@ -321,6 +332,26 @@ def _audited(files: LogFiles, trusted: _Trusted) -> Verified:
         witnesses=trusted.witnesses,
         quorum=trusted.quorum,
     )
+
+
+def _held_against(session: Session, files: LogFiles, url: str) -> list[Finding]:
+    """Hold another store against the one that has the log."""
+    from dataclasses import replace
+
+    from lineage.audit.against import verify_against
+
+    other = replace(session, store=url)
+    store = other.open()
+    try:
+        with session.working("comparing") as bar:
+            return verify_against(
+                files.folder.parent,
+                store,
+                redact_text(url),
+                progress=bar.counting("comparing", "stretches of dates"),
+            )
+    finally:
+        store.close()
 
 
 def _pin_of(files: LogFiles, trusted: _Trusted) -> Pin | None:

@@ -10,39 +10,27 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from lineage.codec import TABLES, from_json
-from lineage.stores.base import DERIVED, EVERYTHING, Filter
-from lineage.stores.derive import (
-    INVALID_DATE,
-    date_of,
-    derive,
-    merge_nodes,
-    merge_relationships,
-)
+from lineage.stores.base import DERIVED
+from lineage.stores.derive import derive
+from lineage.stores.stretches import ALL, counts_of, date_in, gather, rows_in, stretches_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable
 
     from lineage.stores.base import Store
+    from lineage.stores.stretches import Stretch, Tuple
 
-Tuple = tuple[Any, ...]
-
-_MERGE = {"nodes": merge_nodes, "relationships": merge_relationships}
-_ABOUT = {"nodes": 1, "relationships": 2}  # so many first columns say what a row is about
 _AS_THEY_ARE = tuple(kind for kind in TABLES if kind not in DERIVED)
 _ON_THEIR_DAYS = (
     *(kind for kind in _AS_THEY_ARE if kind not in ("schemas", "operations")),
     "operations",
 )
 _BATCH = 10_000
-_STRETCH = 50_000
-_DAY = timedelta(days=1)
-_LAST = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -51,17 +39,6 @@ class Copied:
 
     rows: Counter[str] = field(default_factory=Counter)
     known: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """What rows to look at: those a filter lets pass, and of these those of some dates."""
-
-    where: Filter = EVERYTHING
-    dates: frozenset[str] | None = None
-
-
-_ALL = _Stretch()
 
 
 def copy_store(
@@ -86,11 +63,11 @@ def copy_store(
         >>> copy_store(source, target).rows["runs"], copy_store(source, target).rows["runs"]
         (1, 0)
     """
-    counts = _counts(source)
+    counts = counts_of(source)
     copy = _Copy(source, target, progress)
     copy.total = sum(counts[kind].total() for kind in _AS_THEY_ARE)
-    copy.rows("schemas", _ALL)  # few, and one is named from many dates
-    for stretch in _stretches(counts):
+    copy.rows("schemas", ALL)  # few, and one is named from many dates
+    for stretch in stretches_of(counts):
         for kind in _ON_THEIR_DAYS:
             copy.rows(kind, stretch)
         for kind in DERIVED:
@@ -112,13 +89,13 @@ class _Copy:
             target, "insert", target.append
         )
 
-    def rows(self, kind: str, stretch: _Stretch) -> None:
+    def rows(self, kind: str, stretch: Stretch) -> None:
         """Copy the rows that the target lacks, in batches."""
         is_schema = kind == "schemas"
         key = _schema_key if is_schema else _key
-        there = Counter(map(key, _rows(self._target, kind, stretch)))
+        there = Counter(map(key, rows_in(self._target, kind, stretch)))
         batch: list[Tuple] = []
-        for row in _rows(self._source, kind, stretch):
+        for row in rows_in(self._source, kind, stretch):
             name = key(row)
             if there[name] > 0:
                 there[name] -= not is_schema
@@ -132,7 +109,7 @@ class _Copy:
                 batch = []
         self._keep(kind, batch)
 
-    def facts(self, kind: str, stretch: _Stretch) -> None:
+    def facts(self, kind: str, stretch: Stretch) -> None:
         """Copy what the target does not know of nodes or relationships beside its operations."""
         wanted = _beside_operations(self._source, kind, stretch)
         if wanted:
@@ -151,38 +128,27 @@ class _Copy:
             self._progress(sum(done), self.total)
 
 
-def _beside_operations(store: Store, kind: str, stretch: _Stretch) -> dict[Tuple, Tuple]:
+def _beside_operations(store: Store, kind: str, stretch: Stretch) -> dict[Tuple, Tuple]:
     """Give what a store knows of nodes or relationships that does not follow from operations.
 
     By date and what the row is about, since dates leave a store one by one.
     """
     facts: dict[Tuple, list[Tuple]] = {}
-    _gather(kind, _rows(store, kind, stretch), facts)
+    gather(kind, rows_in(store, kind, stretch), facts)
     derived: dict[Tuple, list[Tuple]] = {}
     which = DERIVED.index(kind)
     batch: dict[str, list[Tuple]] = {}
-    for number, row in enumerate(_rows(store, "operations", stretch), 1):
-        batch.setdefault(_date("operations", row), []).append(row)
+    for number, row in enumerate(rows_in(store, "operations", stretch), 1):
+        batch.setdefault(date_in("operations", row), []).append(row)
         if number % _BATCH == 0:
-            _gather(
-                kind, (row for group in batch.values() for row in derive(group)[which]), derived
-            )
+            gather(kind, (row for group in batch.values() for row in derive(group)[which]), derived)
             batch = {}
-    _gather(kind, (row for group in batch.values() for row in derive(group)[which]), derived)
+    gather(kind, (row for group in batch.values() for row in derive(group)[which]), derived)
     found = {}
     for about, (row,) in facts.items():
         for rest in _less(kind, row, *derived.get(about, ())):
             found[about] = rest
     return found
-
-
-def _gather(kind: str, rows: Iterable[Tuple], into: dict[Tuple, list[Tuple]]) -> None:
-    """Merge rows into one per date and what they are about."""
-    for row in rows:
-        into.setdefault((_date(kind, row), *row[: _ABOUT[kind]]), []).append(row)
-    for about, group in into.items():
-        if len(group) > 1:
-            into[about] = _MERGE[kind](group)
 
 
 def _less(kind: str, row: Tuple, known: Tuple | None = None) -> list[Tuple]:
@@ -239,59 +205,9 @@ _REST: dict[str, Callable[[Any, Any], Any]] = {
 """What a column still has to say, given what is known; `_if_other` for the rest."""
 
 
-def _counts(store: Store) -> dict[str, Counter[str]]:
-    """Count the rows of each kind and date."""
-    from lineage.stores.tables import rows_of
-
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in TABLES}
-    for kind, dates in counts.items():
-        for table in store.scan(kind, Filter(columns=("timestamp",))):
-            dates.update(date_of(at) for (at,) in rows_of(table))
-    return counts
-
-
-def _stretches(counts_by_kind: Mapping[str, Counter[str]]) -> Iterator[_Stretch]:
-    """Divide dates into stretches of some ten thousand rows."""
-    counts = sum(counts_by_kind.values(), Counter[str]())
-    is_somewhere = counts.pop(INVALID_DATE, 0)
-    group: list[str] = []
-    size = 0
-    for day in sorted(counts):
-        group.append(day)
-        size += counts[day]
-        if size >= _STRETCH:
-            yield _stretch(group)
-            group, size = [], 0
-    if group:
-        yield _stretch(group)
-    if is_somewhere:
-        yield _Stretch(dates=frozenset((INVALID_DATE,)))
-
-
-def _stretch(days: list[str]) -> _Stretch:
-    start, last = (datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (days[0], days[-1]))
-    return _Stretch(Filter(start=start, end=last + _DAY - _LAST))
-
-
-def _rows(store: Store, kind: str, stretch: _Stretch) -> Iterator[Tuple]:
-    from lineage.stores.tables import rows_of
-
-    for table in store.scan(kind, stretch.where):
-        for row in rows_of(table):
-            if stretch.dates is None or _date(kind, row) in stretch.dates:
-                yield row
-
-
-def _date(kind: str, row: Tuple) -> str:
-    return date_of(row[_AT[kind]])
-
-
 def _key(row: Tuple) -> bytes:
     return xxhash.xxh3_128_digest(repr(row).encode())
 
 
 def _schema_key(row: Tuple) -> bytes:
     return str(row[0]).encode()
-
-
-_AT = {kind: tuple(columns).index("timestamp") for kind, columns in TABLES.items()}
