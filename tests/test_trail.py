@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import random
 import signal
 import subprocess
 import threading
@@ -407,9 +406,12 @@ def test_no_flipped_bit_of_the_records_is_silent(place):
         place.write("a", str(number))
     whole = place.chain.path.read_bytes()
     silent, unseen = [], 0
-    for at in range(len(whole)):
+    is_full = os.environ.get("FAULTS") == "full"
+    bits = range(0, 8 * len(whole), 1 if is_full else 7)  # 7: one or two of each byte
+    for bit in bits:
+        at = bit // 8
         data = bytearray(whole)
-        data[at] ^= 1 << random.Random(at).randrange(8)
+        data[at] ^= 1 << bit % 8
         place.chain.path.write_bytes(data)
         try:
             found = place.records()
@@ -422,6 +424,7 @@ def test_no_flipped_bit_of_the_records_is_silent(place):
             unseen += len([json.loads(line.partition(b" ")[2]) for line in lines]) == 7
         except ValueError:
             pass
+    print(f"\n{len(bits)} flipped bits in a trail, {len(silent)} silent; {unseen} to the control")
     assert silent == []
     assert unseen > 0
     place.chain.path.write_bytes(whole)

@@ -157,6 +157,7 @@ def deaths(tmp_path, change=lambda: None):
 
 def test_at_every_step_the_trail_is_whole_and_what_was_told_is_there(tmp_path):
     steps, problems = deaths(tmp_path)
+    print(f"\n{steps} deaths of a session, {len(problems)} problems")
     assert problems == []
     assert steps > 20
 

@@ -344,12 +344,15 @@ def _held_against(session: Session, files: LogFiles, url: str) -> list[Finding]:
     store = other.open()
     try:
         with session.working("comparing") as bar:
-            return verify_against(
+            found = verify_against(
                 files.folder.parent,
                 store,
                 redact_text(url),
                 progress=bar.counting("comparing", "stretches of dates"),
             )
+        if not found:
+            note(f"{redact_text(url)} is the same")
+        return found
     finally:
         store.close()
 
