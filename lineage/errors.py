@@ -14,6 +14,15 @@ LineageError
 │   └── IntegrityError             files, or the records, are not what the sessions left
 ├── SnapshotError(ValueError)      a snapshot that is not accepted: says why
 │   └── SnapshotNotFoundError      no such snapshot
+├── RegistryError                  a version of a dataset or model cannot be kept or found so
+│   ├── DraftError(ValueError)     a name, a key or a description that is not taken: by field
+│   ├── VersionConflictError       this name has this version already
+│   ├── IdempotencyError           the key was used to save something else
+│   ├── UnknownVersionError        there is no such version, or it was deleted
+│   ├── UnknownArtefactError       there is no such content, or it was deleted
+│   ├── UnknownUploadError         there is no such upload, or its lease has ended
+│   ├── OffsetError                an upload goes on elsewhere: its `offset` says where
+│   └── ChecksumError              bytes are not those that were said
 ├── ReplayError                    what made a product cannot run again: says each reason
 ├── StoreError                     the store cannot be reached, read or written
 │   ├── CorruptStoreError          a file of the store is damaged or written by a newer version
@@ -31,7 +40,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _MOST_COMPARED = 2000
 
@@ -86,6 +95,59 @@ class SnapshotError(LineageError, ValueError):
 
 class SnapshotNotFoundError(SnapshotError):
     """There is no snapshot of this name."""
+
+
+class RegistryError(LineageError):
+    """A version of a dataset or a model cannot be kept, or found, as it was asked for."""
+
+
+class DraftError(RegistryError, ValueError):
+    """What would be a version is not taken; nothing was kept of it.
+
+    Args:
+        fields: By the name of a field, what is wrong with it.
+    """
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = dict(fields)
+        super().__init__("; ".join(f"{name} {what}" for name, what in self.fields.items()))
+
+
+class VersionConflictError(RegistryError):
+    """There is such a version of this name already, or there was one that was deleted."""
+
+
+class IdempotencyError(RegistryError):
+    """The idempotency key was used to save something else."""
+
+
+class UnknownVersionError(RegistryError):
+    """There is no such version, or it was deleted."""
+
+
+class UnknownArtefactError(RegistryError):
+    """There is no such artefact, or its bytes were deleted."""
+
+
+class UnknownUploadError(RegistryError):
+    """There is no such upload: its lease has ended, or a version has taken it."""
+
+
+class OffsetError(RegistryError):
+    """An upload does not go on at this offset.
+
+    Args:
+        message: What was asked for.
+        offset: Where it goes on, in bytes.
+    """
+
+    def __init__(self, message: str, offset: int) -> None:
+        self.offset = offset
+        super().__init__(message)
+
+
+class ChecksumError(RegistryError):
+    """Bytes are not as many, or not the same, as was said of them."""
 
 
 class ReplayError(LineageError):

@@ -21,10 +21,11 @@ from lineage.redact import redact_text
 from lineage.stores.waiting import waiting_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 TIMEOUT_S = 30.0
 _RETRIES = 3
+_PIECE = 8 << 20
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
     "gs": ("GOOGLE_BASE_URL",),
@@ -155,6 +156,54 @@ class Bucket:
                 mode: Any = "create" if tag is None else _version(tag)
                 return _tag(obstore.put(self._store, key, data, mode=mode, use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
+                return None
+
+    def put_stream(self, key: str, chunks: Iterable[bytes]) -> None:
+        """Make an object of bytes that come one after another, whatever is there.
+
+        Raises:
+            StoreError: The bucket cannot be reached or written.
+        """
+        with self._explained(f"write {key} to"):
+            import obstore
+
+            obstore.put(
+                self._store,
+                key,
+                iter(chunks),
+                use_multipart=True,
+                chunk_size=_PIECE,
+                max_concurrency=4,
+            )
+
+    def get_range(self, key: str, start: int, length: int) -> bytes | None:
+        """Read some bytes of an object, within its size; None when there is none.
+
+        Raises:
+            StoreError: The bucket cannot be reached or read.
+        """
+        with self._explained(f"read {key} of"):
+            import obstore
+
+            try:
+                return bytes(obstore.get_range(self._store, key, start=start, length=length))
+            except FileNotFoundError as error:
+                if any(mark in str(error) for mark in _NO_BUCKET):
+                    raise
+                return None
+
+    def size(self, key: str) -> int | None:
+        """Say how many bytes an object has; None when there is none.
+
+        Raises:
+            StoreError: The bucket cannot be reached or read.
+        """
+        with self._explained(f"read {key} of"):
+            import obstore
+
+            try:
+                return int(obstore.head(self._store, key)["size"])
+            except FileNotFoundError:  # an answer without a body cannot say that the bucket is
                 return None
 
     def delete(self, key: str) -> None:
