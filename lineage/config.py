@@ -52,6 +52,7 @@ from lineage.layers import (
 from lineage.limits import LimitTable
 from lineage.redact import redact_text, usable_patterns
 from lineage.settings import (
+    DATASETS_VARIABLE,
     ENVIRONMENT_VARIABLES,
     FINGERPRINT_MAX_BYTES,
     GIT_DIFF_MAX_BYTES,
@@ -436,7 +437,8 @@ class LineageConfig(BaseSettings):
                 yield f"freshness_hours: {name!r}: {issue}"
 
     def _variable_issues(self) -> Iterator[str]:
-        known = {*variables(type(self).model_fields), CONFIG_VARIABLE, REPLAY_VARIABLE}
+        known = {*variables(type(self).model_fields), CONFIG_VARIABLE, DATASETS_VARIABLE}
+        known.add(REPLAY_VARIABLE)
         return variable_issues(known, prefix=PREFIX)
 
 

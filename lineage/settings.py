@@ -31,6 +31,8 @@ class StoreSettings:
 
 REPLAY_VARIABLE = "LINEAGE_REPLAY_INTO"
 """Where a program that is replayed keeps its records, whatever its code and its options say."""
+DATASETS_VARIABLE = "LINEAGE_DATASETS"
+"""Names the folder of datasets and models, or the URL of their database."""
 STORES = {
     "abfs": "lineage.stores.remote:open_remote",
     "abfss": "lineage.stores.remote:open_remote",

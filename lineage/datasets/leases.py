@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from sqlalchemy import delete, insert, select, update
 
+from lineage.datasets.names import can_be
 from lineage.datasets.place import now_us
 from lineage.datasets.tables import parts, uploads
 from lineage.errors import OffsetError, UnknownUploadError
@@ -72,7 +73,7 @@ def row_of(connection: Connection, place: Place, lease_id: str) -> Row[Any]:
         UnknownUploadError: There is none.
     """
     where = (uploads.c.tenant == place.tenant, uploads.c.id == lease_id)
-    row = connection.execute(select(uploads).where(*where)).first()
+    row = connection.execute(select(uploads).where(*where)).first() if can_be(lease_id) else None
     if row is None:
         raise unknown(lease_id)
     return row
@@ -90,6 +91,8 @@ def renewed(place: Place, lease_id: str) -> Row[Any]:
         connection.execute(update(uploads).where(*where).values(expires_at=end()))
         return row_of(connection, place, lease_id)
 
+    if not can_be(lease_id):
+        raise unknown(lease_id)
     return place.write(work)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, get_args
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, false, or_, select, update
 from sqlalchemy import delete as delete_rows
 
-from lineage.datasets.names import check_kind
+from lineage.datasets.names import can_be, check_kind
 from lineage.datasets.place import now_us
 from lineage.datasets.rows import versions_of
 from lineage.datasets.tables import artefacts, contents
@@ -57,7 +57,7 @@ def versions(
     query = select(table).where(c.tenant == place.tenant, c.kind == kind, c.deleted_at.is_(None))
     for name, value in where.items():
         if value is not None:
-            query = query.where(c[name] == value)
+            query = query.where(c[name] == value if can_be(value) else false())
     if after is not None:
         query = query.where(_behind(after, is_newest=is_newest))
     by = (c.created_at.desc(), c.id.desc()) if is_newest else (c.created_at, c.id)
@@ -76,6 +76,8 @@ def versions(
 def delete(place: Place, kind: Kind, version_id: str) -> None:
     """Take a version away, and leave its name and who its children are."""
     check_kind(kind)
+    if not can_be(version_id):
+        raise _unknown(kind, f"with the id {version_id!r:.80}")
 
     def work(connection: Connection) -> None:
         c = table.c
@@ -127,7 +129,8 @@ def _checked(
 
 def _behind(after: str, *, is_newest: bool) -> Any:
     time_us, _, version_id = after.partition(".")
-    if not (time_us.isascii() and time_us.isdigit() and len(time_us) < 19):
+    is_time = time_us.isascii() and time_us.isdigit() and len(time_us) < 19
+    if not is_time or not can_be(version_id):
         raise DraftError({"after": f"is no `after` of a page: {after!r:.80}"})
     c, at = table.c, int(time_us)
     if is_newest:
@@ -140,7 +143,7 @@ def _one(place: Place, kind: Kind, where: Mapping[str, str], shown: str) -> Vers
     c = table.c
     query = select(table).where(c.tenant == place.tenant, c.kind == kind, c.deleted_at.is_(None))
     query = query.where(*(c[name] == value for name, value in where.items()))
-    if any("\0" in value for value in where.values()):  # PostgreSQL takes no NUL, nobody has one
+    if not all(map(can_be, where.values())):
         raise _unknown(kind, shown)
     found = place.read(lambda connection: versions_of(connection, place, connection.execute(query)))
     if not found:

@@ -12,7 +12,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, get_args
 
-from lineage.datasets.values import Artefact, Kind
+from lineage.datasets.values import Artefact, Kind, Upload
 from lineage.errors import DraftError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _text_problem(text: object) -> str | None:
         return f"must be a text, not {type(text).__name__}"
     if len(text) > DESCRIPTION_LENGTH:
         return f"must have at most {DESCRIPTION_LENGTH} characters, not {len(text)}"
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if not can_be(text):
         return "must have neither NUL nor a half of a character"
     return None
 
@@ -137,8 +137,12 @@ def _many_problem(count: int) -> str | None:
 
 def _artefact_problem(key: object, given: object) -> str | None:
     problem = _name_problem(key, NAME_LENGTH)
-    if problem is not None or not isinstance(given, Artefact):
-        return problem and f"the key {problem}"
+    if problem is not None:
+        return f"has a key that {problem}"
+    if isinstance(given, (str, Upload)):
+        return None
+    if not isinstance(given, Artefact):
+        return f"must be an upload, its id or an artefact, not {type(given).__name__}"
     if not _DIGEST.fullmatch(str(given.sha256)):
         return f"must have a SHA-256 of 64 hexadecimal digits, not {given.sha256!r:.80}"
     return _path_problem(given.filename) or _type_problem(given.media_type)
@@ -152,6 +156,13 @@ def _metadata(metadata: Mapping[str, Any]) -> tuple[str, str | None]:
     if len(text) > METADATA_BYTES:
         return "", f"must take at most {METADATA_BYTES} bytes in JSON, not {len(text)}"
     return text, None
+
+
+def can_be(text: object) -> bool:
+    """Say whether a database could have such a text at all: neither NUL nor half a character."""
+    if not isinstance(text, str):
+        return False
+    return not any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def check_kind(kind: object) -> None:

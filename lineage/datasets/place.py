@@ -15,6 +15,7 @@ from lineage.datasets.objects import Folder, Objects
 from lineage.datasets.remote import Remote
 from lineage.errors import StoreError
 from lineage.redact import redact_text
+from lineage.settings import DATASETS_VARIABLE
 from lineage.stores.database import BACKENDS, Address, Database, parse, require
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-VARIABLE = "LINEAGE_DATASETS"
-"""Names the folder of datasets and models, or the URL of their database."""
 FOLDER = "lineage_datasets"
 _BUCKETS = ("s3", "gs", "az", "abfs", "abfss")
 
@@ -42,7 +41,7 @@ class Place:
     def __init__(self, url: str | None, blobs: str | None, *, tenant: str) -> None:
         check_tenant(tenant)
         self.tenant = tenant
-        address = _address(url or os.environ.get(VARIABLE) or FOLDER)
+        address = _address(url or os.environ.get(DATASETS_VARIABLE) or FOLDER)
         require(address.backend, address.shown)
         self.database = Database(address)
         self.objects = _objects(blobs, address)
@@ -109,7 +108,7 @@ def _objects(blobs: str | None, address: Address) -> Objects:
     if blobs is None:
         if address.path is not None:
             return Folder(address.path.parent)
-        blobs = os.environ.get(VARIABLE) or FOLDER
+        blobs = os.environ.get(DATASETS_VARIABLE) or FOLDER
         if "://" in blobs:
             blobs = FOLDER
     scheme, _, rest = blobs.partition("://")

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select
 from lineage.codec import to_json
 from lineage.datasets import contents
 from lineage.datasets.leases import unknown
-from lineage.datasets.names import check_draft, check_kind, check_word
+from lineage.datasets.names import can_be, check_draft, check_kind, check_word
 from lineage.datasets.place import now_us
 from lineage.datasets.rows import by_id
 from lineage.datasets.tables import answers, artefacts, uploads, versions
@@ -60,6 +60,11 @@ def look_through(kind: Kind, draft: Draft, key: str | None, creator: str) -> Wan
         check_word("idempotency_key", key, 200)
     if creator:
         check_word("creator", creator, 200)
+    if draft.parent is not None and not can_be(draft.parent):
+        raise _no_parent(kind, draft.parent)
+    for upload_id in map(_id_of, draft.artefacts.values()):
+        if upload_id is not None and not can_be(upload_id):
+            raise unknown(upload_id)
     given = {name: _given(each) for name, each in draft.artefacts.items()}
     told = [kind, draft.name, draft.version, draft.description, draft.parent, metadata, given]
     body = hashlib.sha256(to_json(told).encode()).hexdigest()
@@ -181,4 +186,8 @@ def _refuse_parent(connection: Connection, place: Place, wanted: Wanted) -> None
     c = versions.c
     where = (c.tenant == place.tenant, c.id == parent, c.kind == wanted.kind)
     if connection.execute(select(c.id).where(*where, c.deleted_at.is_(None))).first() is None:
-        raise DraftError({"parent": f"is no {wanted.kind} that is here: {parent!r:.80}"})
+        raise _no_parent(wanted.kind, parent)
+
+
+def _no_parent(kind: Kind, parent: str) -> DraftError:
+    return DraftError({"parent": f"is no {kind} that is here: {parent!r:.80}"})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lineage.datasets import leases
 from lineage.datasets.leases import LEASE, time_of
-from lineage.datasets.names import check_upload
+from lineage.datasets.names import can_be, check_upload
 from lineage.datasets.place import nonce, now_us
 from lineage.datasets.values import Lease, Upload
 from lineage.errors import ChecksumError, OffsetError, UnknownUploadError
@@ -97,6 +97,8 @@ def finish(place: Place, lease_id: str, expected: Expected | None) -> Upload:
 
 def abandon(place: Place, lease_id: str) -> None:
     """Forget an upload, then its bytes."""
+    if not can_be(lease_id):
+        return
     for key in place.write(lambda connection: leases.forget(connection, place, [lease_id])):
         place.objects.delete(key)
 

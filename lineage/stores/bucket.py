@@ -167,14 +167,12 @@ class Bucket:
         with self._explained(f"write {key} to"):
             import obstore
 
-            obstore.put(
-                self._store,
-                key,
-                iter(chunks),
-                use_multipart=True,
-                chunk_size=_PIECE,
-                max_concurrency=4,
-            )
+            # `put` would ask for the bytes within its own runtime, where they cannot come out of
+            # a bucket. Only `close` makes the object: nothing is there of bytes that were cut off.
+            writer = obstore.open_writer(self._store, key, buffer_size=_PIECE, max_concurrency=4)
+            for chunk in chunks:
+                writer.write(chunk)
+            writer.close()
 
     def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """Read some bytes of an object, within its size; None when there is none.
