@@ -43,7 +43,9 @@ class Place:
         self.tenant = tenant
         address = _address(url or os.environ.get(DATASETS_VARIABLE) or FOLDER)
         require(address.backend, address.shown)
-        self.database = Database(address)
+        # Rows are locked by name; MySQL and MariaDB would lock what lies between them too, and have
+        # committers of one version undo one another.
+        self.database = Database(address, isolation="READ COMMITTED")
         self.objects = _objects(blobs, address)
         self._is_current = False
 

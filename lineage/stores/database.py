@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine.interfaces import IsolationLevel
 
 _T = TypeVar("_T")
 
@@ -126,10 +127,16 @@ def require(backend: str, shown: str) -> None:
 
 
 class Database:
-    """Transactions on one database; several threads may use it at once."""
+    """Transactions on one database; several threads may use it at once.
 
-    def __init__(self, address: Address) -> None:
+    Args:
+        address: Where it is.
+        isolation: Of transactions that write, on a server; None is what the server does.
+    """
+
+    def __init__(self, address: Address, *, isolation: IsolationLevel | None = None) -> None:
         self.address = address
+        self._isolation = isolation
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -140,6 +147,8 @@ class Database:
         """
         with self._explained("write to"), self._engine.connect() as connection:
             connection.execution_options(lineage_writes=True)
+            if self._isolation is not None and self.address.backend != "sqlite":
+                connection.execution_options(isolation_level=self._isolation)
             with connection.begin():
                 yield connection
 

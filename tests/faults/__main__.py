@@ -8,9 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
+from tests import servers
 from tests.benchmarks.tables import machine
-from tests.faults import campaigns, power
+from tests.faults import campaigns, datasets, power
 from tests.faults.hung import hung
 
 if TYPE_CHECKING:
@@ -81,6 +83,50 @@ def _hung(folder: Path) -> Answer:
     return hung(folder / "real", 200_000), hung(folder / "control", 100, control=True)
 
 
+def _registry(
+    kind: str, campaign: Callable[[Callable[[], str], Path], Answer]
+) -> Callable[[Path], Answer]:
+    def run(folder: Path) -> Answer:
+        if kind == "sqlite":
+            return campaign(lambda: f"sqlite:///{folder}/{uuid4().hex}.db", folder)
+        try:
+            server = servers.Postgres() if kind == "postgres" else servers.MariaDB()
+        except servers.MissingServerError as missing:
+            raise Skipped(str(missing)) from None
+        try:
+            return campaign(server.new_database, folder)
+        finally:
+            server.stop()
+
+    return run
+
+
+def _saves(url: Callable[[], str], folder: Path) -> Answer:
+    control = {"broken": "version before bytes", "first": 60, "every": 3}
+    found = datasets.kills(url(), f"{folder}/real")
+    return found, datasets.kills(url(), f"{folder}/control", **control)
+
+
+def _races(url: Callable[[], str], folder: Path) -> Answer:
+    found = datasets.races(url(), f"{folder}/real", 200)
+    if not url().startswith("postgresql"):
+        return found, None
+    return found, datasets.unconstrained(url(), f"{folder}/control", 20)
+
+
+def _overtakes(url: Callable[[], str], folder: Path) -> Answer:
+    control = {"broken": "no generation", **datasets.COLLECTION}
+    found = datasets.overtakings(url(), f"{folder}/real")
+    return found, datasets.overtakings(url(), f"{folder}/control", **control)
+
+
+REGISTRY = {
+    "save": ("kill -9 at each step of a save", "a version before its bytes", _saves),
+    "race": ("8 who save one version", "no unique constraint", _races),
+    "garbage": ("garbage against commits, at each step", "keys without generation", _overtakes),
+}
+KINDS = {"sqlite": "SQLite", "postgres": "PostgreSQL", "mariadb": "MariaDB"}
+
 CAMPAIGNS: dict[str, tuple[str, str, Callable[[Path], Answer]]] = {
     "ends": ("every byte prefix of a journal × 4 tails", "plain length and CRC-32", _ends),
     "kills": ("kill -9 at random moments, 1 or 4 writers", "`buffered` writers", _kills),
@@ -100,6 +146,16 @@ CAMPAIGNS: dict[str, tuple[str, str, Callable[[Path], Answer]]] = {
         "a call that seals",
         _hung,
     ),
+    **{
+        f"registry-{name}-{kind}": (
+            f"{title}, {shown}",
+            control if name != "race" or kind == "postgres" else "",
+            _registry(kind, campaign),
+        )
+        for name, (title, control, campaign) in REGISTRY.items()
+        for kind, shown in KINDS.items()
+        if name == "race" or kind != "mariadb"
+    },
     "flips": ("one flipped bit in any file of a store", "a journal without digests", _flips),
 }
 
