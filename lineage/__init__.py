@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lineage.captured import column_lineage, source
     from lineage.config import LineageConfig, get_config
     from lineage.core import ColumnEdge, DataOperation, DataSource, LineageNode, OperationType
+    from lineage.datasets.dataset import Dataset, list_datasets
+    from lineage.datasets.model import Model, list_models
     from lineage.decorators import track_lineage, track_repository_operation
     from lineage.errors import (
         ConfigError,
@@ -65,6 +67,8 @@ _HOMES = {
     "captured": ("column_lineage", "source"),
     "config": ("LineageConfig", "get_config"),
     "core": ("ColumnEdge", "DataOperation", "DataSource", "LineageNode", "OperationType"),
+    "datasets.dataset": ("Dataset", "list_datasets"),
+    "datasets.model": ("Model", "list_models"),
     "decorators": ("track_lineage", "track_repository_operation"),
     "errors": (
         "ConfigError",
@@ -132,6 +136,10 @@ __all__ = [
     "LineageQueryEngine",
     "LineageGraph",
     "LineageVisualizer",
+    "Dataset",
+    "Model",
+    "list_datasets",
+    "list_models",
     "GitTrail",
     "EventBus",
     "ConsoleWriter",

@@ -16,6 +16,7 @@ LineageError
 │   └── SnapshotNotFoundError      no such snapshot
 ├── RegistryError                  a version of a dataset or model cannot be kept or found so
 │   ├── DraftError(ValueError)     a name, a key or a description that is not taken: by field
+│   ├── ArtefactError(ValueError)  what cannot be kept as it is, or is not what was kept
 │   ├── VersionConflictError       this name has this version already
 │   ├── IdempotencyError           the key was used to save something else
 │   ├── UnknownVersionError        there is no such version, or it was deleted
@@ -111,6 +112,10 @@ class DraftError(RegistryError, ValueError):
     def __init__(self, fields: Mapping[str, str]) -> None:
         self.fields = dict(fields)
         super().__init__("; ".join(f"{name} {what}" for name, what in self.fields.items()))
+
+
+class ArtefactError(RegistryError, ValueError):
+    """Something would not come back as it is if it was kept; or it is not what was kept."""
 
 
 class VersionConflictError(RegistryError):
