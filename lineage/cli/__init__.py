@@ -12,6 +12,7 @@ from lineage.cli.audit_keys import register as register_audit_keys
 from lineage.cli.check import register as register_check
 from lineage.cli.columns import register as register_columns
 from lineage.cli.command import app
+from lineage.cli.dataset import register as register_dataset
 from lineage.cli.documents import register as register_documents
 from lineage.cli.env import register as register_env
 from lineage.cli.graph import register as register_graph
@@ -37,6 +38,7 @@ register_why(app)
 register_graph(app)
 register_columns(app)
 register_product(app)
+register_dataset(app)
 register_snapshot(app)
 register_env(app)
 register_structure(app)

@@ -23,6 +23,8 @@ from lineage.errors import (
     OperationError,
     SnapshotNotFoundError,
     StoreError,
+    UnknownArtefactError,
+    UnknownVersionError,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (NodeNotFoundError, NOT_FOUND),
     (OperationError, NOT_FOUND),
     (SnapshotNotFoundError, NOT_FOUND),
+    (UnknownArtefactError, NOT_FOUND),
+    (UnknownVersionError, NOT_FOUND),
     (StoreError, STORE_BROKEN),
     (LineageError, 2),
     (OSError, STORE_BROKEN),
