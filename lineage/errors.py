@@ -21,6 +21,7 @@ LineageError
 │   ├── IdempotencyError           the key was used to save something else
 │   ├── UnknownVersionError        there is no such version, or it was deleted
 │   ├── UnknownArtefactError       there is no such content, or it was deleted
+│   ├── UnknownKeyError            there is no such key of a server
 │   ├── UnknownUploadError         there is no such upload, or its lease has ended
 │   ├── OffsetError                an upload goes on elsewhere: its `offset` says where
 │   └── ChecksumError              bytes are not those that were said
@@ -136,6 +137,10 @@ class UnknownArtefactError(RegistryError):
 
 class UnknownUploadError(RegistryError):
     """There is no such upload: its lease has ended, or a version has taken it."""
+
+
+class UnknownKeyError(RegistryError):
+    """The tenant has no such key."""
 
 
 class OffsetError(RegistryError):

@@ -21,6 +21,7 @@ from lineage.cli.measures import register as register_measures
 from lineage.cli.product import register as register_product
 from lineage.cli.replay import register as register_replay
 from lineage.cli.run import register as register_run
+from lineage.cli.serve import register as register_serve
 from lineage.cli.settings import register as register_settings
 from lineage.cli.snapshot import register as register_snapshot
 from lineage.cli.structure import register as register_structure
@@ -52,6 +53,7 @@ register_audit_keys(audit)
 register_witness(audit)
 register_attest(audit)
 register_synth(app)
+register_serve(app)
 register_run(app)
 register_replay(app)
 

@@ -24,6 +24,7 @@ from lineage.errors import (
     SnapshotNotFoundError,
     StoreError,
     UnknownArtefactError,
+    UnknownKeyError,
     UnknownVersionError,
 )
 
@@ -39,6 +40,7 @@ _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (SnapshotNotFoundError, NOT_FOUND),
     (UnknownArtefactError, NOT_FOUND),
     (UnknownVersionError, NOT_FOUND),
+    (UnknownKeyError, NOT_FOUND),
     (StoreError, STORE_BROKEN),
     (LineageError, 2),
     (OSError, STORE_BROKEN),

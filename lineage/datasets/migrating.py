@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from lineage.stores.database import Database
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest revision; asked for before alembic is loaded, which takes a fifth of a second."""
 REVISION_TABLE = "registry_revision"
 _table = Table(REVISION_TABLE, MetaData(), Column("version_num", String(32)))

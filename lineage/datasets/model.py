@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lineage import environment as environments
 from lineage.datasets.artefacts import form_of
 from lineage.datasets.dataset import Dataset
+from lineage.datasets.values import OF_MODEL
 from lineage.datasets.versioned import Versioned
 from lineage.errors import ArtefactError, ChecksumError, RegistryError
 from lineage.redact import is_secret_name, kept
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 TRAINED = "trained_model"
 """The key of the artefact that the trained object is kept under."""
-_OWN = "model"
-"""Under which name of the metadata a model keeps what it knows of itself."""
 _MOST_SOURCE = 65_536
 _MOST_TEXT = 1000
 
@@ -202,7 +201,7 @@ class Model(Versioned):
         environment["packages"] = {
             str(each[0]): list(each[1:]) for each in environment.get("packages") or ()
         }
-        mine = {name: each for name, each in self.metadata.items() if name != _OWN}
+        mine = {name: each for name, each in self.metadata.items() if name != OF_MODEL}
         dataset = None if self.dataset is None else self.dataset.id
         return {**mine, **told, "environment": environment, "dataset": dataset}
 
@@ -215,7 +214,7 @@ class Model(Versioned):
         if dataset is not None and dataset.id is None:
             raise RegistryError(f"{dataset!r} is not saved yet; save() it before the model")
         told = {**self._told, "config": _hidden(_plain(self.config, "the config"))}
-        return {**self._draft.metadata, _OWN: {**told, "dataset": dataset and dataset.id}}
+        return {**self._draft.metadata, OF_MODEL: {**told, "dataset": dataset and dataset.id}}
 
     def _made_from(self, parent: Version | None) -> list[Node]:
         nodes = super()._made_from(parent)
@@ -223,7 +222,7 @@ class Model(Versioned):
 
     def _take(self, version: Version) -> None:
         super()._take(version)
-        found = version.metadata.get(_OWN)
+        found = version.metadata.get(OF_MODEL)
         own = dict(found) if isinstance(found, dict) else {}  # others save models too
         dataset = own.pop("dataset", None)
         if getattr(self, "_dataset", None) is None:

@@ -126,6 +126,25 @@ class Registry:
         """
         return uploads.finish(self._place, lease_id, expected)
 
+    def upload(self, upload_id: str) -> Upload:
+        """Give an upload that is finished and of no version yet.
+
+        Raises:
+            UnknownUploadError: There is none of this id, or it is not finished.
+        """
+        return uploads.upload(self._place, upload_id)
+
+    def read_upload(
+        self, upload: Upload, *, start: int = 0, length: int | None = None
+    ) -> Iterator[bytes]:
+        """Read bytes of an upload that is of no version yet.
+
+        Raises:
+            UnknownUploadError: It is not there any more.
+            StoreError: They cannot be read.
+        """
+        return uploads.read(self._place, upload, start, length)
+
     def abandon(self, lease_id: str) -> None:
         """Give up an upload, finished or not, that need not exist."""
         uploads.abandon(self._place, lease_id)

@@ -91,8 +91,26 @@ def finish(place: Place, lease_id: str, expected: Expected | None) -> Upload:
         except ChecksumError:
             abandon(place, lease_id)
             raise
-    end = time_of(row.expires_at)
-    return Upload(row.id, row.filename, row.media_type, row.received, row.sha256, end)
+    return _upload(row)
+
+
+def upload(place: Place, upload_id: str) -> Upload:
+    """Give an upload that is finished."""
+    row = place.read(lambda connection: leases.row_of(connection, place, upload_id))
+    if row.sha256 is None:
+        raise UnknownUploadError(f"upload {upload_id} is not finished")
+    return _upload(row)
+
+
+def read(place: Place, found: Upload, start: int, length: int | None) -> Iterator[bytes]:
+    """Read bytes of an upload."""
+    row = place.read(lambda connection: leases.row_of(connection, place, found.id))
+    chunks = None
+    if row.object is not None:
+        chunks = place.objects.read(place.staged(row.id, row.object), start, length)
+    if chunks is None:
+        raise UnknownUploadError(f"the bytes of upload {found.id} are gone; upload them again")
+    return chunks
 
 
 def abandon(place: Place, lease_id: str) -> None:
@@ -124,6 +142,11 @@ class _Coming:
                 yield chunk
         except Exception as error:  # noqa: BLE001 - raised again once what came is kept
             self.error = error
+
+
+def _upload(row: Row[Any]) -> Upload:
+    end = time_of(row.expires_at)
+    return Upload(row.id, row.filename, row.media_type, row.received, row.sha256, end)
 
 
 def _lease(row: Row[Any]) -> Lease:

@@ -13,6 +13,9 @@ Kind: TypeAlias = Literal["dataset", "model"]
 Order: TypeAlias = Literal["oldest", "newest"]
 _T = TypeVar("_T")
 
+OF_MODEL = "model"
+"""Under which name of its metadata a model keeps what it knows of itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Artefact:

@@ -1,0 +1,83 @@
+"""The app: its routes at the root, as Traintrack has them, and below `/v1`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from lineage.server import health, keyring, uploads
+from lineage.server.guard import PUBLIC, Guard
+from lineage.server.problems import answer_problems
+from lineage.server.service import Service
+from lineage.server.settings import ServerSettings
+from lineage.server.versions import router_of
+from lineage.server.watching import Watched
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+def create_app(service: Service | None = None) -> ASGIApp:
+    """Make the app, for uvicorn or another ASGI server.
+
+    Args:
+        service: Where the data are; what the environment says by default.
+
+    Raises:
+        StoreError: The database or the place of bytes is none.
+        MissingDependencyError: A package is missing; says how to install it.
+    """
+    service = service or Service(ServerSettings())
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, strict_content_type=False)
+    routers = (
+        *(router_of(kind) for kind in ("dataset", "model")),
+        *(each.router for each in (uploads, keyring, health)),
+    )
+    for router in routers:
+        app.include_router(router, prefix="/v1")
+        app.include_router(router, include_in_schema=False)
+    answer_problems(app)
+    _describe(app)
+    watched = Watched(Guard(app, service))
+    app.state.service, app.state.metrics = service, watched.metrics
+    return watched
+
+
+def _describe(app: FastAPI) -> None:
+    """Serve the OpenAPI document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(title="lineage", version="1", routes=app.routes)
+            made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            problem = {"$ref": "#/components/schemas/Problem"}
+            made["components"]["schemas"]["Problem"] = _PROBLEM
+            for path, methods in made["paths"].items():
+                for told in methods.values():
+                    told["security"] = [] if path in PUBLIC else [{"key": []}]
+                    told["responses"].pop("422", None)
+                    told["responses"]["default"] = {
+                        "description": "What went wrong",
+                        "content": {"application/json": {"schema": problem}},
+                    }
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+    for prefix in ("", "/v1"):
+        app.get(f"{prefix}/openapi.json", include_in_schema=False)(document)
+
+
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "required": ["code", "error", "reason"],
+    "properties": {
+        "code": {"type": "integer"},
+        "error": {"type": "string"},
+        "reason": {"type": "string"},
+        "details": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "example": {"code": 404, "error": "Not found", "reason": "there is no dataset …"},
+}
