@@ -129,9 +129,17 @@ def test_log_filters(store, options, expected):
     assert [each["operation_id"] for each in found] == expected
 
 
-def test_log_without_a_match_says_so_on_stderr(store):
-    result = run("log", "--store", store, "--type", "publish")
-    assert (result.stdout, result.stderr) == ("", "no operations\n")
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--type", "publish"], "no operation of type 'publish'; there are read, write, transform"),
+        (["--type", "read", "--failed"], "no operation of type 'read' fits the other options"),
+        (["--since", "1m"], "no operations"),
+    ],
+)
+def test_log_without_a_match_says_so_on_stderr(store, options, expected):
+    result = run("log", "--store", store, *options)
+    assert (result.stdout, result.stderr) == ("", f"{expected}\n")
 
 
 def test_show_an_operation_by_the_start_of_its_id(store):

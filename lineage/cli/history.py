@@ -59,17 +59,18 @@ def log(
 ) -> None:
     """List recent operations, the newest first."""
 
-    def recent(engine: LineageQueryEngine) -> list[DataOperation]:
+    def recent(engine: LineageQueryEngine) -> tuple[list[DataOperation], str]:
         matching = (
             operation
             for operation in reversed(engine.operations_between(start=since))
             if (not operation_type or operation.operation_type == operation_type)
             and (not failed or operation.is_failed)
         )
-        return list(islice(matching, number))
+        found = list(islice(matching, number))
+        return found, "" if found else _none_of(engine, operation_type)
 
-    found = session.ask(recent)
-    session.show(found, _operations(found))
+    found, empty = session.ask(recent)
+    session.show(found, _operations(found, empty=empty))
 
 
 def runs(
@@ -140,6 +141,22 @@ def timeline(session: Session, *, hours: Hours = 24.0) -> None:
     session.show(answer, Table(columns, rows, empty=nothing, right=_NUMBERS))
 
 
+def known_types(summary: Any) -> str:
+    """Name the types that there are operations of, out of a summary."""
+    counts = summary["basic_stats"]["operation_types"]
+    return ", ".join(name for name, count in counts.items() if count) or "none"
+
+
+def _none_of(engine: LineageQueryEngine, operation_type: str | None) -> str:
+    """Say that nothing was found: of a type of which there is none, which types there are."""
+    if operation_type is None:
+        return "no operations"
+    summary = engine.build_lineage_summary()
+    if summary["basic_stats"]["operation_types"].get(operation_type):
+        return f"no operation of type {operation_type!r} fits the other options"
+    return f"no operation of type {operation_type!r}; there are {known_types(summary)}"
+
+
 def _operation(engine: LineageQueryEngine, name: str) -> DataOperation:
     """Find an operation by its id or a start of it that no other has.
 
@@ -175,7 +192,7 @@ def _nothing(name: str, engine: LineageQueryEngine) -> NodeNotFoundError:
     return NodeNotFoundError(f"no operation's id begins with {name!r}{also}")
 
 
-def _operations(operations: Iterable[DataOperation]) -> Table:
+def _operations(operations: Iterable[DataOperation], *, empty: str = "no operations") -> Table:
     rows = [
         (
             operation.timestamp,
@@ -192,7 +209,7 @@ def _operations(operations: Iterable[DataOperation]) -> Table:
     ]
     columns = ("time", "type", "operation", "function", "in", "out", "ms", "status", "error")
     spare = frozenset({"error"})
-    return Table(columns, rows, empty="no operations", right=_NUMBERS, spare=spare)
+    return Table(columns, rows, empty=empty, right=_NUMBERS, spare=spare)
 
 
 def _operation_parts(operation: DataOperation) -> list[Table]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lineage.cli.command import FINDING, command
-from lineage.cli.history import Hours, Number  # noqa: TC001 - typer reads the annotations
+from lineage.cli.history import Hours, Number, known_types
 from lineage.cli.output import Table, note
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
 from lineage.errors import ConfigError
@@ -235,9 +235,7 @@ def _untimed(summary: Any, operation_type: str | None) -> str:
     """Say that nothing was timed: of a type, which types there are."""
     if operation_type is None:
         return "no operation was timed"
-    counts = summary["basic_stats"]["operation_types"]
-    known = ", ".join(name for name, count in counts.items() if count)
-    return f"no operation of type {operation_type!r} was timed; there are {known or 'none'}"
+    return f"no operation of type {operation_type!r} was timed; there are {known_types(summary)}"
 
 
 def _durations(first: str, groups: list[tuple[Any, Any]], *, empty: str = "") -> Table:
