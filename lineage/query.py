@@ -578,11 +578,12 @@ class LineageQueryEngine(Opened):
         metrics: Iterable[str] = METRICS,
         limits: Limits | None = None,
         detector: anomalies.Detector = "robust",
+        calendars: Mapping[str, HoursOrLimit] | None = None,
         now: datetime | None = None,
     ) -> anomalies.Anomalies:
         """Find what was not in the last hours as it usually is, and what departed first.
 
-        See `analysis.anomalies.find_anomalies`.
+        See `analysis.anomalies.find_anomalies`, and `analysis.anomalies.Rules`.
         """
         view, now = self._current(), now or self._now()
         start = now - timedelta(days=anomalies.HISTORY_DAYS)
@@ -591,9 +592,7 @@ class LineageQueryEngine(Opened):
             graph=view.merged.graph,
             now=now,
             hours=hours,
-            metrics=metrics,
-            limits=limits,
-            detector=detector,
+            rules=anomalies.Rules(metrics, limits, detector, calendars),
             schemas=view.schemas,
         )
         return shown(answer, "anomalies")

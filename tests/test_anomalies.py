@@ -44,6 +44,11 @@ def half(step, age, operation):
     return operation
 
 
+def idle(step, age, operation):
+    """Rest since the day before yesterday."""
+    return None if age < 2 else operation
+
+
 class TestFindings:
     def test_a_pipeline_that_runs_as_ever_has_none(self):
         answer = asked(CLEAN)
@@ -123,6 +128,62 @@ class TestFindings:
         assert report["direction"] == "late"
         assert report["likely_cause"]["function"] == "jobs.load"
         assert "not written for 2.4 days" in report["message"]
+
+    def test_on_days_that_its_calendar_leaves_out_nothing_is_late(self):
+        def free(*days):
+            return {"hours": 1, "holidays": [f"2026-06-{day}" for day in days]}
+
+        late = {
+            *(("freshness", "function", f"jobs.{step}") for step in ("load", "clean", "report")),
+            *(("freshness", "node", name) for name in ("table:raw", "table:clean", "file:report")),
+        }
+
+        def found(calendars):
+            return told(changed(idle, metrics=["freshness"], calendars=calendars))
+
+        assert found(None) == found({"api:*": free(19, 20)}) == found({"*": 1}) == late
+        assert found({"*": free(19, 20)}) == set()
+        # A function goes by what it writes, unless it is named itself.
+        assert found({"table:*": free(19, 20)}) == {each for each in late if "report" in each[2]}
+        named = {"jobs.report": 24, "*:*": free(19, 20)}
+        assert found(named) == {("freshness", "function", "jobs.report")}
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_a_function_of_two_calendars_goes_by_the_wall(self, order):
+        def both(step, age, operation):
+            written = [*operation.outputs, DataSource("file", f"{step}.log", "")]
+            operation.outputs = written[::order]
+            return idle(step, age, operation)
+
+        calendars = {"*.log": 24, "*:*": {"hours": 1, "holidays": ["2026-06-19", "2026-06-20"]}}
+        found = told(changed(both, metrics=["freshness"], calendars=calendars))
+        assert {name for _, kind, name in found if kind == "node"} == {
+            *("file:load.log", "file:clean.log", "file:report.log"),
+        }
+        assert {name for _, kind, name in found if kind == "function"} == {
+            *("jobs.load", "jobs.clean", "jobs.report"),
+        }
+
+    def test_what_is_late_by_its_calendar_says_so_and_since_when(self):
+        calendar = {"*": {"hours": 1, "holidays": ["2026-06-19"]}}
+        answer = changed(idle, metrics=["freshness"], calendars=calendar)
+        report = next(each for each in answer["findings"] if each["subject"] == "file:report")
+        assert report["message"] == (
+            "not written for 2.4 days, 33.6 hours of them on days that count, "
+            "the usual rest is 24.0 hours"
+        )
+        assert report["value"] == pytest.approx(33.6, abs=0.1)
+        assert abs(report["since"] - datetime(2026, 6, 20, 2, 25, tzinfo=UTC)) < timedelta(hours=1)
+
+    def test_free_days_of_the_past_do_not_make_a_long_rest_usual(self):
+        def each_third(step, age, operation):
+            return operation if age % 3 == 2 else None
+
+        free = [NOW.date() - timedelta(days=age) for age in range(400) if age % 3 != 2 and age != 1]
+        calendar = {"*": {"hours": 1, "holidays": free}}
+        assert told(changed(each_third, metrics=["freshness"])) == set()
+        late = changed(each_third, metrics=["freshness"], calendars=calendar)
+        assert ("freshness", "node", "table:raw") in told(late)
 
     def test_one_late_job_and_all_below_it_are_one_group(self):
         def late(step, age, operation):
@@ -273,6 +334,8 @@ class TestBadInput:
             ({"limits": {"duration": float("nan")}}, "must be a number above 0"),
             ({"limits": {"duration": True}}, "must be a number above 0"),
             ({"limits": {"file:*": {"volume": 3}}}, "no metric 'volume'"),
+            ({"calendars": {"file:*": {"weekdays": "mon"}}}, "limit 'file:.' has no hours"),
+            ({"calendars": {"file:*": -1}}, "limit 'file:.' cannot be used"),
         ],
     )
     def test_it_is_refused_by_name(self, options, message):

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lineage import ConfigError, FreshnessLimit, MissingDependencyError
-from lineage.analysis.clocks import counted
+from lineage.analysis.clocks import counted, reached
 from lineage.calendars import WEEKDAYS
 from lineage.codec import to_micros
 
@@ -110,6 +110,36 @@ class TestCounting:
         limit = FreshnessLimit(1, "mon", timezone="Asia/Tokyo")
         start = datetime(year, 1, 1, tzinfo=UTC)
         assert hours(limit, start, datetime(year, 12, 31, 23, tzinfo=UTC)) > 51 * 24
+
+
+class TestReaching:
+    @given(
+        starts,
+        quarters,
+        quarters,
+        st.sampled_from(ZONES),
+        st.lists(st.sampled_from(WEEKDAYS), max_size=6),
+        st.lists(st.integers(-9, 9), max_size=3),
+    )
+    def test_it_is_the_first_moment_by_which_so_much_has_counted(
+        self, start, rest, need, zone, weekdays, free
+    ):
+        days = [(start + rest / 2).date() + timedelta(days=step) for step in free]
+        limit = FreshnessLimit(1, weekdays=weekdays, holidays=days, timezone=zone)
+        first, last = to_micros(start), to_micros(start + rest)
+        amount = need // timedelta(microseconds=1)
+
+        def until(moment):
+            return int(counted(limit, np.array([first]), moment)[0])
+
+        due = reached(limit, first, amount, last)
+        assert first <= due <= last
+        assert until(due) == min(amount, until(last))
+        assert due == first or until(due - 1) < amount
+
+    def test_of_a_limit_for_each_day_it_is_a_sum(self):
+        assert reached(FreshnessLimit(1), 5, 7, 100) == 12
+        assert reached(FreshnessLimit(1), 5, 700, 100) == 100
 
 
 class TestLimit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -102,6 +102,18 @@ def test_limits_come_from_options_before_settings(broken, monkeypatch):
     check("--store", broken, *records)
     check("--store", broken, *records, "--limit", "records_out@file:*=3", code=1)
     check("--store", broken, *records, "--limit", "records_out=3", code=1)
+
+
+def test_on_days_that_the_settings_leave_out_nothing_is_late(tmp_path, monkeypatch):
+    rested = kept(
+        tmp_path / "store", pipeline(change=lambda _, age, each: each if age > 2 else None)
+    )
+    check("--store", rested, "--metric", "freshness", code=1)
+    today = datetime.now(UTC).date()
+    free = [(today + timedelta(days=day)).isoformat() for day in range(-4, 3)]
+    limits = {"*:*": {"hours": 24, "holidays": free}}
+    monkeypatch.setenv("LINEAGE_FRESHNESS_HOURS", json.dumps(limits))
+    check("--store", rested, "--metric", "freshness")
 
 
 @pytest.mark.parametrize("limit", ["records_out", "volume=3", "records_out=0", "records_out=x", ""])

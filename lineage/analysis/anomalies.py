@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, cast
 
 import numpy as np
 
 from lineage.analysis import arrivals, departures, seasons
 from lineage.analysis.causes import Causes
 from lineage.analysis.departures import Departure, Found
+from lineage.analysis.freshness import DEFAULT_LIMIT_HOURS
 from lineage.analysis.incidents import grouped
 from lineage.analysis.lazy import LazySequence
 from lineage.analysis.messages import message_of
+from lineage.analysis.rests import Limits as Calendars
 from lineage.analysis.series import DAY, Operations
 from lineage.analysis.tables import floats
 from lineage.codec import from_micros, to_micros
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from lineage.analysis.departures import Fit
     from lineage.analysis.incidents import Group
+    from lineage.analysis.rests import HoursOrLimit
     from lineage.analysis.series import Observed
     from lineage.graph import LineageGraph
     from lineage.limits import Limits
@@ -68,8 +71,9 @@ class Finding(TypedDict):
     """A figure that is not what it usually is.
 
     `value`, `expected` and the usual range are records per operation, milliseconds, a share of
-    operations, hours since the last operation, or the ids of schemas. `score` is in usual
-    deviations. `since` is when the operation began that departed first, or when one was due.
+    operations, hours since the last operation on days that count, or the ids of schemas. `score`
+    is in usual deviations. `since` is when the operation began that departed first, or when one
+    was due.
     """
 
     metric: str
@@ -120,15 +124,34 @@ class Anomalies(TypedDict):
     detector: str
 
 
+class Rules(NamedTuple):
+    """What is judged, and how.
+
+    Attributes:
+        metrics: Which figures to judge, of `limits.METRICS`.
+        limits: After how many usual deviations a figure is reported; see `limits.LimitTable`.
+        detector: `robust`, medians and their deviations; or `learned`, see `learned.fit`.
+        calendars: On which days nodes and functions are expected, by name or pattern, as the
+            limits of `freshness.find_stale`; their hours are not looked at. Rests count on these
+            days alone. A function that none names goes by that which all it writes has in common.
+    """
+
+    metrics: Iterable[str] = METRICS
+    limits: Limits | None = None
+    detector: Detector = "robust"
+    calendars: Mapping[str, HoursOrLimit] | None = None
+
+
+_USUAL = Rules()
+
+
 def find_anomalies(
     operations: pa.Table,
     *,
     graph: LineageGraph,
     now: datetime,
     hours: float = 24.0,
-    metrics: Iterable[str] = METRICS,
-    limits: Limits | None = None,
-    detector: Detector = "robust",
+    rules: Rules = _USUAL,
     schemas: Mapping[str, Any] | None = None,
 ) -> Anomalies:
     """Find what was not in the last hours as it usually is.
@@ -143,24 +166,23 @@ def find_anomalies(
         graph: What was made from what.
         now: The end of the time to judge, aware; what is dated later is left out.
         hours: How long that time is, a week at most.
-        metrics: Which figures to judge, of `limits.METRICS`.
-        limits: After how many usual deviations a figure is reported; see `limits.LimitTable`.
-        detector: `robust`, medians and their deviations; or `learned`, see `learned.fit`.
+        rules: What to judge, and how.
         schemas: Known schemas by id, to say which columns changed.
 
     Raises:
-        ConfigError: A metric, a limit, the detector or the hours cannot be used.
-        MissingDependencyError: The detector `learned` needs scikit-learn, which is not there.
+        ConfigError: A metric, a limit, the detector, the hours or a calendar cannot be used.
+        MissingDependencyError: The detector `learned` needs scikit-learn, or the holidays of a
+            code the package holidays, which is not there.
     """
-    wanted, table = check_metrics(metrics), LimitTable(limits)
+    wanted, table = check_metrics(rules.metrics), LimitTable(rules.limits)
     if not 0 < hours <= 24 * seasons.LOOKBACK:
         most = 24 * seasons.LOOKBACK
         raise ConfigError(f"hours is {hours!r}; it must be above 0 and at most {most}")
     end = to_micros(now) or 0
     start = to_micros(now - timedelta(hours=hours)) or 0
     known = Operations(operations, end - HISTORY_DAYS * DAY, end)
-    search = _Search(known, start=start, end=end, limits=table, fit=_fit_of(detector))
-    found = search.run(wanted)
+    search = _Search(known, start=start, end=end, limits=table, fit=_fit_of(rules.detector))
+    found = search.run(wanted, Calendars(DEFAULT_LIMIT_HOURS, rules.calendars))
     causes = Causes(graph, known, search.functions, found.departures)
     describe = _Describe(known, search.functions, schemas or {})
     findings = [
@@ -178,7 +200,7 @@ def find_anomalies(
         "start": now - timedelta(hours=hours),
         "end": now,
         "metrics": list(wanted),
-        "detector": detector,
+        "detector": rules.detector,
     }
 
 
@@ -204,11 +226,12 @@ class _Search:
         self._fit = fit
         self.functions = operations.functions()
 
-    def run(self, metrics: Sequence[str]) -> Found:
+    def run(self, metrics: Sequence[str], calendars: Calendars) -> Found:
         """Look at each metric."""
         whole = Found()
         for metric in metrics:
-            for part in self._of(metric):
+            late = metric == "freshness"
+            for part in self._late(calendars) if late else self._of(metric):
                 whole.departures += part.departures
                 whole.unjudged += part.unjudged
                 whole.checked += part.checked
@@ -217,12 +240,6 @@ class _Search:
     def _of(self, metric: str) -> list[Found]:
         if metric == "schema":
             return [arrivals.by_schema(self._operations, start=self._start, end=self._end)]
-        if metric == "freshness":
-            both = (self.functions, arrivals.lasting(self._operations))
-            return [
-                arrivals.by_rhythm(each, self._operations, end=self._end, limits=self._limits)
-                for each in both
-            ]
         if metric == "failures":
             failed = self._operations.failed.astype(float)
             figures = self._operations.by_day(metric, self.functions, failed)
@@ -232,6 +249,15 @@ class _Search:
                 )
             ]
         return [self._seasonal(metric, *each) for each in self._figures(metric)]
+
+    def _late(self, calendars: Calendars) -> list[Found]:
+        both = (self.functions, arrivals.lasting(self._operations))
+        return [
+            arrivals.by_rhythm(
+                each, self._operations, end=self._end, limits=self._limits, clocks=clocks
+            )
+            for each, clocks in zip(both, arrivals.clocks_of(*both, calendars), strict=True)
+        ]
 
     def _figures(self, metric: str) -> Iterable[tuple[Observed, NDArray[np.float64]]]:
         column = {"duration": "duration_ms", "records_in": "record_count_in"}

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lineage.analysis import rhythm
+from lineage.analysis.clocks import reached
 from lineage.analysis.departures import Departure, Found
 from lineage.analysis.freshness import IN_MEMORY_TYPES
+from lineage.analysis.rests import counted_by
 from lineage.analysis.seasons import LOOKBACK
 from lineage.analysis.series import DAY, Observed
 from lineage.analysis.tables import encode, flatten
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from lineage.analysis.rests import Limits
     from lineage.analysis.series import Operations
+    from lineage.calendars import FreshnessLimit
     from lineage.limits import LimitTable
 
 _HOUR = DAY / 24
@@ -34,7 +42,43 @@ def lasting(operations: Operations) -> Observed:
     return observed._replace(subjects=np.where(kept, observed.subjects, -1))
 
 
-def by_rhythm(observed: Observed, operations: Operations, *, end: int, limits: LimitTable) -> Found:
+class Clocks(NamedTuple):
+    """By which calendar the rests of subjects count.
+
+    Attributes:
+        calendars: The calendars that there are.
+        which: The number of that of each subject.
+    """
+
+    calendars: Sequence[FreshnessLimit]
+    which: NDArray[np.int64]
+
+    def of(self, subject: int) -> FreshnessLimit:
+        """Give the calendar of a subject."""
+        return self.calendars[int(self.which[subject])]
+
+
+def clocks_of(functions: Observed, nodes: Observed, table: Limits) -> tuple[Clocks, Clocks]:
+    """Give the calendars of functions and of the nodes that they write, as a user set them.
+
+    A function that no setting names goes by the calendar that all it writes has in common.
+    """
+    names = [*functions.names, *nodes.names]
+    calendars, which = table.of([str(name) for name in names])
+    own, written = np.split(which, [len(functions.names)])
+    makers = functions.subjects[nodes.rows]
+    seen = (makers >= 0) & (nodes.subjects >= 0)
+    makers, numbers = makers[seen], written[nodes.subjects[seen]]
+    least, most = np.full(len(own), len(calendars)), np.zeros(len(own), np.int64)
+    np.minimum.at(least, makers, numbers)
+    np.maximum.at(most, makers, numbers)
+    own = np.where((own == 0) & (least == most), least, own)
+    return Clocks(calendars, own), Clocks(calendars, written)
+
+
+def by_rhythm(
+    observed: Observed, operations: Operations, *, end: int, limits: LimitTable, clocks: Clocks
+) -> Found:
     """Find the subjects that are late against their own rhythm; see `rhythm.lateness`.
 
     Args:
@@ -42,13 +86,16 @@ def by_rhythm(observed: Observed, operations: Operations, *, end: int, limits: L
         operations: What was recorded of them.
         end: The time to count from, in microseconds since 1970.
         limits: The limits of each subject.
+        clocks: By which calendar the rests of each subject count.
     """
     found = Found()
     usable = operations.is_within[observed.rows] & (observed.subjects >= 0)
     usable &= ~operations.failed[observed.rows]
     subjects, rows = observed.subjects[usable], observed.rows[usable]
     count = len(observed.names)
-    late = rhythm.lateness(subjects, operations.times[rows], count=count, now=end)
+    times = operations.times[rows]
+    counted = counted_by(clocks.calendars, clocks.which[subjects], times, end)
+    late = rhythm.lateness(subjects, times, count=count, now=end, counted=counted)
     seen = np.bincount(subjects, minlength=count) > 0
     judged = seen & late.known & ~late.has_ended
     found.checked = int(judged.sum())
@@ -60,7 +107,7 @@ def by_rhythm(observed: Observed, operations: Operations, *, end: int, limits: L
         is_late = np.flatnonzero(judged & (late.score > own_limits))
     for subject in is_late.tolist():
         own = rows[subjects == subject]
-        last_row = int(own[np.argmax(operations.times[own])])
+        last, usual = int(late.last[subject]), int(late.usual[subject])
         facts = _facts(late, subject, end=end, limit=float(own_limits[subject]))
         found.departures.append(
             Departure(
@@ -68,10 +115,10 @@ def by_rhythm(observed: Observed, operations: Operations, *, end: int, limits: L
                 observed=observed,
                 subject=subject,
                 is_judged=True,
-                since=int(late.last[subject] + late.usual[subject]),
-                until=int(late.last[subject]),
-                row=last_row,
-                days=int((end - late.last[subject]) // DAY),
+                since=reached(clocks.of(subject), last, usual, end),
+                until=last,
+                row=int(own[np.argmax(operations.times[own])]),
+                days=(end - last) // DAY,
                 direction="late",
                 facts=facts,
             )
@@ -124,10 +171,11 @@ def by_schema(operations: Operations, *, start: int, end: int) -> Found:
 
 
 def _facts(late: rhythm.Lateness, subject: int, *, end: int, limit: float) -> dict[str, Any]:
-    """Say how late a subject is, in hours."""
-    rest, usual = float(end - late.last[subject]), float(late.usual[subject])
+    """Say how late a subject is, in hours; `rest` are those by the clock of the wall."""
+    rest, usual = float(late.rest[subject]), float(late.usual[subject])
     score = float(late.score[subject])
     return {
+        "rest": float(end - late.last[subject]) / _HOUR,
         "value": rest / _HOUR,
         "expected": usual / _HOUR,
         "usual_low": 0.0,

@@ -47,8 +47,38 @@ def counted(limit: FreshnessLimit, starts: Micros, end: int) -> Micros:
     if limit.is_plain or not len(starts):
         return end - starts
     begins, counts = _days(limit, int(np.min(starts)), end)
-    whole = np.concatenate([[0], np.cumsum(np.where(counts, np.diff(begins), 0))])
+    whole = _sums(begins, counts)
     return _until(np.array([end]), begins, counts, whole) - _until(starts, begins, counts, whole)
+
+
+def reached(limit: FreshnessLimit, start: int, amount: int, end: int) -> int:
+    """Give the first moment at which so much of the time from a start has counted.
+
+    Args:
+        limit: Says which days count.
+        start: A time in microseconds since 1970.
+        amount: How much, in microseconds.
+        end: What is given at the latest.
+
+    Raises:
+        ConfigError: The time zone or a code of holidays is not known.
+        MissingDependencyError: Holidays are named by a code and their package is not installed.
+
+    >>> from lineage.calendars import FreshnessLimit
+    >>> friday, monday = (to_micros(datetime(2026, 5, day, 12, tzinfo=UTC)) for day in (1, 4))
+    >>> due = reached(FreshnessLimit(24, weekdays="mon-fri"), friday, 13 * 3_600_000_000, monday)
+    >>> str(_EPOCH + timedelta(microseconds=due))
+    '2026-05-04 01:00:00+00:00'
+    """
+    if limit.is_plain:
+        return min(start + amount, end)
+    begins, counts = _days(limit, start, end)
+    whole = _sums(begins, counts)
+    aim = int(_until(np.array([start]), begins, counts, whole)[0]) + amount
+    day = max(int(np.searchsorted(whole, aim)) - 1, 0)
+    # A day of which some is needed counts.
+    due = int(begins[day] + aim - whole[day]) if day < len(counts) else end
+    return min(max(due, start), end)
 
 
 def _until(
@@ -57,6 +87,12 @@ def _until(
     """Give what counts from the first day to each time."""
     days = np.clip(np.searchsorted(begins, times, "right") - 1, 0, len(counts) - 1)
     found: Micros = whole[days] + np.where(counts[days], times - begins[days], 0)
+    return found
+
+
+def _sums(begins: Micros, counts: NDArray[np.bool_]) -> Micros:
+    """Give how much counts of all the days before each."""
+    found: Micros = np.concatenate([[0], np.cumsum(np.where(counts, np.diff(begins), 0))])
     return found
 
 

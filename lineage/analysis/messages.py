@@ -28,8 +28,9 @@ def message_of(departure: Departure, schemas: Mapping[str, Any]) -> str:
         return f"schema changed: {_difference(facts['expected'], facts['value'], schemas)}"
     if departure.metric == "freshness":
         what = "no call succeeded" if departure.kind == "function" else "not written"
-        rest, usual = _hours(facts["value"]), _hours(facts["expected"])
-        return f"{what} for {rest}, the usual rest is {usual}"
+        rest, usual, known = (_hours(facts[name]) for name in ("rest", "expected", "value"))
+        counting = "" if rest == known else f", {known} of them on days that count"
+        return f"{what} for {rest}{counting}, the usual rest is {usual}"
     if departure.metric == "failures":
         return f"{facts['value']:.0%} of operations failed, usually {facts['expected']:.1%}"
     unit = " ms" if departure.metric == "duration" else ""

@@ -46,6 +46,27 @@ class Rests(NamedTuple):
         return self.limits[int(self.which[at])]
 
 
+def counted_by(
+    limits: Sequence[FreshnessLimit],
+    which: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    end: int,
+) -> NDArray[np.int64]:
+    """Give how much of the time from each start to an end counts, each by the limit that it has.
+
+    Raises:
+        ConfigError: A time zone or a code of holidays is not known.
+        MissingDependencyError: The holidays of a code need a package that is not installed.
+    """
+    if len(limits) == 1:
+        return counted(limits[0], starts, end)
+    found = np.zeros(len(starts), np.int64)
+    for number, limit in enumerate(limits):
+        own = which == number
+        found[own] = counted(limit, starts[own], end)
+    return found
+
+
 class Limits:
     """The limits of a user: one for all, and others by node id or pattern.
 
@@ -67,16 +88,14 @@ class Limits:
             ConfigError: A time zone or a code of holidays is not known.
             MissingDependencyError: The holidays of a code need a package that is not installed.
         """
-        limits, which = self._of(names)
+        limits, which = self.of(names)
         hours = np.full(len(names), np.nan)
         known = touched != NEVER
-        for number, limit in enumerate(limits):
-            own = known & (which == number) if len(limits) > 1 else known
-            hours[own] = counted(limit, touched[own], now) / _HOUR
+        hours[known] = counted_by(limits, which[known], touched[known], now) / _HOUR
         bounds = np.array([limit.hours for limit in limits])[which]
         return Rests(touched, limits, which, which > 0, hours, ~known | (hours > bounds))
 
-    def _of(self, names: Sequence[str]) -> tuple[list[FreshnessLimit], NDArray[np.int64]]:
+    def of(self, names: Sequence[str]) -> tuple[list[FreshnessLimit], NDArray[np.int64]]:
         """Give the limits, the usual one first, and which of them each name has."""
         limits = [self._usual]
         which = np.zeros(len(names), np.int64)

@@ -35,6 +35,7 @@ class Lateness(NamedTuple):
 
     Attributes:
         last: When it was last seen.
+        rest: How much has counted since then.
         usual: The rest that is usual after a day as its last one.
         score: By how many usual deviations its rest is longer.
         known: Whether so much is known that it can be judged.
@@ -42,13 +43,16 @@ class Lateness(NamedTuple):
     """
 
     last: Numbers
+    rest: Values
     usual: Values
     score: Values
     known: NDArray[np.bool_]
     has_ended: NDArray[np.bool_]
 
 
-def lateness(subjects: Numbers, times: Numbers, *, count: int, now: int) -> Lateness:
+def lateness(
+    subjects: Numbers, times: Numbers, *, count: int, now: int, counted: Numbers | None = None
+) -> Lateness:
     """Compare how long each subject has rested with how long it rested before.
 
     Of each day on which it was seen, the longest rest that began then is kept: over the night of
@@ -61,14 +65,16 @@ def lateness(subjects: Numbers, times: Numbers, *, count: int, now: int) -> Late
         times: When it was, in microseconds since 1970, none after `now`.
         count: How many subjects there are.
         now: The time to count from.
+        counted: How much of the time from each observation to `now` counts; all unless given.
     """
     order = np.lexsort((times, subjects))
     subjects, times = subjects[order], times[order]
-    last = np.full(count, now)
-    last[subjects] = times  # the last of equal subjects stays
+    left = now - times if counted is None else counted[order]
+    last, rest = np.full(count, now), np.zeros(count)
+    last[subjects], rest[subjects] = times, left  # the last of equal subjects stays
     same = subjects[1:] == subjects[:-1]
     owners, starts = subjects[:-1][same], times[:-1][same]
-    owners, days, rests = _longest(owners, starts // DAY, np.diff(times)[same].astype(float))
+    owners, days, rests = _longest(owners, starts // DAY, -np.diff(left)[same].astype(float))
     alike = weekday(days) == weekday(last[owners] // DAY)
     own, own_spread, own_count = _medians(owners[alike], rests[alike], count)
     any_, any_spread, any_count = _medians(owners, rests, count)
@@ -76,9 +82,9 @@ def lateness(subjects: Numbers, times: Numbers, *, count: int, now: int) -> Late
     usual = np.where(by_weekday, own, any_)
     spread = np.where(by_weekday, own_spread, any_spread) * NORMAL
     spread = np.fmax(np.fmax(spread, _LEAST_SHARE * usual), _LEAST_SPREAD)
-    rest = (now - last).astype(float)
     return Lateness(
         last=last,
+        rest=rest,
         usual=usual,
         score=(rest - usual) / spread,
         known=by_weekday | (any_count >= LEAST_RESTS),

@@ -69,8 +69,8 @@ def check(
 ) -> None:
     """Find records, durations, failures, schemas and delays that are not as usual.
 
-    Each stands in the group of the job that departed first, the root cause at the top. The exit
-    code is 1 when there is any.
+    Each stands in the group of the job that departed first, the root cause at the top. On days
+    that freshness_hours leaves out nothing is late. The exit code is 1 when there is any.
     """
     config = session.config
     hook = _webhook(config, webhook, allow_private=allow_private)
@@ -82,6 +82,7 @@ def check(
             metrics=metric or METRICS,
             limits=limits,
             detector=detector,  # type: ignore[arg-type]  # the engine says which there are
+            calendars=config.freshness_hours,
         )
     )
     findings, groups = redact_row(answer["findings"]), redact_row(answer["groups"])
