@@ -6,6 +6,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lineage.query import LineageQueryEngine
 
 _HOURS = 24.0
@@ -17,9 +19,16 @@ _OF_VOLUME = (
 )
 
 
-def report_content(engine: LineageQueryEngine) -> dict[str, Any]:
-    """Ask for all that a report says, as `render.report` takes it."""
-    stale, flow = engine.find_stale_data(), engine.analyze_data_volume_flow(_HOURS)
+def report_content(
+    engine: LineageQueryEngine, limits: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Ask for all that a report says, as `render.report` takes it.
+
+    Args:
+        engine: Whom to ask.
+        limits: When which source is stale, as `find_stale_data` takes it.
+    """
+    stale, flow = engine.find_stale_data(limits=limits), engine.analyze_data_volume_flow(_HOURS)
     return {
         **engine.build_lineage_summary(),
         "freshness": {

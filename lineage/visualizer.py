@@ -23,7 +23,7 @@ from lineage.render.text import visible_json
 from lineage.reports import report_content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lineage.analysis.activity import Timeline
     from lineage.analysis.graph_data import GraphData
@@ -46,6 +46,8 @@ class LineageVisualizer:
         max_graph_depth: How many steps from its root a drawing goes at most, unless it is asked
             for another depth; None for no limit.
         progress: Called with how many operations graph data have described, and of how many.
+        freshness_hours: When which source is stale in a report, by node id or pattern, as the
+            `limits` of `find_stale_data`; after a day unless given.
 
     Raises:
         ConfigError: A limit is out of range, or the source is none of these.
@@ -75,6 +77,7 @@ class LineageVisualizer:
         max_graph_nodes: int = 1000,
         max_graph_depth: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        freshness_hours: Mapping[str, Any] | None = None,
     ) -> None:
         if max_graph_nodes < 1:
             raise ConfigError(f"max_graph_nodes is {max_graph_nodes}; it must be at least 1")
@@ -86,6 +89,7 @@ class LineageVisualizer:
         self.engine = source if is_engine else LineageQueryEngine(source)
         self.max_graph_nodes = max_graph_nodes
         self.max_graph_depth = max_graph_depth
+        self.freshness_hours = freshness_hours
         self._progress = progress or _tell_nobody
 
     # Data
@@ -146,7 +150,7 @@ class LineageVisualizer:
             raise ConfigError(f"no report in the format {format!r}; known are {', '.join(REPORTS)}")
         from lineage.render import report
 
-        content = report_content(self.engine)
+        content = report_content(self.engine, self.freshness_hours)
         if format == "json":
             return _json(content)
         if format == "html":

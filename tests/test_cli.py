@@ -446,6 +446,19 @@ def test_report_data(store):
 
 
 @needs_visualizer
+def test_a_report_calls_stale_what_the_settings_do(store, monkeypatch):
+    def told(*options):
+        return run("report", *options, "--store", store).stdout
+
+    assert "Stale Sources: 1\n" in told()
+    assert data("report", "--store", store)["freshness"]["stale_sources"] == 1
+    monkeypatch.setenv("LINEAGE_FRESHNESS_HOURS", '{"api:*": 1000, "repository:*": 0.5}')
+    assert "Stale Sources: 2\n" in told()
+    assert "| Stale Sources | 2 |" in told("--format", "md")
+    assert data("report", "--store", store)["freshness"]["stale_sources"] == 2
+
+
+@needs_visualizer
 def test_export_the_graph(store):
     assert {"nodes", "edges"} <= set(json.loads(run("export", "--store", store).stdout))
     assert {"nodes", "edges"} <= set(data("export", "--store", store))

@@ -11,6 +11,7 @@ from lineage.cli.command import command
 from lineage.cli.files import deliver, format_for
 from lineage.cli.graph import Output  # noqa: TC001 - typer reads the annotations
 from lineage.cli.session import Session  # noqa: TC001 - typer reads the annotations
+from lineage.reports import report_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,15 +57,21 @@ def report(
     ] = None,
     output: Output = None,
 ) -> None:
-    """Write the summary report."""
+    """Write the summary report.
+
+    Which sources are stale is said by `freshness_hours`.
+    """
     chosen = format_for(session, form, output=output, formats=Report, default=Report.TEXT)
+
+    limits = session.config.freshness_hours
 
     def write(engine: LineageQueryEngine) -> Any:
         if session.as_json and output is None:
-            return engine.build_lineage_summary()
+            return report_content(engine, limits)
         from lineage.visualizer import LineageVisualizer
 
-        return LineageVisualizer(engine).generate_summary_report(format=chosen.value)
+        visualizer = LineageVisualizer(engine, freshness_hours=limits)
+        return visualizer.generate_summary_report(format=chosen.value)
 
     deliver(session, session.ask(write), form=chosen, output=output)
 
