@@ -149,6 +149,13 @@ class TestWebhook:
         assert " anomalies of jobs.load in " in told["text"]
         assert told["findings"][-1]["likely_cause"]["function"] == "jobs.load"
 
+    def test_one_finding_is_one(self, broken):
+        only = (*LOSS, "--limit", "records_out=1000", "--limit", "records_out@file:report=3")
+        with server(status(200)) as (url, taken):
+            check("--store", broken, *only, "--webhook", url, "--allow-private", code=1)
+        ((_, _, body),) = taken
+        assert json.loads(body)["text"].startswith("1 anomaly of jobs.report in ")
+
     def test_the_settings_name_it_too_and_it_is_tried_again(self, broken, monkeypatch):
         with server(then(status(500), status(200))) as (url, taken):
             monkeypatch.setenv("LINEAGE_WEBHOOK_URL", url)

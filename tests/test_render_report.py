@@ -53,6 +53,19 @@ def test_the_text_has_the_promised_lines():
     assert lines.index("VOLUME:") < lines.index("OF MINE:")
 
 
+def test_columns_of_durations_are_narrow_and_times_are_alike():
+    at = "2026-01-02T03:04:05.678901+00:00"
+    row = {"start": at, "avg_duration_ms": 1.5, "duration_ms": 2.5, "ms": 3.5, "id": f"{at}#0"}
+    text = to_text({"performance": {"by_function": [row]}})
+    head, shown = (line.split("  ") for line in text.splitlines()[-2:])
+    assert [cell.strip() for cell in head if cell] == [
+        *("Start", "Avg (ms)", "Duration (ms)", "ms", "ID"),
+    ]
+    assert [cell.strip() for cell in shown if cell] == [
+        *("2026-01-02 03:04:05+00:00", "1.50", "2.50", "3.50", f"{at}#0"),
+    ]
+
+
 def test_missing_sections_are_left_out():
     assert to_text({}).splitlines()[3:] == []
     assert to_markdown({"volume": {}}) == "# Data lineage summary report\n"

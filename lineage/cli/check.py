@@ -138,7 +138,8 @@ def _tell(hook: Webhook, document: dict[str, Any]) -> None:
 def _document(session: Session, answer: Any) -> dict[str, Any]:
     """Make what is posted: plain JSON, times as ISO 8601, bounded in size."""
     findings = [each for group in answer["groups"] for each in group["findings"]]
-    told = f"{len(findings)} anomalies of {_jobs(answer['groups'])}"
+    many = "1 anomaly" if len(findings) == 1 else f"{len(findings):,} anomalies"
+    told = f"{many} of {_jobs(answer['groups'])}"
     return {
         "schema_version": 1,
         "event": "lineage.anomalies",

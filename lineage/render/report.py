@@ -26,6 +26,8 @@ _MOST_ROWS = 20
 _LONGEST = 300
 _LEFT = ' style="text-align: left"'  # notebooks set texts to the right
 _NUMBER = re.compile(r"[-\d,.]*")
+_DURATION = re.compile(r"_duration_ms$")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?([+-]\d\d:\d\d)")
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -211,7 +213,12 @@ def _table(title: str, content: Mapping[str, Any] | Collection[Any]) -> _Table:
         rows = [_columns(value) for value in islice(first, _MOST_ROWS)]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     cells = [[_bounded(_value(row.get(name, ""))) for name in columns] for row in rows]
-    return _Table(title, [_words(name) for name in columns], cells, len(content) - len(cells))
+    return _Table(title, [_heading(name) for name in columns], cells, len(content) - len(cells))
+
+
+def _heading(column: str) -> str:
+    """Name a column; durations stand side by side, so that of them the unit says enough."""
+    return "ms" if column == "ms" else _words(_DURATION.sub("_ms", column))
 
 
 def _bounded(text: str) -> str:
@@ -250,7 +257,9 @@ def _value(value: object) -> str:
         return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".removesuffix(".00")
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
-    return one_line(str(value))
+    text = str(value)
+    time = _TIME.fullmatch(text)
+    return f"{time[1]} {time[2]}{time[3]}" if time else one_line(text)
 
 
 def _aligned(table: _Table) -> list[str]:
