@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lineage.render import report as report_module
 from lineage.render.report import to_html, to_markdown, to_text
+from tests.browser import CHROMIUM, HOW_TO_GET_IT, Page
 
 SUMMARY = {
     "basic_stats": {
@@ -129,3 +130,20 @@ def test_without_escaping_the_html_page_has_a_script(monkeypatch):
     monkeypatch.setattr(report_module, "escaped", str)
     with pytest.raises(AssertionError):
         test_the_html_page_has_the_picture_and_names_as_text()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason=HOW_TO_GET_IT)
+def test_no_figure_and_no_heading_of_one_word_is_broken(tmp_path):
+    row = {"name": "a_long_name_" * 9, "count": 1, "failed": 12, "start": "2026-01-02 03:04"}
+    row |= {f"p{at}_duration_ms": 1_234_567.89 for at in range(10)}
+    path = tmp_path / "report.html"
+    path.write_text(to_html({"performance": {"by_function": [row]}}), encoding="utf-8")
+    with Page(path.as_uri(), width=900) as page:
+        lines = """[...document.querySelectorAll(%r)].map(cell => {
+            const range = document.createRange()
+            range.selectNodeContents(cell)
+            return range.getClientRects().length
+        })"""
+        assert page.run(lines % ".number") == [1] * 12
+        assert page.run(lines % "th")[:4] == [1] * 4
+        assert page.run(lines % "td")[0] > 1

@@ -36,12 +36,12 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #16202c; max-width: 70em;
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #16202c; max-width: 84em;
   margin: 2em auto; padding: 0 1em; overflow-wrap: anywhere }}
 table {{ border-collapse: collapse; margin: .4em 0 1em }}
-th, td {{ border-bottom: 1px solid #d7dde4; padding: 3px 14px 3px 0; text-align: left }}
-th {{ color: #5b6776; font-weight: 600 }}
-.number {{ text-align: right; font-variant-numeric: tabular-nums }}
+th, td {{ border-bottom: 1px solid #d7dde4; padding: 3px 12px 3px 0; text-align: left }}
+th {{ color: #5b6776; font-weight: 600; overflow-wrap: normal }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
 .picture {{ overflow: auto; border: 1px solid #d7dde4 }}
 h3 {{ margin-bottom: 0; font-size: 1em }}
 </style>
