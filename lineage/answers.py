@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from lineage.analysis.lazy import LazySequence, TableRows
 from lineage.analysis.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import SupportsIndex
 
     import pandas as pd
     import pyarrow as pa
@@ -118,13 +119,21 @@ class Answer(_Shown, dict[str, Any]):
 
 
 class Answers(_Shown, list[Any]):
-    """An answer that is a list."""
+    """An answer that is a list; a slice of it shows itself as well."""
 
     __slots__ = ("shape",)
 
     def __init__(self, content: Sequence[Any], *, shape: str) -> None:
         super().__init__(content)
         self.shape = shape
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Answers: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        found = super().__getitem__(index)
+        return Answers(found, shape=self.shape) if isinstance(index, slice) else found
 
     def __copy__(self) -> Self:
         return type(self)(self, shape=self.shape)
@@ -134,11 +143,22 @@ class Answers(_Shown, list[Any]):
 
 
 class LazyAnswers(_Shown, LazySequence[Any]):
-    """An answer whose items are made when they are looked at; it pickles as a list."""
+    """An answer whose items are made when they are looked at; it pickles as a list.
+
+    A slice of it shows itself as well.
+    """
 
     def __init__(self, content: Sequence[Any], *, shape: str) -> None:
         super().__init__(lambda: content, list)
         self.shape = shape
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyAnswers: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        found = super().__getitem__(index)
+        return LazyAnswers(found, shape=self.shape) if isinstance(index, slice) else found
 
 
 def _again(kind: type[Answer | Answers], content: Any, shape: str) -> Answer | Answers:

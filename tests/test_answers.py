@@ -146,6 +146,28 @@ class TestPlain:
         assert (len(frame) == 0) == name.startswith("no ")
 
 
+def test_a_slice_of_a_list_shows_itself_and_is_a_frame(engine):
+    answers = [each for ask in ASKED.values() if not isinstance(each := ask(engine), dict)]
+    kinds = set()
+    for answer in filter(None, answers):
+        first = answer[:1]
+        kinds.add(type(first))
+        assert type(first) is type(answer)
+        assert list(first) == [answer[0]]
+        assert len(first.to_pandas()) == 1
+        assert first._repr_mimebundle_()["text/plain"].startswith("1 ")
+        assert pickle.loads(pickle.dumps(first)) == answer[0:1]
+    assert kinds == {Answers, LazyAnswers}
+
+
+def test_why_shows_no_figure_that_is_not_known(engine):
+    answer = ASKED["why"](engine)
+    text = answer._repr_mimebundle_()["text/plain"]
+    assert answer["column"] is None
+    assert "Column" not in text
+    assert "Found By" in text
+
+
 def test_dictionaries_unpack_and_are_written_as_such(engine):
     answer = engine.analyze_impact(API.node_id)
     assert dict(**answer) == answer

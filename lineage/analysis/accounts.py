@@ -66,9 +66,10 @@ def reason_row(reason: Mapping[str, Any]) -> Row:
 
 
 def why(answer: Mapping[str, Any]) -> Row:
-    """Give the figures and the tables of `why`."""
+    """Give the figures and the tables of `why`; what is not known of it is not shown."""
+    own = figures(answer, "asked")
     return {
-        **figures(answer, "asked"),
+        **{name: value for name, value in own.items() if value not in (None, "")},
         "steps": made(answer["steps"], reason_row),
         "origins": made(answer["origins"], chosen(ORIGIN)),
     }
