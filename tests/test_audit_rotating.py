@@ -5,17 +5,19 @@ import stat
 
 import pytest
 
-from lineage.audit.checkpoint import open_checkpoint
+from lineage.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from lineage.audit.entries import Head
-from lineage.audit.handover import handover, keys_of
+from lineage.audit.handover import handover, keys_from, keys_of
 from lineage.audit.keys import key_path, load_key, save_key
 from lineage.audit.log import AuditLog
-from lineage.audit.notes import SigningKey
+from lineage.audit.notes import Note, SigningKey
 from lineage.audit.proofs import prove, verify_proof
 from lineage.audit.rotating import rotate
 from lineage.audit.verifying import verify_log
 from lineage.errors import AuditError
 from tests.audited import KEY, LOG_ID, NEXT, THIEF, Clock, copy_of, filled, new_log, records_of
+
+LAST = SigningKey(KEY.name, bytes(range(5, 37)))
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +78,97 @@ def test_proofs_of_before_are_proofs_still(tmp_path):
     assert verify_proof(after, records[0].data, done.key)
     with pytest.raises(AuditError, match="not signed by"):
         verify_proof(after, records[0].data, KEY.verifier)
+
+
+def handed_over_twice(tmp_path):
+    """A log of three keys in turn; a record and its proof under each, and the hand-overs."""
+    log, records = filled(tmp_path, (3,), signed=(1,))
+    (record, *_), head = records, Head.parse(list(log.files.lines())[1])
+    proofs, notes = [bytes(prove(log.files, head, head.first + 1, record))], []
+    for old, new in ((KEY, NEXT), (NEXT, LAST)):
+        log.append("event")
+        notes.append(bytes(handover(old, new, log.files.last()[0].end)))
+        log.rotate(old, new)
+        assert notes[-1].decode() == log.files.last()[0].content["handover"]
+        proofs.append(bytes(prove(log.files, head, head.first + 1, record)))
+    return log, record.data, proofs, notes
+
+
+def test_hand_overs_lead_from_the_first_key_to_the_last(tmp_path):
+    log, record, proofs, notes = handed_over_twice(tmp_path)
+    known = [each.key for each in keys_of(log.files.lines())]
+    assert known == [KEY.verifier, NEXT.verifier, LAST.verifier]
+    assert keys_from(KEY.verifier, notes) == keys_of(log.files.lines())
+    for proof, key in zip(proofs, known, strict=True):
+        for given in (notes, notes[::-1]):
+            found = verify_proof(proof, record, KEY.verifier, handovers=given)
+            assert (found.index, found.key) == (2, key)
+    assert verify_proof(proofs[2], record, NEXT.verifier, handovers=notes[1:]).key == known[2]
+    assert verify_proof(proofs[1], record, KEY.verifier, handovers=notes[:1]).key == known[1]
+
+
+def test_hand_overs_that_lead_nowhere_are_refused(tmp_path):
+    _, record, proofs, notes = handed_over_twice(tmp_path)
+    one, two = notes
+    others = SigningKey("another", bytes(range(32)))
+    unsigned = Note.parse(one)
+    for given, why in [
+        ([], "not signed by"),
+        ([one], "not signed by"),
+        ([two], "is not by"),
+        ([one, two, two], "two hand-overs"),
+        ([one, bytes(handover(THIEF, LAST, 8))], "is not by"),
+        ([bytes(handover(KEY, THIEF, 6)), two], "is not by"),
+        ([bytes(Note(unsigned.text, unsigned.signatures[:1])), two], "begins no hand-over"),
+        ([one, two.replace(b"handover/1", b"handover/2")], "begins no hand-over"),
+        ([one, bytes(handover(NEXT, LAST, 7)), two], "is not by"),
+        ([one, two + b"x"], "is no|not"),
+        ([bytes(Note.parse(proofs[0].partition(b"\n\n")[2])), two], "begins no hand-over"),
+        ([bytes(handover(others, SigningKey("another", bytes(32)), 6)), two], "is not by"),
+    ]:
+        with pytest.raises(AuditError, match=why):
+            verify_proof(proofs[2], record, KEY.verifier, handovers=given)
+    with pytest.raises(AuditError, match="is not leaf"):
+        verify_proof(proofs[2], b"another", KEY.verifier, handovers=notes)
+
+
+def test_who_has_the_hand_over_takes_nothing_more_by_the_key_before(tmp_path):
+    """A stolen old key signs the log as it is after the hand-over: who was not told believes it."""
+    log, record, proofs, notes = handed_over_twice(tmp_path)
+    size = log.files.last()[0].end
+    stolen = bytes(sign_checkpoint(Checkpoint(KEY.name, size, log.files.tree.root(size)), KEY))
+    forged = proofs[2].partition(b"\n\n")[0] + b"\n\n" + stolen
+    assert verify_proof(forged, record, KEY.verifier).key == KEY.verifier
+    for given in (notes, notes[:1]):
+        with pytest.raises(AuditError, match="not signed by"):
+            verify_proof(forged, record, KEY.verifier, handovers=given)
+
+
+def silent_flips(proof, record, notes):
+    """Flip each bit of each hand-over; give how many, and how many of them are not noticed."""
+    tried, silent = 0, []
+    for number, whole in enumerate(notes):
+        for bit in range(len(whole) * 8):
+            changed = bytearray(whole)
+            changed[bit // 8] ^= 1 << bit % 8
+            given = [*notes[:number], bytes(changed), *notes[number + 1 :]]
+            tried += 1
+            try:
+                verify_proof(proof, record, KEY.verifier, handovers=given)
+            except AuditError:
+                continue
+            silent.append((number, bit))
+    return tried, silent
+
+
+def test_no_flipped_bit_of_a_hand_over_is_silent(tmp_path, monkeypatch):
+    _, record, proofs, notes = handed_over_twice(tmp_path)
+    tried, silent = silent_flips(proofs[2], record, notes)
+    assert silent == []
+    assert verify_proof(proofs[2], record, KEY.verifier, handovers=notes)
+    print(f"hand-overs: {tried} flipped bits, none silent")
+    monkeypatch.setattr(Note, "signed_by", lambda *_: True)  # the control: nobody looks
+    assert len(silent_flips(proofs[2], record, notes)[1]) > 1_000
 
 
 def test_files_and_variables_name_the_keys(tmp_path, monkeypatch):

@@ -201,6 +201,26 @@ def test_a_key_follows_another(home, monkeypatch):
     assert not Path("c.key").exists()
 
 
+def test_a_proof_of_after_a_rotation_is_verified_by_the_first_key():
+    lineage("init", "--name", "example.com/lineage")
+    first, records = str(opened().files.key), records_of(range(5))
+    opened().append("operation", records)
+    for name in ("one", "two"):
+        key = told("rotate", "-o", name)["key"]
+    Path("record").write_bytes(records[2].data)
+    lineage("prove", 5, "--record", "record", "--event-time", records[2].event_time, "-o", "it")
+    assert "goes with --proof" in lineage("verify", "--handover", "one", code=2).stderr
+    shutil.rmtree("store")
+    asked = ("verify", "--proof", "it", "--record", "record", "--log-key", first)
+    found = told(*asked, "--handover", "two", "--handover", "one")
+    assert (found["leaf"], found["signed by"]) == (5, key)
+    assert "hand-overs of the log lead" in lineage(*asked, code=2).stderr
+    assert "those in between" in lineage(*asked, "--handover", "two", code=2).stderr
+    Path("two").write_text(Path("two").read_text().replace("handover/1\n", "handover/1\n1"))
+    given = ("--handover", "one", "--handover", "two")
+    assert "is not by its key" in lineage(*asked, *given, code=2).stderr
+
+
 def test_a_witness_cosigns_by_a_folder(tmp_path, monkeypatch):
     lineage("init")
     log_key = str(opened().files.key)

@@ -124,7 +124,10 @@ def open_checkpoint(
     """
     note = Note.parse(data)
     if key.kind != ED25519 or not note.signed_by(key):
-        raise AuditError(f"the checkpoint is not signed by {key.name}, or by another key of it")
+        raise AuditError(
+            f"the checkpoint is not signed by {key.name}, or by another key of it, to which the "
+            "hand-overs of the log lead"
+        )
     checkpoint = Checkpoint.parse(note.text)
     if checkpoint.origin != key.name:
         raise AuditError(f"the checkpoint is of {checkpoint.origin!r}, and not of {key.name!r}")

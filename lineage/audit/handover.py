@@ -5,6 +5,7 @@ It is an event of the log, so that what the new key signs contains it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,14 @@ from lineage.audit.notes import Note, parse_vkey, sign
 from lineage.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from lineage.audit.notes import SigningKey, VerifierKey
 
 KEY = "key"
 """The kind of the event."""
 _FIRST = "lineage.handover/1"
+_INDEX = re.compile(r"[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,57 @@ def keys_of(lines: Iterable[bytes], size: int | None = None) -> list[KeyFrom]:
     return keys
 
 
+def keys_from(key: VerifierKey, handovers: Iterable[bytes]) -> list[KeyFrom]:
+    """Give the keys that hand-overs lead to from one that is trusted, without the log.
+
+    Args:
+        key: The first key, from where it is trusted.
+        handovers: The hand-overs as `lineage audit rotate -o` writes them, in any order; each must
+            go on from the one before.
+
+    Raises:
+        AuditError: One is none, does not go on from the key before it, or is not signed by both.
+    """
+    keys = [KeyFrom(0, key)]
+    for note in sorted(map(Note.parse, handovers), key=_index):
+        first, before = _index(note), keys[-1]
+        if first == before.first:
+            raise AuditError(f"there are two hand-overs of the key at leaf {first}; give one")
+        if note.text.split("\n")[2] != str(before.key):
+            raise AuditError(
+                f"the hand-over of the key at leaf {first} is not by {before.key}; give those in "
+                "between as well, from the key that you have on"
+            )
+        keys.append(KeyFrom(first, _followed(note, first, before.key)))
+    return keys
+
+
+def key_at(keys: Sequence[KeyFrom], size: int) -> VerifierKey:
+    """Give the key that signs a log of so many leaves."""
+    return [each.key for each in keys if each.first < size or not each.first][-1]
+
+
 def _checked(head: Head, old: VerifierKey) -> VerifierKey:
     note = Note.parse(str(head.content.get("handover", "")).encode())
+    return _followed(note, head.first, old)
+
+
+def _index(note: Note) -> int:
+    told = note.text.split("\n")
+    is_one = len(told) == 5 and told[0] == _FIRST and _INDEX.fullmatch(told[1])
+    if not is_one or len(note.signatures) != 2:
+        raise AuditError(
+            f"{told[0][:60]!r} begins no hand-over of a key; lineage audit rotate -o writes one"
+        )
+    return int(told[1])
+
+
+def _followed(note: Note, first: int, old: VerifierKey) -> VerifierKey:
+    """Give the key to which one is handed over at a leaf."""
     told = note.text.split("\n")
     new = parse_vkey(told[3]) if len(told) == 5 else old
-    expected = f"{_FIRST}\n{head.first}\n{old}\n{new}\n"
+    expected = f"{_FIRST}\n{first}\n{old}\n{new}\n"
     is_signed = note.text == expected and note.signed_by(old) and note.signed_by(new)
     if not is_signed or new == old or new.name != old.name:
-        raise AuditError(f"the hand-over of the key at leaf {head.first} is not signed by both")
+        raise AuditError(f"the hand-over of the key at leaf {first} is not signed by both")
     return new

@@ -9,10 +9,11 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lineage.audit.checkpoint import Opened, open_checkpoint
+from lineage.audit.checkpoint import Checkpoint, Opened, open_checkpoint
 from lineage.audit.entries import Head, record_entry, record_leaf, salt_of
+from lineage.audit.handover import key_at, keys_from
 from lineage.audit.merkle import HASH_BYTES, is_included, leaf_hash
-from lineage.audit.notes import from_base64
+from lineage.audit.notes import Note, from_base64
 from lineage.errors import AuditError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Proven:
     """What a proof proves: that the log took a record of a kind at a time, as a leaf of it.
 
     Times are in microseconds since 1970. `opened` is the checkpoint, with the witnesses that saw
-    it.
+    it, and `key` has signed that.
     """
 
     index: int
@@ -91,6 +92,7 @@ class Proven:
     recorded_at: int
     event_time: int
     opened: Opened
+    key: VerifierKey
 
 
 def prove(files: LogFiles, head: Head, index: int, record: Record) -> Proof:
@@ -126,6 +128,7 @@ def verify_proof(
     record: bytes,
     key: VerifierKey,
     *,
+    handovers: Iterable[bytes] = (),
     witnesses: Iterable[VerifierKey] = (),
     quorum: int = 0,
 ) -> Proven:
@@ -135,13 +138,18 @@ def verify_proof(
         data: The file.
         record: The canonical bytes of the record.
         key: The key of the log, from where it is trusted.
+        handovers: What leads from that key to the one that has signed, as `rotate` writes it. With
+            them, the key before a hand-over signs no log that has it.
         witnesses: Whose cosignatures count.
         quorum: How many of them are needed.
 
     Raises:
-        AuditError: It proves nothing, or not of this record or log.
+        AuditError: It proves nothing, or not of this record or log; or a hand-over is none.
     """
     proof = Proof.parse(data)
+    keys = keys_from(key, handovers)
+    if len(keys) > 1:
+        key = key_at(keys, Checkpoint.parse(Note.parse(proof.checkpoint).text).size)
     opened = open_checkpoint(proof.checkpoint, key, witnesses=witnesses, quorum=quorum)
     told = _told(proof.extra)
     entry = record_entry(
@@ -160,7 +168,8 @@ def verify_proof(
         root=checkpoint.root,
     ):
         raise AuditError(f"the record is not leaf {proof.index} of the log {checkpoint.origin}")
-    return Proven(proof.index, told["kind"], told["recorded_at"], told["event_time"], opened)
+    taken = told["recorded_at"]
+    return Proven(proof.index, told["kind"], taken, told["event_time"], opened, key)
 
 
 def _told(extra: bytes) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from lineage.audit.checkpoint import Checkpoint, Opened, open_checkpoint
 from lineage.audit.comparing import compare
 from lineage.audit.entries import RECOVERED, Head
 from lineage.audit.files import LogFiles, history_name
-from lineage.audit.handover import KeyFrom, keys_of
+from lineage.audit.handover import KeyFrom, key_at, keys_of
 from lineage.audit.merkle import HASH_BYTES, TILE, fold, levels_of
 from lineage.errors import AuditError
 from lineage.stores.manifest import file_locked
@@ -255,8 +255,7 @@ class _Check:
     def _open(self, data: bytes) -> Opened:
         """Open a checkpoint by the key that was valid for it."""
         size = Checkpoint.parse(data.decode("utf-8", "replace").partition("\n\n")[0] + "\n").size
-        key = [each.key for each in self.keys if each.first < size or not each.first][-1]
-        return open_checkpoint(data, key, witnesses=self.witnesses)
+        return open_checkpoint(data, key_at(self.keys, size), witnesses=self.witnesses)
 
     def _agrees(self, checkpoint: Checkpoint, where: str, before: int) -> bool:
         size = checkpoint.size

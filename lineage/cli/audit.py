@@ -54,6 +54,15 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="The file to
 ProofFile = Annotated[
     Path | None, typer.Option("--proof", metavar="FILE", help="A .tlog-proof of the record.")
 ]
+HandoverFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--handover",
+        metavar="FILE",
+        help="With --proof, what audit rotate -o wrote: it leads from the key to the one that "
+        "signs since; repeatable.",
+    ),
+]
 PinFile = Annotated[
     Path | None,
     typer.Option("--pin", metavar="CHECKPOINT", help="A checkpoint that was seen before."),
@@ -194,6 +203,7 @@ def verify(
     session: Session,
     proof: ProofFile = None,
     record: RecordFile = None,
+    handover: HandoverFiles = None,
     pin_file: PinFile = None,
     log_key: PublicKey = None,
     witness: Witnesses = None,
@@ -214,8 +224,11 @@ def verify(
         pin_file,
     )
     if proof is not None:
-        _verify_proof(session, proof, record, trusted)
+        handovers = [each.read_bytes() for each in handover or ()]
+        _verify_proof(session, proof, record, trusted, handovers)
         return
+    if handover:
+        raise AuditError("--handover goes with --proof; the log itself has its hand-overs")
     files = log_of(session)
     found = _audited(files, trusted)
     for each in against or ():
@@ -375,7 +388,9 @@ def _pin_again(files: LogFiles) -> None:
         note(f"warning: what was seen is not remembered: {error}")
 
 
-def _verify_proof(session: Session, proof: Path, record: Path | None, trusted: _Trusted) -> None:
+def _verify_proof(
+    session: Session, proof: Path, record: Path | None, trusted: _Trusted, handovers: list[bytes]
+) -> None:
     from lineage.audit.proofs import verify_proof
 
     if record is None or trusted.key is None:
@@ -384,6 +399,7 @@ def _verify_proof(session: Session, proof: Path, record: Path | None, trusted: _
         proof.read_bytes(),
         record.read_bytes(),
         trusted.key,
+        handovers=handovers,
         witnesses=trusted.witnesses,
         quorum=trusted.quorum,
     )
@@ -394,6 +410,7 @@ def _verify_proof(session: Session, proof: Path, record: Path | None, trusted: _
         ("happened", _time(found.event_time)),
         ("log", found.opened.checkpoint.origin),
         ("leaves", found.opened.checkpoint.size),
+        ("signed by", str(found.key)),
         ("witnesses", ", ".join(found.opened.cosigned) or "none"),
     ]
     session.show(dict(facts), Table(("proven", ""), facts))

@@ -46,7 +46,10 @@ def rotate(
     facts = [("key", str(done.key)), ("signed by", str(done.path))]
     if done.former is not None:
         facts.append(("former key", str(done.former)))
-    note("give the key to those who verify proofs: from here on it is the one that signs")
+    note(
+        "give the hand-over, or the key, to those who verify proofs: from here on it is the one "
+        "that signs"
+    )
     if new_key is not None:
         note(f"name the new key from now on: LINEAGE_SIGNING_KEY={done.path}, or --key")
     show_exposed(session, {**dict(facts), "handover": done.handover}, verified(files), facts)
