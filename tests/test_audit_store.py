@@ -17,6 +17,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from lineage import GitTrail
 from lineage.audit.auditing import _Audit, verify_store
@@ -31,6 +32,8 @@ from lineage.audit.rows import part_records, records_of
 from lineage.audit.snapshots import Snapshots
 from lineage.audit.trail_leaves import lines_of
 from lineage.audit.trail_records import Chain
+from lineage.audit.verifying import verify_log
+from lineage.cli import app
 from lineage.core import DataOperation, DataSource
 from lineage.errors import AuditError, StoreError
 from lineage.stores import folder, memo
@@ -432,6 +435,127 @@ class TestAttacksOnTheStore:
         names = pa.array([f"x{name}" for name in kept.distinct.names.to_pylist()])
         memo.save(store, kept._replace(distinct=kept.distinct._replace(names=names)))
         assert found(store) == [("edited", "_manifest/distinct.bin")]
+
+
+def changed_bytes(store):
+    """Change a part, and give its path."""
+    part = parts_of(store)[0]
+    data = (store / part.path).read_bytes()
+    (store / part.path).write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    return part.path
+
+
+def part_gone(store):
+    part = parts_of(store)[0]
+    (store / part.path).unlink()
+    return part.path
+
+
+def part_put_in(store):
+    part = parts_of(store)[0]
+    other = (store / part.path).with_name("part-more.parquet")
+    shutil.copy(store / part.path, other)
+    return other.relative_to(store).as_posix()
+
+
+def manifest_changed(store):
+    manifest = read_manifest(manifest_path(store))
+    write_manifest(store, msgspec.structs.replace(manifest, lost={"x": 0}))
+    return "_manifest/manifest.json"
+
+
+def row_changed(store):
+    return rewrite(store, parts_of(store)[0], lambda t: with_row(t, 0, user_info="me")).path
+
+
+def snapshot_changed(store):
+    (file,) = store.glob("_snapshots/*/0*.json")
+    file.write_bytes(file.read_bytes().replace(b"daily", b"dully"))
+    return file.relative_to(store).as_posix()
+
+
+CHANGES = [changed_bytes, part_gone, part_put_in, manifest_changed, row_changed, snapshot_changed]
+
+
+def audit(store, *arguments):
+    return CliRunner().invoke(app, ["--store", str(store), "audit", *arguments])
+
+
+class TestBeforeItIsSigned:
+    """`checkpoint` and `rotate` look at every file; that they are not slow is that they stop there.
+
+    Each change is made behind the log, which itself stays sound.
+    """
+
+    @pytest.fixture
+    def whole(self, store):
+        Snapshots(store).create("flights", "daily")
+        LineageMetadataRepository(store).compact()
+        return store
+
+    @pytest.mark.parametrize("command", ["checkpoint", "rotate"])
+    def test_what_is_whole_is_signed(self, whole, command):
+        done = audit(whole, command)
+        assert done.exit_code == 0, done.output
+        assert verify_store(whole, rows=False).records is None
+
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_nothing_is_signed_on_what_was_changed(self, whole, change):
+        LineageMetadataRepository(whole).save_operation(operation(60))
+        with patch.object(Ledger, "sign"):
+            LineageMetadataRepository(whole).seal()  # so that there is something to sign
+        where = change(whole)
+        keys = sorted(key_path(LOG_ID).parent.iterdir())
+        before = (whole / "_audit/checkpoint").read_bytes()
+        for command in ("checkpoint", "rotate"):
+            done = audit(whole, command)
+            assert done.exit_code == 1, done.output
+            assert where in "".join(done.stdout.split())
+            assert "nothing is signed that does not verify" in done.stderr
+        assert (whole / "_audit/checkpoint").read_bytes() == before
+        assert sorted(key_path(LOG_ID).parent.iterdir()) == keys
+        with patch("lineage.audit.auditing.verify_store", _only_the_log):  # the control
+            assert audit(whole, "checkpoint").exit_code == 0
+        assert (whole / "_audit/checkpoint").read_bytes() != before
+
+    def test_what_it_does_not_look_at_is_found_by_verify(self, store):
+        """Who can write merges parts, changes a row, and says that it is the leaf that it was."""
+
+        def changed(*arguments, **options):
+            for table in scan_part(*arguments, **options):
+                yield (
+                    with_row(table, 0, status="failed") if "status" in table.schema.names else table
+                )
+
+        def alike(record):
+            return record.data.replace(b'"failed"', b'"success"')
+
+        with (
+            patch("lineage.stores.compaction.scan_part", changed),
+            patch("lineage.audit.ledger._digest", alike),
+        ):
+            LineageMetadataRepository(store).compact()
+        assert audit(store, "checkpoint").exit_code == 0
+        assert "edited" in [kind for kind, _ in found(store)]
+
+    def test_bits_that_are_flipped_in_a_part(self, whole):
+        chosen, files = random.Random(3), [*whole.glob("lineage_*/**/*.parquet")]
+        for _ in range(200):
+            file = chosen.choice(files)
+            data = file.read_bytes()
+            bit = chosen.randrange(8 * len(data))
+            changed = bytearray(data)
+            changed[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(changed)
+            assert not verify_store(whole, rows=False).is_sound
+            file.write_bytes(data)
+        assert verify_store(whole, rows=False).is_sound
+        print("200 flipped bits in parts, all found by digests alone")
+
+
+def _only_the_log(store, *, rows, **options):
+    assert not rows
+    return verify_log(store / "_audit", **options)
 
 
 class TestFaults:

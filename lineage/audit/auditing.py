@@ -65,6 +65,7 @@ def verify_store(
     key: VerifierKey | None = None,
     witnesses: Iterable[VerifierKey] = (),
     quorum: int = 0,
+    rows: bool = True,
 ) -> Verified:
     """Verify the log of a store, and every byte that the store has sealed.
 
@@ -76,6 +77,8 @@ def verify_store(
         key: The key with which it must have begun.
         witnesses: Whose cosignatures count.
         quorum: How many of them one of the checkpoints must have.
+        rows: Whether each row is compared with its leaf, the records of trails are, and what spares
+            readers work is made again; else only the manifest, and each file by its digest.
     """
     audit = _Audit(store)
     with ExitStack() as held:
@@ -85,9 +88,9 @@ def verify_store(
             store / AUDIT, pin=pin, key=key, witnesses=tuple(witnesses), quorum=quorum
         )
         audit.begin()
-    audit.compare()
+    audit.compare(rows=rows)
     found.findings = audit.found[:_MOST_FOUND] + found.findings
-    found.records = audit.rows
+    found.records = audit.rows if rows else None
     found.notes += audit.notes
     return found
 
@@ -124,8 +127,8 @@ class _Audit:
                 "anyone can change them"
             )
 
-    def compare(self) -> None:
-        """Compare each part with what was logged of it."""
+    def compare(self, *, rows: bool) -> None:
+        """Compare each part with what was logged of it; without its rows, by its digest alone."""
         for head in self.held.breaks:
             what = "the manifest had been changed without the log before that"
             self._find("edited", f"leaf {head.first}, {head.kind}", what)
@@ -134,14 +137,19 @@ class _Audit:
         for held in self.held.parts.values():
             before = len(self.found)
             try:
-                self._part(held)
+                self._part(held, rows=rows)
             except (AuditError, CorruptStoreError, OSError) as error:
                 self._find("unreadable", held.part.path, str(error))
             if len(self.found) > before and self._is_gone(held.part.path):
                 del self.found[before:]
                 self.notes.append(f"{held.part.path} was removed meanwhile, which is logged")
         self._files()
-        self._trails()
+        if rows:
+            self._trails()
+            self._recalled()
+
+    def _recalled(self) -> None:
+        """Compare what spares readers work with what the parts come to."""
         paths = {*self.held.parts, *(part.path for part in self.manifest.parts)}
         is_damaged = any(each.where in paths for each in self.found)
         if not is_damaged and differs(self.store, self.manifest):  # else it cannot be made again
@@ -213,7 +221,7 @@ class _Audit:
         for name, count in away.items():
             self.notes.append(f"{count} records of the trail {name} are logged; it is not here")
 
-    def _part(self, held: Held) -> None:
+    def _part(self, held: Held, *, rows: bool) -> None:
         path, part = self._path(held), held.part
         if path is None:
             self._find("deleted", part.path, "a part that was logged is gone")
@@ -228,8 +236,8 @@ class _Audit:
             return
         if not len(leaves) and part.rows:
             self._find("unreadable", part.path, "it was damaged when it was logged")
-            return
-        self._rows(leaves, part_records(self.store, part, data))
+        elif rows:
+            self._rows(leaves, part_records(self.store, part, data))
 
     def _is_gone(self, path: str) -> bool:
         """Whether the log says that a part was removed since the audit began."""
