@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from lineage.attesting import BUILD_TYPE, PAYLOAD_TYPE, PREDICATE
 from lineage.audit.envelope import encoded, key_name, seal, unseal
 from lineage.audit.files import LogFiles
+from lineage.audit.keys import load_key
 from lineage.cli import app
 from lineage.errors import AuditError
 from tests.audited import KEY, THIEF
@@ -284,6 +285,25 @@ def test_only_the_key_of_the_log_attests(place):
     done = lineage("attest", "result", "--file", "out.csv", "--key", "new.key", "-o", "a.json")
     assert done.stdout == "a.json\n"
     assert hashlib.sha256(Path("out.csv").read_bytes()).hexdigest() in done.stderr
+
+
+def test_what_was_attested_is_proven_to_be_in_the_log(place):
+    lineage("rotate")
+    lineage("rotate", "--new-key", "new.key")
+    made = ("attest", "result", "--file", "out.csv", "--key", "new.key", "-o")
+    done = lineage(*made, "a.json")
+    assert Path("a.json").read_bytes() == lineage(*made[:-1]).stdout_bytes
+    known = hashlib.sha256(Path("a.json").read_bytes()).hexdigest()
+    assert f"lineage audit prove {known}" in done.stderr
+    assert "exposure: 0 leaves are not signed" in lineage("verify").stderr
+    lineage("prove", known, "-o", "a.tlog-proof")
+    assert Path("a.json").read_bytes() == Path("store", f"_attestations/{known}.json").read_bytes()
+    key = str(load_key("", Path("new.key")).verifier)
+    shutil.rmtree("store")
+    proven = ("verify", "--proof", "a.tlog-proof", "--record", "a.json", "--log-key", key)
+    assert "attestation" in lineage(*proven).stdout
+    Path("a.json").write_bytes(Path("a.json").read_bytes().replace(b"payload", b"Payload"))
+    assert "is not leaf" in lineage(*proven, code=2).stderr
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not there")

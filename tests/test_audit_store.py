@@ -20,11 +20,14 @@ import pytest
 from typer.testing import CliRunner
 
 from lineage import GitTrail
+from lineage.audit.attestations import keep
 from lineage.audit.auditing import _Audit, verify_store
 from lineage.audit.entries import Head
+from lineage.audit.envelope import seal, unseal
 from lineage.audit.files import LogFiles
 from lineage.audit.keys import key_path, save_key
 from lineage.audit.ledger import Ledger, begin_log
+from lineage.audit.log import AuditLog
 from lineage.audit.lookup import find_record
 from lineage.audit.pins import find_pin
 from lineage.audit.proofs import prove, verify_proof
@@ -306,6 +309,72 @@ class TestSnapshotsAreLogged:
         Snapshots(store).create("flights", "daily")
         assert verify_store(store).is_sound
         assert kinds(store).count("snapshot") == 3
+
+
+class TestAttestationsAreLogged:
+    ENVELOPE = seal("text/plain", b"made of a", KEY)
+
+    def test_each_is_a_record_once(self, store):
+        known = keep(store, self.ENVELOPE)
+        assert keep(store, self.ENVELOPE) == known
+        assert keep(store, seal("text/plain", b"made of b", KEY)) != known
+        assert verify_store(store).is_sound
+        assert kinds(store)[-2:] == ["attestation", "attestation"]
+        AuditLog(store / "_audit").checkpoint(KEY)
+        one = find_record(store, known)
+        proof = bytes(prove(LogFiles(store / "_audit"), one.head, one.leaf, one.record))
+        assert verify_proof(proof, self.ENVELOPE, KEY.verifier).kind == "attestation"
+        assert unseal(one.record.data, "text/plain", KEY.verifier) == b"made of a"
+
+    def test_changes_of_one_are_found(self, store):
+        path = f"_attestations/{keep(store, self.ENVELOPE)}.json"
+        file = store / path
+        file.write_bytes(self.ENVELOPE.replace(b"text", b"test"))
+        assert found(store) == [("edited", path)]
+        file.unlink()
+        assert found(store) == [("deleted", path)]
+        file.write_bytes(self.ENVELOPE)
+        assert found(store) == []
+        file.with_name("another.json").write_bytes(self.ENVELOPE)
+        assert found(store) == [("inserted", "_attestations/another.json")]
+
+    def test_a_crash_at_each_step(self, store):
+        """What was not given out is no finding, or is one until the same is attested again."""
+        states = []
+        for where in ("make_folder", "write_durably", "locked", "auditor_of"):
+            target = f"lineage.audit.attestations.{where}"
+            with patch(target, side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+                keep(store, self.ENVELOPE)
+            states.append(found(store))
+        for where in ("append", "_append"):
+            with (
+                patch.object(AuditLog, where, side_effect=KeyboardInterrupt),
+                pytest.raises(KeyboardInterrupt),
+            ):
+                keep(store, self.ENVELOPE)
+            states.append([kind for kind, _ in found(store)])
+        assert states == [[], [], [], [], ["inserted"], ["inserted"]]
+        (store / "_attestations/.x.json.1a2b").write_bytes(b"half")  # of one that was killed
+        keep(store, self.ENVELOPE)
+        assert found(store) == []
+        assert len(os.listdir(store / "_attestations")) == 1
+
+    def test_what_the_log_does_not_take_is_not_kept(self, store, tmp_path):
+        heads = store / "_audit/heads"
+        heads.write_bytes(heads.read_bytes()[:-20])
+        (store / "_audit/hashes-0").write_bytes(b"")
+        with pytest.raises(AuditError, match="is not given out"):
+            keep(store, self.ENVELOPE)
+        assert not os.listdir(store / "_attestations")
+        with pytest.raises(AuditError, match="lineage audit init"):
+            keep(tmp_path, self.ENVELOPE)
+
+    def test_those_from_before_are_taken_over(self, store):
+        keep(store, self.ENVELOPE)
+        shutil.rmtree(store / "_audit")
+        begin_log(store, KEY, log_id=LOG_ID)
+        assert verify_store(store).is_sound
+        assert kinds(store) == ["init", "adoption", "attestation"]
 
 
 def rewrite(store, part, change):
@@ -639,6 +708,7 @@ class TestFaults:
 
     def test_flipped_bits(self, store, tmp_path):
         Snapshots(store).create("flights", "daily")
+        keep(store, seal("text/plain", b"made of a", KEY))
         LineageMetadataRepository(store).compact()
         with patch("lineage.stores.gathering.WORTH_ROWS", 1):
             LineageMetadataRepository(store).keep_up()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lineage.audit.attestations import kept
 from lineage.audit.comparing import Slot, compare_slots
 from lineage.audit.entries import Head, record_leaves
 from lineage.audit.files import LogFiles
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from lineage.audit.entries import Record
     from lineage.audit.holdings import Held, Leaves
     from lineage.audit.notes import VerifierKey
-    from lineage.audit.snapshot_files import Stored
     from lineage.audit.verifying import Pin, Verified
 
 _AT_ONCE = 4_096
@@ -106,7 +106,7 @@ class _Audit:
         self.found: list[Finding] = []
         self.notes: list[str] = []
         self.rows = 0
-        self.snapshots: list[Stored] = []
+        self.stored: list[Path] = []
 
     def begin(self) -> None:
         """Take down what there is; the store is locked as long."""
@@ -116,7 +116,8 @@ class _Audit:
         data = read_bytes(manifest_path(self.store))
         self._manifest(data)
         self._unlisted()
-        self.snapshots = list(SnapshotFolder(self.store / SNAPSHOTS).stored())
+        snapshots = SnapshotFolder(self.store / SNAPSHOTS)
+        self.stored = [each.path for each in snapshots.stored()] + list(kept(self.store))
         lost = sum(head.kind == REBUILDING for head in self.held.heads)
         if lost:
             self.notes.append(f"the manifest was lost and made again of the parts, {lost} times")
@@ -201,8 +202,8 @@ class _Audit:
                 self._find("deleted", path, "it was logged and is gone")
             elif hashlib.sha256(data).hexdigest() != digest:
                 self._find("edited", path, "its bytes are not those that were logged")
-        for stored in self.snapshots:
-            path = stored.path.relative_to(self.store.resolve()).as_posix()
+        for stored in self.stored:
+            path = stored.relative_to(self.store.resolve()).as_posix()
             if path not in self.held.files:
                 self._find("inserted", path, "it was never logged; or a crash kept that from it")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from lineage.audit.attestations import ATTESTATION
 from lineage.audit.snapshot_files import SNAPSHOT
 from lineage.errors import AuditError
 from lineage.stores.durable import make_folder, write_durably
@@ -32,6 +33,8 @@ ADOPTION = "adoption"
 REBUILDING = "rebuilding"
 """A manifest that was lost has been made again from the parts."""
 CHANGES = (SEAL, COMPACTION, RETENTION, ADOPTION, REBUILDING)
+FILES = (SNAPSHOT, ATTESTATION)
+"""What is logged as a file that stays as it is."""
 ROWS = "rows"
 """The folder, in that of the log, that says which leaves the rows of a compacted part are."""
 
@@ -113,7 +116,7 @@ class Holdings:
             AuditError: It is damaged.
         """
         self.heads.append(head)
-        if head.kind == SNAPSHOT:
+        if head.kind in FILES:
             self._file(head)
         if head.kind not in CHANGES:
             return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lineage.audit import holdings
+from lineage.audit.attestations import ATTESTATION, kept
 from lineage.audit.entries import Head, Record
 from lineage.audit.holdings import CHANGES, Change, Holdings, digest_of, holdings_of, leaves_of_part
 from lineage.audit.keys import load_key
@@ -82,7 +83,7 @@ class Ledger:
         except (AuditError, StoreError, MissingDependencyError) as error:
             _log.warning("the log %s is not signed: %s", files.folder, error)
 
-    def accept(self, kind: str, file: Path) -> None:
+    def accept(self, kind: str, file: Path) -> bool:
         """Log a file of the store that stays as it is, once, however often it is said."""
         path, data = file.relative_to(self.store.resolve()).as_posix(), file.read_bytes()
         digest, now = sha256(data).hexdigest(), time.time_ns() // 1000
@@ -93,6 +94,8 @@ class Ledger:
                 self.log.append(kind, [Record(data, now, path)], content)
         except AuditError as error:
             _log.warning("%s is new, and the log of its store cannot tell so: %s", file, error)
+            return False
+        return True
 
     def adopt(self) -> None:
         """Log what the store has when its log begins."""
@@ -101,6 +104,8 @@ class Ledger:
         self._append(holdings.ADOPTION, digest_of(data), digest_of(data), manifest, manifest.parts)
         for stored in SnapshotFolder(self.store / SNAPSHOTS).stored():
             self.accept(SNAPSHOT, stored.path)
+        for file in kept(self.store):
+            self.accept(ATTESTATION, file)
 
     def _note(self, following: bytes, after: str, step: Callable[[str], None]) -> None:
         data = read_bytes(manifest_path(self.store))

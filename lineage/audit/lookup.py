@@ -9,9 +9,8 @@ import pyarrow.compute as pc
 
 from lineage.audit.entries import Head, Record
 from lineage.audit.files import LogFiles
-from lineage.audit.holdings import holdings_of, leaves_of_part
+from lineage.audit.holdings import FILES, holdings_of, leaves_of_part
 from lineage.audit.rows import part_records
-from lineage.audit.snapshot_files import SNAPSHOT
 from lineage.codec import TABLES
 from lineage.errors import AuditError
 from lineage.stores.auditor import AUDIT
@@ -34,7 +33,7 @@ class Found(NamedTuple):
 
 
 def find_record(store: Path, record_id: str) -> Found:
-    """Find what is logged under an id: a snapshot, an operation, a run, a product and so on.
+    """Find what is logged under an id: a snapshot, an attestation, an operation, a run and so on.
 
     Of several rows about one thing, such as of a run that ended, it is the newest that was logged.
 
@@ -49,7 +48,7 @@ def find_record(store: Path, record_id: str) -> Found:
     files = LogFiles(store / AUDIT)
     known = holdings_of(map(Head.parse, files.lines()))
     for head in known.heads:
-        if head.kind == SNAPSHOT and head.content["sha256"] == record_id:
+        if head.kind in FILES and head.content["sha256"] == record_id:
             data = read_bytes(store / head.content["path"])
             if data is not None:
                 return Found(Record(data, head.content["event_time"]), head, head.first + 1)

@@ -45,18 +45,28 @@ def attest(
     key: KeyPath = None,
     output: Output = None,
 ) -> None:
-    """Sign where a data product comes from: an in-toto statement of SLSA provenance, in DSSE."""
+    """Sign where a data product comes from: an in-toto statement of SLSA provenance, in DSSE.
+
+    It is kept in the store, and in its log under the SHA-256 of the envelope; audit prove finds it.
+    """
     from lineage.attesting import PAYLOAD_TYPE
+    from lineage.audit.attestations import keep
     from lineage.audit.envelope import seal
+    from lineage.audit.log import AuditLog
+    from lineage.audit.pins import save_pin
 
     files = log_of(session)
     signing = _signing(files, key)
     vouching = builder or f"urn:track-lineage:log:{files.log_id}"
     payload = session.ask(lambda engine: _statement(engine, name, version, file, vouching))
     envelope = seal(PAYLOAD_TYPE, payload, signing)
+    known = keep(files.folder.parent, envelope)
+    AuditLog(files.folder).checkpoint(signing)
+    save_pin(files)
     for each in json.loads(payload)["subject"]:
         note(f"{each['digest']['sha256']}  {each['name']}")
     note(f"signed by {signing.verifier}")
+    note(f"it is in the log: lineage audit prove {known}")
     if output is not None:
         output.write_bytes(envelope)
     session.show(json.loads(envelope), f"{output}\n" if output else envelope.decode())

@@ -39,7 +39,8 @@ RecordId = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="The id of an operation, a run, a product or another record that is sealed; "
+        help="The id of an operation, a run, a product or another record that is sealed, or the "
+        "SHA-256 of a snapshot or an attestation; "
         "with --record, the leaf of that.",
     ),
 ]

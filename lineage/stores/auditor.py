@@ -32,8 +32,8 @@ class Auditor(Protocol):
             StoreError: The log cannot be written, or its lock was not free in time.
         """
 
-    def accept(self, kind: str, file: Path) -> None:
-        """Log a file of the store that is written once and stays.
+    def accept(self, kind: str, file: Path) -> bool:
+        """Log a file of the store that is written once and stays; whether the log has it.
 
         Raises:
             StoreError: The log cannot be written, or its lock was not free in time.
