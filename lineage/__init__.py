@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from lineage.writers.console import ConsoleWriter
     from lineage.writers.snapshots import SnapshotWriter
     from lineage.writers.walacor import WalacorWriter
+    from lineage.writers.walacor_reader import WalacorReader
 
 __version__ = "0.1.0"
 
@@ -102,6 +103,7 @@ _HOMES = {
     "writers.console": ("ConsoleWriter",),
     "writers.snapshots": ("SnapshotWriter",),
     "writers.walacor": ("WalacorWriter",),
+    "writers.walacor_reader": ("WalacorReader",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 # `%load_ext lineage` calls these; nobody else does.
@@ -145,6 +147,7 @@ __all__ = [
     "ConsoleWriter",
     "SnapshotWriter",
     "WalacorWriter",
+    "WalacorReader",
     "FreshnessLimit",
     "LineageConfig",
     "get_config",

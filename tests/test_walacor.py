@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 
 import lineage
-from lineage import WalacorWriter, track_lineage
+from lineage import WalacorReader, WalacorWriter, track_lineage
 from lineage.errors import ConfigError, MissingDependencyError, StoreError
 from lineage.writers import walacor_client
 from lineage.writers.walacor_client import WalacorClient
 from lineage.writers.walacor_delivery import WalacorSink
-from lineage.writers.walacor_schemas import EDGE, NODE, PROJECT, RUN
+from lineage.writers.walacor_schemas import EDGE, FILE, NODE, PROJECT, RUN
 from tests.walacor_server import PASSWORD, USER, WalacorServer
 
 ROOT = Path(__file__).parents[1]
@@ -429,3 +429,165 @@ def test_a_forked_child_writes_into_the_run_of_its_parent(server, tracker, folde
     writer.close()
     assert len(writer.get_runs()) == 1
     assert len(writer.get_nodes("sales", "whole")) == 2
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(server):
+    return WalacorReader(server.url, USER, PASSWORD)
+
+
+@pytest.fixture
+def written(server, tracker, folder):
+    """A backend with two pipelines, and who wrote them."""
+    writer = writer_to(server, folder)
+    tracker.add_writer(writer)
+    with lineage.track("nightly", capture=False) as run:
+        make_diamond()
+    with lineage.track("hourly", capture=False):
+        load()
+    writer.close()
+    return writer, run
+
+
+def test_a_reader_is_answered_as_the_writer_is(server, reader, written, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    writer, run = written
+    for question, asked in [
+        ("get_projects", ()),
+        ("get_projects", ("other",)),
+        ("get_pipelines", ()),
+        ("get_pipelines_for_project", ("sales",)),
+        ("get_projects_with_pipelines", ()),
+        ("get_runs", ("sales", "nightly")),
+        ("get_nodes", ("sales", None, None, "daily")),
+        ("get_dag", ("sales", "nightly")),
+    ]:
+        answer = getattr(reader, question)(*asked)
+        assert answer == getattr(writer, question)(*asked)
+        assert bool(answer) == (asked != ("other",))
+    assert edges_by_name(reader.get_dag("sales", "nightly")) == DIAMOND
+    (row,) = reader.get_runs("sales", "nightly")
+    assert reader.get_nodes(run_uid=row["UID"]) == writer.get_nodes(run_uid=run.run_id)
+    assert reader.get_nodes(run_uid=run.run_id) == []  # that is known where it was written
+    assert not (tmp_path / "state").exists()
+    assert repr(reader) == f"WalacorReader('{server.url}')"
+
+
+def test_a_reader_writes_nothing(server, reader, written):
+    server.requests.clear()
+    reader.get_dag()
+    reader.get_projects_with_pipelines()
+    reader.get_files()
+    assert {path for _, path in server.requests} == {"auth/login", "query/get"}
+
+
+def test_a_pipeline_is_carried_out_by_the_backend(server, reader, written):
+    stages = [
+        {"$match": {"status": "finished"}},
+        {"$group": {"_id": "$pipeline_name", "runs": {"$sum": 1}}},
+        {"$sort": {"_id": 1}},
+    ]
+    assert reader.get_complex(RUN, stages) == [
+        {"_id": "hourly", "runs": 1},
+        {"_id": "nightly", "runs": 1},
+    ]
+    assert len(server.versions[RUN]) > 2  # the control: versions that are over do not count
+    joined = reader.get_complex(
+        NODE,
+        [
+            {
+                "$lookup": {"from": "transform_run", "localField": "run_uid", "as": "run"}
+                | {"foreignField": "UID"}
+            },
+            {"$sort": {"CreatedAt": -1}},
+            {"$limit": 2},
+        ],
+    )
+    assert [row["run"][0]["pipeline_name"] for row in joined] == ["hourly", "nightly"]
+    with pytest.raises(StoreError, match="refused query/getcomplex: 422"):
+        reader.get_complex(RUN, [{"$out": "elsewhere"}])
+
+
+def test_a_file_is_stored_once_and_comes_back_whole(server, reader, folder, tmp_path):
+    writer = writer_to(server, folder)
+    file, data = tmp_path / "prices.csv", os.urandom(300_000)
+    file.write_bytes(data)
+    first = writer.store_file(file)
+    assert first == {"uid": first["uid"], "is_new": True}
+    assert writer.store_file(file, name="others.bin") == {"uid": first["uid"], "is_new": False}
+    file.write_bytes(data + b"x")
+    second = writer.store_file(file)
+    assert second["is_new"]
+    assert second["uid"] != first["uid"]
+    assert [row["name"] for row in reader.get_files()] == ["prices.csv", "prices.csv"]
+    (known,) = reader.get_files(first["uid"])
+    assert (known["size"], known["mimetype"], known["Status"]) == (300_000, "text/csv", "received")
+    target = tmp_path / "back"
+    assert reader.download_file(first["uid"], target) == target
+    assert target.read_bytes() == data
+    reader.download_file(second["uid"], target)
+    assert target.read_bytes() == data + b"x"
+    assert {*os.listdir(tmp_path)} - {"outbox"} == {"back", "prices.csv"}
+
+
+def test_a_file_is_stored_and_fetched_with_a_token_that_ran_out(server, reader, folder, tmp_path):
+    writer = writer_to(server, folder)
+    file = tmp_path / "one"
+    file.write_bytes(b"content" * 1000)
+    assert writer.get_files() == []
+    server.lose_tokens()
+    uid = writer.store_file(file)["uid"]
+    server.lose_tokens()
+    assert writer.download_file(uid, tmp_path / "two").read_bytes() == file.read_bytes()
+    assert server.logins == 3
+
+
+@pytest.mark.parametrize("path", ["v2/files/verify", "v2/files/store"])
+def test_a_lost_answer_stores_no_file_twice(server, folder, tmp_path, path):
+    writer = writer_to(server, folder)
+    file = tmp_path / "one"
+    file.write_bytes(b"content")
+    server.cut, server.cut_at = 1, path
+    with pytest.raises(StoreError, match="cannot be reached"):
+        writer.store_file(file)
+    assert server.cut == 0
+    again = writer.store_file(file)
+    assert again["is_new"] == (path == "v2/files/verify")
+    assert [row["UID"] for row in server.rows(FILE)] == [again["uid"]]
+
+
+def test_a_file_that_is_not_whole_replaces_nothing(server, reader, folder, tmp_path):
+    file, target = tmp_path / "one", tmp_path / "target"
+    file.write_bytes(b"content")
+    target.write_bytes(b"before")
+    uid = writer_to(server, folder).store_file(file)["uid"]
+    server.short = 3
+    with pytest.raises(StoreError, match=r"sent 4 bytes of .*, and has 7"):
+        reader.download_file(uid, target)
+    with pytest.raises(StoreError, match="has no file 'none'"):
+        reader.download_file("none", target)
+    server.short = 0
+    server.contents.clear()
+    with pytest.raises(StoreError, match="refused v2/files/download: 404"):
+        reader.download_file(uid, target)
+    server.is_away = True
+    with pytest.raises(StoreError, match="503"):
+        reader.download_file(uid, target)
+    assert target.read_bytes() == b"before"
+    assert not list(tmp_path.glob(".*"))
+    server.is_away = False
+    with pytest.raises(StoreError, match="cannot read"):
+        writer_to(server, folder).store_file(tmp_path / "none")
+
+
+def test_what_was_not_verified_is_not_stored(server):
+    """The control of the server itself: it stores what it has taken in, as it has told it."""
+    client = WalacorClient(server.url, USER, PASSWORD)
+    _, told = server.verify_file("a", "text/plain", b"content")
+    info = told["data"]["fileInfo"]
+    with pytest.raises(StoreError, match="422"):
+        client._ask("POST", "v2/files/store", body={"fileInfo": info | {"fileHash": "other"}})
+    assert server.rows(FILE) == []

@@ -17,10 +17,10 @@ from lineage.errors import LineageError, StoreError
 from lineage.redact import redact_text
 from lineage.stores.outbox import Outbox
 from lineage.stores.waiting import waiting_folder
-from lineage.writers import walacor_answers as answers
 from lineage.writers.makers import Makers
 from lineage.writers.walacor_client import WalacorClient
 from lineage.writers.walacor_delivery import WalacorSink, record
+from lineage.writers.walacor_reader import WalacorReader
 from lineage.writers.walacor_schemas import MOST_DESCRIPTION, MOST_TEXT
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class RunStartedError(LineageError, RuntimeError):
     """A run was begun already."""
 
 
-class WalacorWriter:
+class WalacorWriter(WalacorReader):
     """Write what a tracker tells to a Walacor backend, each row once, with all parents.
 
     What is told goes to an outbox on the local disk at once; a thread carries it to the backend. So
@@ -47,7 +47,8 @@ class WalacorWriter:
     is killed: the next program that uses the same outbox delivers what is left.
 
     Each run of the tracker is a run there, under its name; between `begin_run` and `close` all is
-    one run. Operations on frames are written when their run ends.
+    one run. Operations on frames are written when their run ends. Questions are those of
+    `WalacorReader`.
 
     Args:
         server: The address under which `auth/login` lies.
@@ -77,8 +78,8 @@ class WalacorWriter:
         pipeline_name: str | None = None,
         outbox: str | os.PathLike[str] | None = None,
     ) -> None:
+        super().__init__(server, username, password)  # for whoever asks
         client = WalacorClient(server, username, password)
-        self._client = WalacorClient(server, username, password)  # for whoever asks
         self._project = {
             "project_name": _fit(project_name),
             "description": redact_text(description or "")[:MOST_DESCRIPTION],
@@ -238,61 +239,28 @@ class WalacorWriter:
     def _put(self, what: str, run: str, **fields: Any) -> None:
         self._outbox.journal.append_row("contents", record(what, run, **fields))
 
-    # Questions
+    def store_file(self, path: str | os.PathLike[str], *, name: str | None = None) -> Row:
+        """Store a file at the backend, which keeps each content once; waits until it is there.
 
-    def get_projects(self, user_tag: str | None = None) -> list[Row]:
-        """List projects: uid, project_name, description, user_tag.
+        It goes nowhere else: neither into the outbox nor into the graph. After an error the same
+        may be called again.
+
+        Args:
+            path: The file.
+            name: What it is called there; as here when None.
+
+        Returns:
+            `{"uid": …, "is_new": …}`; the UID is that of the file that was there, if one was.
 
         Raises:
-            StoreError: The backend cannot be asked; so with all questions.
+            StoreError: The backend cannot be asked, or does not take it.
         """
-        return answers.projects(self._client, None, user_tag)
+        file = Path(path)
+        return self._client.store_file(file, redact_text(name or file.name))
 
-    def get_pipelines(self) -> list[str]:
-        """List the names of pipelines."""
-        return answers.pipelines(self._client, None, None)
-
-    def get_pipelines_for_project(
-        self, project_name: str, *, user_tag: str | None = None
-    ) -> list[str]:
-        """List the names of a project's pipelines."""
-        return answers.pipelines(self._client, project_name, user_tag)
-
-    def get_projects_with_pipelines(self) -> list[Row]:
-        """List projects with their pipelines, and how many runs of each there are."""
-        return answers.projects_with_pipelines(self._client)
-
-    def get_runs(
-        self,
-        project_name: str | None = None,
-        pipeline_name: str | None = None,
-        *,
-        user_tag: str | None = None,
-    ) -> list[Row]:
-        """List runs, as rows of the backend, oldest first."""
-        return answers.runs(self._client, project_name, pipeline_name, user_tag)
-
-    def get_nodes(
-        self,
-        project_name: str | None = None,
-        pipeline_name: str | None = None,
-        run_uid: str | None = None,
-        user_tag: str | None = None,
-    ) -> list[Row]:
-        """List nodes, as rows of the backend, oldest first; a run also by its id here."""
-        known = None if run_uid is None else self._sink.run_uid(run_uid) or run_uid
-        return answers.nodes(self._client, project_name, pipeline_name, known, user_tag)
-
-    def get_dag(
-        self,
-        project_name: str | None = None,
-        pipeline_name: str | None = None,
-        run_uid: str | None = None,
-        user_tag: str | None = None,
-    ) -> answers.Dag:
-        """Give nodes, and all edges that touch any of them: `{"nodes": […], "edges": […]}`."""
-        found = self.get_nodes(project_name, pipeline_name, run_uid, user_tag)
-        return answers.dag(self._client, found)
+    def _known_run(self, run_uid: str) -> str:
+        """Give the UID of a run, which may be given by its id here."""
+        return self._sink.run_uid(run_uid) or run_uid
 
 
 def _fit(text: str) -> str:

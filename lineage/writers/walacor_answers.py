@@ -37,7 +37,7 @@ def runs(
     where: dict[str, Any] = {} if pipeline is None else {"pipeline_name": pipeline}
     if project is not None or tag is not None:
         where["project_uid"] = {"$in": [each["uid"] for each in projects(client, project, tag)]}
-    return _by_age(map(_told, client.rows(RUN, where)))
+    return by_age(map(_told, client.rows(RUN, where)))
 
 
 def pipelines(client: WalacorClient, project: str | None, tag: str | None) -> list[str]:
@@ -73,13 +73,13 @@ def nodes(
 ) -> list[Row]:
     """List the rows of nodes, oldest first."""
     if run_uid is None and (project, pipeline, tag) == (None, None, None):
-        return _by_age(client.rows(NODE))
+        return by_age(client.rows(NODE))
     if run_uid is None or (project, pipeline, tag) != (None, None, None):
         known = [row["UID"] for row in runs(client, project, pipeline, tag)]
         wanted = [uid for uid in known if run_uid in (None, uid)]
     else:
         wanted = [run_uid]
-    return _by_age(client.rows_in(NODE, "run_uid", wanted))
+    return by_age(client.rows_in(NODE, "run_uid", wanted))
 
 
 def dag(client: WalacorClient, found: list[Row]) -> Dag:
@@ -90,7 +90,7 @@ def dag(client: WalacorClient, found: list[Row]) -> Dag:
         some = {"$in": own[start : start + 100]}
         touching = {"$or": [{"parent_node_uid": some}, {"child_node_uid": some}]}
         edges |= {row["UID"]: row for row in client.rows(EDGE, touching)}
-    return {"nodes": found, "edges": _by_age(edges.values())}
+    return {"nodes": found, "edges": by_age(edges.values())}
 
 
 def _told(row: Row) -> Row:
@@ -98,5 +98,6 @@ def _told(row: Row) -> Row:
     return row | {"status": "running"} if row["status"].startswith(BEGUN) else row
 
 
-def _by_age(rows: Iterable[Row]) -> list[Row]:
+def by_age(rows: Iterable[Row]) -> list[Row]:
+    """Order rows by when they were made, the oldest first."""
     return sorted(rows, key=lambda row: row.get("CreatedAt", 0))

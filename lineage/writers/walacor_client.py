@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from importlib.util import find_spec
+from mimetypes import guess_type
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from lineage.errors import ConfigError, MissingDependencyError, StoreError
-from lineage.writers.walacor_schemas import SCHEMA_TYPE, SCHEMAS
+from lineage.writers.walacor_schemas import FILE, SCHEMA_TYPE, SCHEMAS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import httpx
 
 Row = dict[str, Any]
 
 _ANSWER_S = 10.0
+_FILE_S = 120.0
 _PAGE = 1000
 _MOST_ASKED = 200
 _REFUSED = frozenset({400, 404, 422})
@@ -109,6 +113,64 @@ class WalacorClient:
         for start in range(0, len(wanted), _MOST_ASKED):
             yield from self.rows(etid, {name: {"$in": wanted[start : start + _MOST_ASKED]}})
 
+    def complex_rows(self, etid: int, pipeline: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Give what a pipeline comes to, over the newest version of each row.
+
+        Raises:
+            RefusedError: The backend does not take the pipeline.
+            StoreError: The backend cannot be asked.
+        """
+        path = "query/getcomplex?fromSummary=true"
+        found = self._ask("POST", path, etid, list(pipeline)).get("data")
+        if not isinstance(found, list):
+            raise StoreError(f"{self.server} gave no rows for the pipeline")
+        return found
+
+    def store_file(self, file: Path, name: str) -> Row:
+        """Store a file if none has its content; gives its UID, and whether it is new.
+
+        Raises:
+            RefusedError: The backend does not take it.
+            StoreError: It cannot be read, or there was no answer: it may be there.
+        """
+        answer = self._logged_in(lambda: self._upload(file, name))
+        known = (
+            self._json(answer).get("duplicateData") if answer.status_code in {200, 422} else None
+        )
+        if known is not None:
+            return {"uid": self._uid_of(known), "is_new": False}
+        checked = self._read(answer, "v2/files/verify").get("data")
+        info = checked.get("fileInfo") if isinstance(checked, dict) else None
+        if not isinstance(info, dict):
+            raise StoreError(f"{self.server} did not say what it makes of {name!r}")
+        stored = self._ask("POST", "v2/files/store", body={"fileInfo": info}).get("data")
+        return {"uid": self._uid_of(stored), "is_new": True}
+
+    def download(self, uid: str, target: Path) -> Path:
+        """Fetch a file, under another name until it is whole.
+
+        Raises:
+            RefusedError: The backend has not got it.
+            StoreError: It cannot be written, or did not come whole.
+        """
+        sizes = {row["UID"]: row.get("size") for row in self.rows(FILE, {"UID": uid})}
+        if uid not in sizes:
+            raise RefusedError(f"{self.server} has no file {uid!r}")
+        beside = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+        try:
+            self._read_into(beside, uid)
+            there = beside.stat().st_size
+            if sizes[uid] not in (None, there):
+                raise StoreError(
+                    f"{self.server} sent {there} bytes of {uid!r}, and has {sizes[uid]}; ask again"
+                )
+            beside.replace(target)
+        except OSError as error:
+            raise StoreError(f"cannot write {target}: {error.strerror}") from error
+        finally:
+            beside.unlink(missing_ok=True)
+        return target
+
     def ensure_schemas(self) -> None:
         """Make the schemas that the backend has not got.
 
@@ -140,17 +202,22 @@ class WalacorClient:
                 self._http = None
 
     def _ask(self, method: str, path: str, etid: int | None = None, body: Any = None) -> Row:
+        answer = self._logged_in(lambda: self._send(method, path, etid, json=body))
+        return self._read(answer, path.partition("?")[0])
+
+    def _logged_in(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """Send with a token that counts."""
         if self._token is None:
             self._log_in()
-        answer = self._send(method, path, etid, body)
+        answer = send()
         if answer.status_code == 401:  # the token has run out: nothing was done
             self._log_in()
-            answer = self._send(method, path, etid, body)
-        return self._read(answer, path.partition("?")[0])
+            answer = send()
+        return answer
 
     def _log_in(self) -> None:
         self._token = None
-        answer = self._send("POST", "auth/login", None, self._credentials)
+        answer = self._send("POST", "auth/login", json=self._credentials)
         if answer.status_code >= 300:
             raise StoreError(f"{self.server} does not let this user in: {answer.status_code}")
         token = self._json(answer).get("api_token")
@@ -158,7 +225,44 @@ class WalacorClient:
             raise StoreError(f"{self.server} let this user in, but gave no token")
         self._token = token
 
-    def _send(self, method: str, path: str, etid: int | None, body: Any) -> httpx.Response:
+    def _upload(self, file: Path, name: str) -> httpx.Response:
+        try:
+            with file.open("rb") as stream:
+                kind = guess_type(name)[0] or "application/octet-stream"
+                content: Row = {"files": {"file": (name, stream, kind)}, "timeout": _FILE_S}
+                return self._send("POST", "v2/files/verify", **content)
+        except OSError as error:
+            raise StoreError(f"cannot read {file}: {error.strerror}") from error
+
+    def _read_into(self, path: Path, uid: str) -> None:
+        import httpx
+
+        def send() -> httpx.Response:
+            headers = {"Authorization": self._token or ""}
+            url, asked = f"{self.server}/v2/files/download", {"UID": uid}
+            with (
+                httpx.stream("POST", url, json=asked, headers=headers, timeout=_FILE_S) as answer,
+                path.open("wb") as file,
+            ):
+                for some in answer.iter_bytes() if answer.status_code == 200 else ():
+                    file.write(some)
+            return answer
+
+        try:
+            answer = self._logged_in(send)
+        except httpx.HTTPError as error:
+            raise StoreError(f"{self.server} cannot be reached: {type(error).__name__}") from None
+        self._check(answer, "v2/files/download")
+
+    def _uid_of(self, told: Any) -> str:
+        uids = told.get("UID") if isinstance(told, dict) else None
+        if not isinstance(uids, list) or not uids:
+            raise StoreError(f"{self.server} did not say under which UID it has the file")
+        return str(uids[0])
+
+    def _send(
+        self, method: str, path: str, etid: int | None = None, **content: Any
+    ) -> httpx.Response:
         import httpx
 
         headers = {} if self._token is None else {"Authorization": self._token}
@@ -167,16 +271,19 @@ class WalacorClient:
         try:
             url = f"{self.server}/{path}"
             ask = httpx.request if self._http is None else self._http.request
-            return ask(method, url, json=body, headers=headers, timeout=_ANSWER_S)
+            return ask(method, url, headers=headers, **{"timeout": _ANSWER_S, **content})
         except (httpx.HTTPError, ValueError) as error:
             # Its own text may hold what was sent.
             raise StoreError(f"{self.server} cannot be reached: {type(error).__name__}") from None
 
-    def _read(self, answer: httpx.Response, path: str) -> Row:
+    def _check(self, answer: httpx.Response, path: str) -> None:
         if answer.status_code in _REFUSED:
             raise RefusedError(f"{self.server} refused {path}: {answer.status_code}")
         if answer.status_code >= 300:
             raise StoreError(f"{self.server} answered {path} with {answer.status_code}")
+
+    def _read(self, answer: httpx.Response, path: str) -> Row:
+        self._check(answer, path)
         found = self._json(answer)
         if found.get("success") is False:
             raise RefusedError(f"{self.server} refused {path}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 PROJECT, NODE, EDGE, RUN = 20000, 20001, 20002, 20003
+FILE = 17
+"""The type of what is known of files."""
 SCHEMA_TYPE = 50
 """The type of the envelopes that make schemas."""
 MOST_TEXT = 50
