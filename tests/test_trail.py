@@ -24,7 +24,8 @@ from lineage import (
 from lineage.audit import trail_cache, trail_files, trail_folder, trail_records
 from lineage.audit.trail_checks import check, forget
 from lineage.audit.trail_folder import TrailFolder
-from lineage.audit.trail_history import sessions
+from lineage.audit.trail_history import History, sessions
+from lineage.audit.trail_records import Chain
 from tests.trails import Place, git, python
 
 
@@ -396,6 +397,27 @@ def test_a_cache_that_is_damaged_or_of_another_trail_is_not_used(place):
         with place.trail():
             pass
     assert trail_cache.read(cache, folder(place).log_name) is not None
+
+
+def test_a_cache_gives_back_what_was_put_in_and_each_text_once(place):
+    """Files that are as they were left, changed, read just now, new, and gone."""
+    history = History(folder(place).log_name)
+    history.known = {f"known/{at}": (f"digest {at}", at) for at in range(6)}
+    trusted = {f"known/{at}": (f"digest {at}", (at, 2, 3, 4)) for at in (4, 2)}
+    trusted |= {"known/1": ("another", (1, 2, 3, 4)), "new": ("digest", (5, 2, 3, 4))}
+    trusted |= {"known/5": ("digest 5", (9, 9, 9, -9)), "\udcff": ("digest", (6, 2, 3, 4))}
+    young = {"known/3": ("digest 3", None), "newer": ("digest", None)}
+    mark = Chain(place.data / "none").mark
+    file = place.data / "cache"
+    for seen in ({}, trusted, young, trusted | young):
+        trail_cache.write(file, trail_cache.Cache(mark, history, seen, "head"))
+        found = trail_cache.read(file, folder(place).log_name)
+        assert found.seen == {path: each for path, each in seen.items() if each[1]}
+        assert (found.history.known, found.head, found.mark) == (history.known, "head", mark)
+    paths = {path: path for path in found.history.known}
+    same = [path for path in found.seen if paths.get(path) is path]
+    assert sorted(same) == ["known/2", "known/4", "known/5"]
+    assert all(found.seen[path][0] is found.history.known[path][0] for path in same)
 
 
 # The records

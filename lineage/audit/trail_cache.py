@@ -2,6 +2,9 @@
 
 The file is free to lose: it holds nothing that the records and the data do not. It has a digest of
 its own, and says up to which record it goes; what does not fit is not used.
+
+A file that was left as it was read, which nearly all are, is in it once, and in memory there is one
+text of its path and of its digest: of 100,000 files a third of the time went into making another.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import array
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_128_digest
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lineage.audit.trail_files import Seen
+    from lineage.audit.trail_history import Origin
 
 NAME, NEW = "cache", "cache.new"
-_MAGIC = b"track-lineage trail 1\n"
+_MAGIC = b"track-lineage trail 2\n"
 _DIGEST = 16
 _NUMBERS = 4
 
@@ -70,22 +74,41 @@ def write(path: Path, cache: Cache) -> None:
 
 
 def _encoded(cache: Cache) -> bytes:
-    history = cache.history
-    seen = {path: each for path, each in cache.seen.items() if each[1]}
+    seen, known, shared = _ordered(cache)
     stats = chain.from_iterable(each[1] for each in seen.values() if each[1])
-    numbers = array.array("q", stats)
-    sessions = array.array("q", [each[1] for each in history.known.values()])
+    rest = dict(islice(known.items(), shared, None))
     parts = [
-        json.dumps(_head(cache)).encode(),
+        json.dumps(_head(cache) | {"shared": shared}).encode(),
         _texts(seen),
         _texts(each[0] for each in seen.values()),
-        numbers.tobytes(),
-        _texts(history.known),
-        _texts(each[0] for each in history.known.values()),
-        sessions.tobytes(),
+        array.array("q", stats).tobytes(),
+        _texts(rest),
+        _texts(each[0] for each in rest.values()),
+        array.array("q", [each[1] for each in known.values()]).tobytes(),
     ]
     sizes = array.array("q", [len(part) for part in parts])
     return sizes.tobytes() + b"".join(parts)
+
+
+def _ordered(cache: Cache) -> tuple[dict[str, Seen], dict[str, Origin], int]:
+    """Give what was seen and may be trusted, and what is known, in one order as far as they agree.
+
+    The third says how many files that is: the first ones of both.
+    """
+    known = dict(cache.history.known)
+    shared: dict[str, Origin] = {}
+    first: dict[str, Seen] = {}
+    rest: dict[str, Seen] = {}
+    for path, each in cache.seen.items():
+        if each[1]:
+            origin = known.get(path)
+            if origin is not None and origin[0] == each[0]:
+                shared[path] = origin
+                first[path] = each
+                del known[path]
+            else:
+                rest[path] = each
+    return first | rest, shared | known, len(shared)
 
 
 def _head(cache: Cache) -> dict[str, Any]:
@@ -112,16 +135,17 @@ def _decoded(data: memoryview, log_name: Callable[[int], str]) -> Cache:
     head = json.loads(bytes(parts[0]))
     numbers = iter(array.array("q", bytes(parts[3])))
     stats: Any = zip(*[numbers] * _NUMBERS, strict=True)
-    digests = _list(parts[2])
-    seen = dict(zip(_list(parts[1]), zip(digests, stats, strict=True), strict=True))
-    known = zip(_list(parts[5]), array.array("q", bytes(parts[6])), strict=True)
+    paths, digests, shared = _list(parts[1]), _list(parts[2]), head["shared"]
+    seen = dict(zip(paths, zip(digests, stats, strict=True), strict=True))
+    paths, digests = paths[:shared] + _list(parts[4]), digests[:shared] + _list(parts[5])
+    origins = zip(digests, array.array("q", bytes(parts[6])), strict=True)
     history = History(
         log_name,
         trail_id=head["trail_id"],
         count=head["count"],
         active={each["session"]: each for each in head["active"]},
         commits=head["commits"],
-        known=dict(zip(_list(parts[4]), known, strict=True)),
+        known=dict(zip(paths, origins, strict=True)),
         gone=head["gone"],
         left={path: (each[0], each[1]) for path, each in head["left"].items()},
         forgotten=set(head["forgotten"]),

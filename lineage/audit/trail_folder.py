@@ -186,12 +186,15 @@ class State:
 def differences(history: History, found: Listing, ignore: Iterable[str]) -> Findings:
     """Say how the files differ from what is known; what is ignored does not."""
     known, files = history.known, found.files
-    missing = [path for path in known if path not in files]
-    if missing:
-        is_ignored = pattern_of(ignore)
-        missing = sorted(path for path in missing if not is_ignored(path))
+    missing: list[str] = []
+    added: list[str] = []
     differing = [
-        path for path, each in files.items() if path in known and known[path][0] != each[0]
+        path
+        for path, each in files.items()
+        if (before := known.get(path)) is not None and before[0] != each[0]
     ]
-    added = sorted(path for path in files if path not in known)
+    if known.keys() != files.keys():
+        is_ignored = pattern_of(ignore)
+        missing = sorted(path for path in known if path not in files and not is_ignored(path))
+        added = sorted(path for path in files if path not in known)
     return Findings(added, sorted(differing), missing)
