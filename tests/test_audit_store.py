@@ -17,6 +17,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lineage import GitTrail
@@ -37,6 +39,7 @@ from lineage.audit.trail_leaves import lines_of
 from lineage.audit.trail_records import Chain
 from lineage.audit.verifying import verify_log
 from lineage.cli import app
+from lineage.codec import REF, TABLES
 from lineage.core import DataOperation, DataSource
 from lineage.errors import AuditError, StoreError
 from lineage.stores import folder, memo
@@ -50,7 +53,7 @@ from lineage.stores.manifest import (
 from lineage.stores.parquet import LineageMetadataRepository
 from lineage.stores.parts import scan_part
 from lineage.stores.sealing import seal_store
-from lineage.stores.tables import table_from_rows
+from lineage.stores.tables import coded_schema, rows_of, table_from_rows
 from tests.audited import KEY, LOG_ID
 from tests.trails import Place
 
@@ -68,7 +71,7 @@ ROW = {
 
 
 @pytest.fixture(autouse=True)
-def settings(tmp_path, monkeypatch):
+def surroundings(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("LINEAGE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
@@ -222,7 +225,66 @@ class TestChangesAreLogged:
         assert "inserted" in [kind for kind, _ in found(store)]
 
 
+VALUES = {
+    "string": st.text(max_size=5),
+    "json": st.sampled_from(["{}", '{"a": "é\\u0001"}', "[]", ""]),
+    "int32": st.integers(0, 9),
+    "int64": st.sampled_from([0, -1, 2**53 + 1]),
+    "double": st.sampled_from([0.0, -0.0, 0.1, 1e300, 5e-324, float("nan"), float("inf")]),
+    "time": st.integers(1, 2 * MAY),
+}
+VALUES["refs"] = st.lists(
+    st.fixed_dictionaries(
+        {"node_id": st.text(max_size=3)},
+        optional={name: VALUES[word] for name, word in REF.items() if name != "node_id"},
+    ),
+    max_size=3,
+)
+
+
+def rows_of_kind(kind):
+    """Rows with a first column, and any of the others or none."""
+    (first, *_), words = TABLES[kind], TABLES[kind]
+    others = {
+        name: st.none() | VALUES[word] if word != "refs" else VALUES[word]
+        for name, word in words.items()
+        if name != first
+    }
+    return st.lists(
+        st.fixed_dictionaries({first: st.text("abc", min_size=1)}, optional=others), max_size=4
+    )
+
+
+def plainly(kind, table):
+    """Write rows as the page says, a dictionary at a time: slow, and plain to see."""
+    names, refs = list(TABLES[kind]), sorted((name, at) for at, name in enumerate(REF))
+    for row in rows_of(table):
+        told = dict(sorted(zip(names, row, strict=True)))
+        for name, word in TABLES[kind].items():
+            if word == "refs":
+                told[name] = [
+                    {part: ref[at] for part, at in refs if ref[at] is not None}
+                    for ref in told[name]
+                ]
+        kept = {name: value for name, value in told.items() if value is not None and value != []}
+        yield msgspec.json.encode({kind: kept}), told["timestamp"] or 0, f"{kind} {row[0]}"
+
+
 class TestRowsAsTheyAreLogged:
+    @pytest.mark.parametrize("kind", TABLES)
+    @given(data=st.data())
+    @settings(max_examples=40, deadline=None)
+    def test_any_row_is_written_as_it_would_be_plainly(self, kind, data):
+        tables = [
+            table_from_rows(kind, data.draw(rows_of_kind(kind))).slice(data.draw(st.integers(0, 2)))
+            for _ in range(2)
+        ]
+        table = pa.concat_tables(tables)
+        coded = pa.concat_tables([table.cast(coded_schema(kind))])
+        expected = list(plainly(kind, table))
+        assert [tuple(each) for each in records_of(kind, table)] == expected
+        assert [tuple(each) for each in records_of(kind, coded)] == expected
+
     def test_the_text_of_a_row(self):
         (record,) = records_of("operations", table_from_rows("operations", [ROW]))
         assert record.data == (

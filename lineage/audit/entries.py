@@ -125,10 +125,12 @@ def leaves_of(head: Head, seed: bytes, records: Iterable[Record]) -> bytes:
 def record_leaves(head: Head, seed: bytes, first: int, records: Iterable[Record]) -> bytes:
     """Give the hashes of the leaves of some records of an append, the first of which is `first`."""
     found = []
-    sha256, blake2b = hashlib.sha256, hashlib.blake2b
+    sha256, keyed = hashlib.sha256, hashlib.blake2b(key=seed, digest_size=_SALT_BYTES).copy
     before = f"\0lineage.record/1\n{head.kind}\n{head.recorded_at}\n"
     for index, record in enumerate(records, first):
-        salt = blake2b(index.to_bytes(8, "big"), key=seed, digest_size=_SALT_BYTES).hexdigest()
+        salt = keyed()  # a third faster than to begin with the key each time
+        salt.update(index.to_bytes(8, "big"))
         digest = sha256(record[0]).hexdigest()
-        found.append(sha256(f"{before}{record[1]}\n{salt}\n{digest}\n".encode()).digest())
+        text = f"{before}{record[1]}\n{salt.hexdigest()}\n{digest}\n"
+        found.append(sha256(text.encode()).digest())
     return b"".join(found)

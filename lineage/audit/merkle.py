@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from struct import Struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ TILE_BITS = 8
 TILE = 1 << TILE_BITS
 """How many hashes a full tile has."""
 EMPTY_ROOT = sha256(b"").digest()
+_PAIRS = Struct(f"{2 * HASH_BYTES}s")
+_begun = sha256(b"\x01").copy  # cheaper than to put the prefix before each pair
 
 ReadHashes = Callable[[int, int, int], bytes]
 """Gives so many hashes of a level from an index on, one after the other."""
@@ -41,10 +44,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def fold(hashes: bytes) -> bytes:
     """Give the root over a power of two of hashes, one after the other."""
     while len(hashes) > HASH_BYTES:
-        pairs = range(0, len(hashes), 2 * HASH_BYTES)
-        hashes = b"".join(
-            [sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest() for at in pairs]
-        )
+        above = []
+        for (pair,) in _PAIRS.iter_unpack(hashes):
+            node = _begun()
+            node.update(pair)
+            above.append(node.digest())
+        hashes = b"".join(above)
     return hashes
 
 

@@ -7,41 +7,38 @@ part is compacted, and when a later version adds columns.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pyarrow as pa
 
 from lineage.audit.entries import Record
 from lineage.codec import REF, TABLES
 from lineage.stores.base import EVERYTHING
 from lineage.stores.parts import scan_part
-from lineage.stores.tables import rows_of
+from lineage.stores.tables import values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    import pyarrow as pa
-
     from lineage.stores.manifest import Part
-
-_REF_AT = sorted((name, at) for at, name in enumerate(REF))
 
 
 def records_of(kind: str, table: pa.Table) -> Iterator[Record]:
     """Yield the records of a table's rows; the table has the columns of the kind, in order."""
-    names = list(TABLES[kind])
-    refs = {name for name, word in TABLES[kind].items() if word == "refs"}
-    at_time, ordered = names.index("timestamp"), sorted((name, at) for at, name in enumerate(names))
-    for row in rows_of(table):
-        told: dict[str, Any] = {}
-        for name, at in ordered:
-            value = row[at]
-            if name in refs:
-                value = [_named(ref) for ref in value]
-            if value is not None and value != []:
-                told[name] = value
-        yield Record(msgspec.json.encode({kind: told}), row[at_time] or 0, f"{kind} {row[0]}")
+    words, encode = TABLES[kind], msgspec.json.Encoder().encode
+    columns = {
+        name: list(_refs(column)) if words[name] == "refs" else values_of(column)
+        for name, column in zip(words, table.columns, strict=True)
+    }
+    before, after = f'{{"{kind}":'.encode(), b"}"
+    texts = map(encode, map(_made(kind), *(columns[name] for name in sorted(words))))
+    names = columns[next(iter(words))]
+    for text, time, name in zip(texts, columns["timestamp"], names, strict=True):
+        yield Record(before + text + after, time or 0, f"{kind} {name}")
 
 
 def part_records(store: Path, part: Part, data: bytes | None = None) -> Iterator[Record]:
@@ -54,5 +51,25 @@ def part_records(store: Path, part: Part, data: bytes | None = None) -> Iterator
         yield from records_of(part.kind, table)
 
 
-def _named(ref: tuple[Any, ...]) -> dict[str, Any]:
-    return {name: ref[at] for name, at in _REF_AT if ref[at] is not None}
+@cache
+def _made(kind: str) -> Callable[..., Any]:
+    """Give what makes of values, by the names of their columns, what is written without nulls."""
+    return _shape(kind, TABLES[kind])
+
+
+def _shape(name: str, columns: Iterable[str]) -> Callable[..., Any]:
+    fields = [(each, Any, None) for each in sorted(columns)]
+    return msgspec.defstruct(name, fields, omit_defaults=True, gc=False)
+
+
+_REF = _shape("reference", REF)
+
+
+def _refs(column: pa.ChunkedArray) -> Iterator[list[Any] | None]:
+    """Yield the references of each row; None where there are none."""
+    for lists in column.chunks:
+        items = lists.flatten()
+        fields = [values_of(pa.chunked_array([items.field(name)])) for name in sorted(REF)]
+        flat = map(_REF, *fields)
+        for length in lists.value_lengths().to_pylist():
+            yield list(islice(flat, length)) if length else None

@@ -202,10 +202,11 @@ def newest_of(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 def rows_of(table: pa.Table) -> list[tuple[Any, ...]]:
     """Give the rows of a table as tuples: times in microseconds, references in `REF` order."""
-    return list(zip(*map(_values, table.columns), strict=True)) if table.num_columns else []
+    return list(zip(*map(values_of, table.columns), strict=True)) if table.num_columns else []
 
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """Give the values of a column as `rows_of` does."""
     if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
         return [text for chunk in column.chunks for text in columns.texts(chunk)]
     if pa.types.is_list(column.type):
@@ -218,7 +219,7 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
 
 def _ref_tuples(lists: pa.ListArray) -> list[list[tuple[Any, ...]]]:
     structs = lists.flatten()
-    fields = [_values(pa.chunked_array([structs.field(name)])) for name in REF]
+    fields = [values_of(pa.chunked_array([structs.field(name)])) for name in REF]
     flat = iter(zip(*fields, strict=True))
     lengths = lists.value_lengths().to_pylist()
     return [list(islice(flat, length or 0)) for length in lengths]
