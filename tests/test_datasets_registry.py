@@ -1,7 +1,9 @@
 """The registry of datasets and models: one contract, on every database and every kind of place."""
 
 import hashlib
+import importlib
 import io
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy
 
+import lineage.datasets
 from lineage.datasets import leases, migrating, objects, place, uploads
 from lineage.datasets.registry import Registry
 from lineage.datasets.tables import contents, metadata, versions
@@ -19,6 +22,7 @@ from lineage.errors import (
     CorruptStoreError,
     DraftError,
     IdempotencyError,
+    MissingDependencyError,
     OffsetError,
     StoreError,
     UnknownArtefactError,
@@ -693,3 +697,11 @@ def test_bytes_of_any_stream(local):
     stream = io.BytesIO(b"lines\nof\nit\n")
     upload = local.stage("x", stream)
     assert upload.size == 12
+
+
+@pytest.mark.parametrize("package", ["sqlalchemy", "alembic"])
+def test_a_package_that_is_missing_is_named(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    said = rf"need {package}; pip install 'track-lineage\[datasets\]'"
+    with pytest.raises(MissingDependencyError, match=said):
+        importlib.reload(lineage.datasets)

@@ -203,5 +203,5 @@ def overtakings(
                         break
                     figures.trials += 1
                     if answer["problems"]:  # what dangles would be counted again each time
-                        return figures
+                        return _clean(figures)
     return _clean(figures)
