@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy
 
 import lineage.datasets
+import lineage.server.tables
 from lineage.datasets import leases, migrating, objects, place, uploads
 from lineage.datasets.registry import Registry
 from lineage.datasets.tables import contents, metadata, versions
@@ -623,6 +624,7 @@ def test_the_tables_are_those_that_the_migrations_make(registry):
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
+    assert lineage.server.tables.metadata is metadata  # those of the server are there, too
     registry.versions("dataset")
     with registry._place.database.reading() as connection:
         options = {"version_table": migrating.REVISION_TABLE, "compare_type": True}
