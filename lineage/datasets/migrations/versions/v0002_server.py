@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, Index, MetaData, PrimaryKeyConstraint, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    inspect,
+)
 
 revision = "0002"
 down_revision = "0001"
@@ -52,7 +61,13 @@ Table(
 
 def upgrade() -> None:
     """Make what is missing: MySQL keeps what was made before it was cut off."""
-    _metadata.create_all(op.get_bind())
+    bind = op.get_bind()
+    _metadata.create_all(bind)
+    for table in _metadata.tables.values():
+        there = {index["name"] for index in inspect(bind).get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in there:
+                index.create(bind)
 
 
 def downgrade() -> None:
