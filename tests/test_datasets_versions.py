@@ -1,5 +1,6 @@
 """Datasets and models: drafts, saved versions, what is made from them, and what is recorded."""
 
+import hashlib
 import os
 import pickle
 import sys
@@ -412,6 +413,20 @@ def test_a_transform_is_an_operation_from_the_parent_to_the_new_version(tracker,
     assert [each.node_id for each in made[0].inputs] == ["dataset:churn@1.9.0"]
     assert [each.node_id for each in made[0].outputs] == ["dataset:churn@2"]
     assert (made[0].inputs[0].version, made[0].outputs[0].version) == (churn.id, new.id)
+    assert made[0].parameters["content"] == new.content
+
+
+def test_the_content_of_a_version_is_that_of_sha256sum():
+    texts = {"a": "first", "B": "second", "ä": "third"}
+    one = Dataset("churn", "1", "", artefacts=texts).save()
+    lines = "".join(
+        f"{hashlib.sha256(texts[key].encode()).hexdigest()}  {key}\n" for key in ("B", "a", "ä")
+    )
+    assert one.content == hashlib.sha256(lines.encode()).hexdigest()
+    backwards = dict(reversed(texts.items()))
+    again = Dataset("churn", "2", "", artefacts=backwards).save()
+    other = Dataset("churn", "3", "", artefacts=texts | {"a": "x"}).save()
+    assert one.content == again.content != other.content
 
 
 def test_a_function_that_fails_is_recorded_and_raises(tracker, churn):

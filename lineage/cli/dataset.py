@@ -309,6 +309,7 @@ def _told(found: Versioned) -> dict[str, Any]:
             }
             for key, each in found.kept.items()
         },
+        "content": found.content,
         "created_at": found.created_at,
         "creator": found.creator,
     }
@@ -326,6 +327,7 @@ def _show(session: Session, found: Versioned, registry: Registry) -> None:
         ("description", found.description),
         ("saved", _minute(found)),
         ("by", found.creator),
+        ("content", found.content),
         *_model_facts(found.metadata.get("model", {}) if found.kind == "model" else {}),
         ("metadata", to_json(more) if more else ""),
     ]

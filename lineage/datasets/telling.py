@@ -100,7 +100,11 @@ def making(function: Any, parent: Node, made: Node) -> Iterator[list[Making]]:
 
 
 def tell_saved(
-    node: Node, parents: list[Node], artefacts: Mapping[str, Any], making: Making | None = None
+    node: Node,
+    parents: list[Node],
+    artefacts: Mapping[str, Any],
+    told: Mapping[str, Any],
+    making: Making | None = None,
 ) -> None:
     """Record that a version was saved: of what, and of which columns.
 
@@ -108,6 +112,7 @@ def tell_saved(
         node: The version.
         parents: The versions that it was made from.
         artefacts: The objects that it has, by key.
+        told: What else is among the parameters of the operation.
         making: The code that has made them, where that is known: it is what the operation is of.
     """
     tracker = get_global_tracker()
@@ -115,10 +120,10 @@ def tell_saved(
         return
     try:
         if making is None:
-            place, kind, told = CodePlace.of(_caller()), OperationType.WRITE, {}
+            place, kind = CodePlace.of(_caller()), OperationType.WRITE
         else:
             place, kind = making.place, OperationType.TRANSFORM
-            told = {"function_ms": making.function_ms}
+            told = {**told, "function_ms": making.function_ms}
         operation_id = _begin(tracker, place, kind, node, told)
         own = node.source.node_id
         sources = [each.source for each in parents]

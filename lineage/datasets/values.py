@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -103,6 +104,15 @@ class Version:
     artefacts: Mapping[str, Artefact]
     created_at: datetime
     creator: str
+
+    @property
+    def content(self) -> str:
+        """The SHA-256 of what it holds, the same for each version that holds the same.
+
+        It is that of the lines of `sha256sum KEY …`, by the order of the keys.
+        """
+        lines = (f"{self.artefacts[key].sha256}  {key}\n" for key in sorted(self.artefacts))
+        return sha256("".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,15 @@ class Versioned:
         return "" if self._saved is None else self._saved.creator
 
     @property
+    def content(self) -> str:
+        """The SHA-256 of all that it holds: of the lines of `sha256sum KEY …`, by the keys.
+
+        Raises:
+            RegistryError: It is not saved.
+        """
+        return self._version().content
+
+    @property
     def registry(self) -> Registry:
         """Where it is, or will be saved."""
         if self._registry is None:
@@ -264,7 +273,8 @@ class Versioned:
         with unseen(), self._staged(parent) as artefacts:
             version = self.registry.commit(self.kind, replace(draft, artefacts=artefacts))
         self._take(version)
-        tell_saved(self.node, self._made_from(parent), objects, self._making)
+        told = {"content": version.content}
+        tell_saved(self.node, self._made_from(parent), objects, told, self._making)
         return self
 
     def _metadata_to_keep(self) -> Mapping[str, Any]:
