@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lineage.audit.trail import GitTrail
     from lineage.calendars import FreshnessLimit
     from lineage.captured import column_lineage, source
+    from lineage.client.client import Client
     from lineage.config import LineageConfig, get_config
     from lineage.core import ColumnEdge, DataOperation, DataSource, LineageNode, OperationType
     from lineage.datasets.dataset import Dataset, list_datasets
@@ -68,6 +69,7 @@ _HOMES = {
     "captured": ("column_lineage", "source"),
     "config": ("LineageConfig", "get_config"),
     "core": ("ColumnEdge", "DataOperation", "DataSource", "LineageNode", "OperationType"),
+    "client.client": ("Client",),
     "datasets.dataset": ("Dataset", "list_datasets"),
     "datasets.model": ("Model", "list_models"),
     "decorators": ("track_lineage", "track_repository_operation"),
@@ -138,6 +140,7 @@ __all__ = [
     "LineageQueryEngine",
     "LineageGraph",
     "LineageVisualizer",
+    "Client",
     "Dataset",
     "Model",
     "list_datasets",

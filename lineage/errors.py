@@ -15,6 +15,7 @@ LineageError
 ├── SnapshotError(ValueError)      a snapshot that is not accepted: says why
 │   └── SnapshotNotFoundError      no such snapshot
 ├── RegistryError                  a version of a dataset or model cannot be kept or found so
+│   ├── AccessError                a key opens nothing, or not this
 │   ├── DraftError(ValueError)     a name, a key or a description that is not taken: by field
 │   ├── ArtefactError(ValueError)  what cannot be kept as it is, or is not what was kept
 │   ├── VersionConflictError       this name has this version already
@@ -101,6 +102,10 @@ class SnapshotNotFoundError(SnapshotError):
 
 class RegistryError(LineageError):
     """A version of a dataset or a model cannot be kept, or found, as it was asked for."""
+
+
+class AccessError(RegistryError):
+    """A server does not know the key, or the key may not do this."""
 
 
 class DraftError(RegistryError, ValueError):

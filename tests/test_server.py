@@ -99,8 +99,9 @@ class TestKeys:
         assert local.service.access.first("default", "first") is None
 
 
-def asked(team, version, upload, key_id):
+def asked(made, upload, key_id):
     """Give each route: the role it needs, the answer if that is allowed, and what to send."""
+    version, digest = made["id"], made["files"]["train"]["sha256"]
     at = f"/v1/datasets/{version}"
     return {
         ("GET", "/v1/datasets"): (Role.viewer, 200, {}),
@@ -115,6 +116,8 @@ def asked(team, version, upload, key_id):
         ("POST", "/v1/uploads"): (Role.writer, 400, {}),
         ("GET", f"/v1/uploads/{version}/train"): (Role.viewer, 200, {}),
         ("HEAD", f"/v1/uploads/{version}/train"): (Role.viewer, 200, {}),
+        ("GET", f"/v1/contents/{digest}"): (Role.viewer, 200, {}),
+        ("HEAD", f"/v1/contents/{digest}"): (Role.viewer, 200, {}),
         ("POST", "/v1/uploads/resumable"): (Role.writer, 201, {"json": {"filename": "a"}}),
         ("GET", f"/v1/uploads/resumable/{upload}"): (Role.writer, 200, {}),
         ("PATCH", f"/v1/uploads/resumable/{upload}"): (
@@ -148,11 +151,12 @@ class TestWhoMayWhat:
         owner, routes = team.client(tenant="owner"), None
         wrong = []
         for role, tenant in itertools.product(Role, ("owner", "other")):
-            version = save(owner, version=f"{role.name} {tenant}")["id"]
+            made = save(owner, role.name.encode(), version=f"{role.name} {tenant}")
+            version = made["id"]
             upload = owner.post("/v1/uploads/resumable", json={"filename": "a"}).json()["id"]
             key_id = team.service.access.create("owner", "k", Role.viewer)[0].id
             client = team.client(role.name, tenant)
-            routes = asked(team, version, upload, key_id)
+            routes = asked(made, upload, key_id)
             for (method, path), (needed, answer, options) in routes.items():
                 is_theirs = tenant == "owner" or path in OF_ALL
                 allowed = answer if is_theirs else 404

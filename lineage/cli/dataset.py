@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lineage.datasets.differing import Difference
+    from lineage.datasets.keeping import Keeper
     from lineage.datasets.listing import Listing
     from lineage.datasets.registry import Registry
     from lineage.datasets.versioned import Versioned
@@ -250,11 +251,11 @@ def _class_of(kind: str) -> type[Versioned]:
     return Dataset if kind == "dataset" else Model
 
 
-def _listing(kind: str, name: str | None, registry: Registry) -> Listing[Any]:
+def _listing(kind: str, name: str | None, registry: Keeper) -> Listing[Any]:
     return _class_of(kind).list(name=name, registry=registry)
 
 
-def _one(kind: str, asked: str, registry: Registry) -> Versioned:
+def _one(kind: str, asked: str, registry: Keeper) -> Versioned:
     return _class_of(kind).get(asked, registry=registry)
 
 
@@ -315,7 +316,7 @@ def _told(found: Versioned) -> dict[str, Any]:
     }
 
 
-def _show(session: Session, found: Versioned, registry: Registry) -> None:
+def _show(session: Session, found: Versioned, registry: Keeper) -> None:
     from lineage.datasets.artefacts import form_of_artefact
 
     children = [each for each in _listing(found.kind, None, registry) if each.parent == found.id]

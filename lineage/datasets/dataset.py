@@ -14,8 +14,8 @@ from lineage.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lineage.datasets.keeping import Keeper
     from lineage.datasets.listing import Listing
-    from lineage.datasets.registry import Registry
 
 
 class Dataset(Versioned):
@@ -109,6 +109,6 @@ def _check(key: str, value: Any) -> None:
     form_of(value)
 
 
-def list_datasets(registry: Registry | None = None) -> Listing[Dataset]:
+def list_datasets(registry: Keeper | None = None) -> Listing[Dataset]:
     """List all saved datasets, the oldest first."""
     return Dataset.list(registry=registry)

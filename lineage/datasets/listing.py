@@ -12,7 +12,7 @@ from lineage.datasets.trees import draw_tree
 from lineage.errors import UnknownVersionError
 
 if TYPE_CHECKING:
-    from lineage.datasets.registry import Registry
+    from lineage.datasets.keeping import Keeper
     from lineage.datasets.values import Kind, Version
 
 _PAGE = 1000
@@ -93,7 +93,7 @@ def label_of(version: _Named) -> str:
     return f"{label}: {said}" if said else label
 
 
-def listed(registry: Registry, kind: Kind, name: str | None = None) -> Iterator[Version]:
+def listed(registry: Keeper, kind: Kind, name: str | None = None) -> Iterator[Version]:
     """Yield all versions, or those of a name, the oldest first."""
     after = None
     while True:
@@ -104,7 +104,7 @@ def listed(registry: Registry, kind: Kind, name: str | None = None) -> Iterator[
             return
 
 
-def lookup(registry: Registry, kind: Kind, asked: str) -> Version:
+def lookup(registry: Keeper, kind: Kind, asked: str) -> Version:
     """Find a version by `NAME` (the latest), `NAME@VERSION`, its id, or how that begins.
 
     Raises:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lineage.datasets.values import Artefact, Kind
 
 MOST = 1_000
+_DIGITS = 64
 
 
 def get(place: Place, kind: Kind, version_id: str) -> Version:
@@ -110,6 +111,18 @@ def read(place: Place, artefact: Artefact, start: int, length: int | None) -> It
     end = row.size if length is None else min(row.size, start + length)
     is_all = start == 0 and end == row.size
     return _checked(artefact, chunks, max(end - start, 0), is_all=is_all)
+
+
+def size_of(place: Place, sha256: str) -> int:
+    """Say how many bytes there are with a digest that some version has."""
+    a = artefacts.c
+    query = select(a.size).where(a.tenant == place.tenant, a.sha256 == sha256[:64]).limit(1)
+    found = None
+    if sha256.isascii() and sha256.isalnum() and len(sha256) == _DIGITS:
+        found = place.read(lambda connection: connection.execute(query).scalar())
+    if found is None:
+        raise UnknownArtefactError(f"no version has bytes with the SHA-256 {sha256!r:.80}")
+    return int(found)
 
 
 def _checked(

@@ -21,8 +21,8 @@ from lineage.redact import is_secret_name, kept
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lineage.datasets.keeping import Keeper
     from lineage.datasets.listing import Listing
-    from lineage.datasets.registry import Registry
     from lineage.datasets.telling import Node
     from lineage.datasets.values import Version
 
@@ -71,7 +71,7 @@ class Model(Versioned):
         dataset: Dataset | str | None = None,
         config: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
-        registry: Registry | None = None,
+        registry: Keeper | None = None,
     ) -> None:
         super().__init__(
             name, version, description, parent, artefacts, metadata=metadata, registry=registry
@@ -311,6 +311,6 @@ def _hidden(found: Any) -> Any:
     return kept(found, _MOST_SOURCE) if isinstance(found, str) else found
 
 
-def list_models(registry: Registry | None = None) -> Listing[Model]:
+def list_models(registry: Keeper | None = None) -> Listing[Model]:
     """List all saved models, the oldest first."""
     return Model.list(registry=registry)

@@ -8,7 +8,7 @@ from lineage.datasets import uploads
 from lineage.datasets.checking import verify
 from lineage.datasets.commits import commit
 from lineage.datasets.garbage import collect
-from lineage.datasets.lookups import delete, find, get, read, versions
+from lineage.datasets.lookups import delete, find, get, read, size_of, versions
 from lineage.datasets.place import Place
 
 if TYPE_CHECKING:
@@ -241,6 +241,14 @@ class Registry:
             StoreError: They cannot be read.
         """
         return read(self._place, artefact, start, length)
+
+    def size_of(self, sha256: str) -> int:
+        """Say how many bytes there are with this digest, which some version has.
+
+        Raises:
+            UnknownArtefactError: There are none.
+        """
+        return size_of(self._place, sha256)
 
     # --- upkeep ---
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from lineage.datasets.artefacts import Packed
+    from lineage.datasets.keeping import Keeper
     from lineage.datasets.values import Kind
 
 
@@ -77,7 +78,7 @@ class Versioned:
         artefacts: Mapping[str, Any] | None = None,
         *,
         metadata: Mapping[str, Any] | None = None,
-        registry: Registry | None = None,
+        registry: Keeper | None = None,
     ) -> None:
         self._draft = Draft(name, version, description, _id_of(parent), dict(metadata or {}))
         self._registry = registry
@@ -89,7 +90,7 @@ class Versioned:
             self.set_artefact(key, value)
 
     @classmethod
-    def of(cls, version: Version, registry: Registry) -> Self:
+    def of(cls, version: Version, registry: Keeper) -> Self:
         """Give a version of a registry."""
         made = cls.__new__(cls)
         Versioned.__init__(made, version.name, version.version, registry=registry)
@@ -154,7 +155,7 @@ class Versioned:
         return self._version().content
 
     @property
-    def registry(self) -> Registry:
+    def registry(self) -> Keeper:
         """Where it is, or will be saved."""
         if self._registry is None:
             self._registry = default_registry()
@@ -357,9 +358,7 @@ class Versioned:
         return differences(self, other)
 
     @classmethod
-    def get(
-        cls, name: str, version: str | None = None, *, registry: Registry | None = None
-    ) -> Self:
+    def get(cls, name: str, version: str | None = None, *, registry: Keeper | None = None) -> Self:
         """Give a saved version.
 
         Args:
@@ -376,18 +375,18 @@ class Versioned:
         return cls.of(lookup(where, cls.kind, name), where)
 
     @classmethod
-    def list(cls, *, name: str | None = None, registry: Registry | None = None) -> Listing[Self]:
+    def list(cls, *, name: str | None = None, registry: Keeper | None = None) -> Listing[Self]:
         """List saved versions, the oldest first."""
         where = registry or default_registry()
         return Listing([cls.of(each, where) for each in listed(where, cls.kind, name)])
 
     @classmethod
-    def filter(cls, name: str, *, registry: Registry | None = None) -> Listing[Self]:
+    def filter(cls, name: str, *, registry: Keeper | None = None) -> Listing[Self]:
         """List the saved versions of a name, the oldest first."""
         return cls.list(name=name, registry=registry)
 
     @classmethod
-    def latest_version(cls, name: str, *, registry: Registry | None = None) -> Self | None:
+    def latest_version(cls, name: str, *, registry: Keeper | None = None) -> Self | None:
         """Give the latest saved version of a name, by their order; None if there is none."""
         return cls.filter(name, registry=registry).latest_version(name)
 

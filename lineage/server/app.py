@@ -33,6 +33,7 @@ def create_app(service: Service | None = None) -> ASGIApp:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, strict_content_type=False)
     routers = (
         *(router_of(kind) for kind in ("dataset", "model")),
+        uploads.contents,
         *(each.router for each in (uploads, keyring, health)),
     )
     for router in routers:

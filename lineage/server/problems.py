@@ -113,11 +113,12 @@ def problem_of(error: errors.LineageError) -> Problem:
         reason = "the database or the bytes cannot be reached; try again later"
         headers = {"retry-after": "5"} if code == 503 else {}
         return Problem(code, reason, headers=headers)
+    headers = {"x-error": type(error).__name__}
     if isinstance(error, errors.DraftError):
-        return Problem(code, "bad input", details=error.fields)
+        return Problem(code, "bad input", details=error.fields, headers=headers)
     if isinstance(error, errors.OffsetError):
-        return Problem(code, reason, headers={"upload-offset": str(error.offset)})
-    return Problem(code, reason)
+        headers["upload-offset"] = str(error.offset)
+    return Problem(code, reason, headers=headers)
 
 
 def _invalid(error: RequestValidationError) -> Problem:

@@ -20,10 +20,20 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class FileShape(BaseModel):
+    """Bytes of a version."""
+
+    filename: str
+    media_type: str
+    size: int
+    sha256: str
+
+
 class Listing(_Body):
     """Which versions, and which page of them."""
 
     name: str | None = None
+    version: str | None = None
     parent: str | None = None
     after: str | None = None
     limit: int = Field(default=1_000, ge=1, le=1_000)
@@ -35,14 +45,20 @@ class NewDataset(_Body):
 
     name: Annotated[_Text, Field(examples=["customer_churn"])]
     version: Annotated[_Text, Field(examples=["1.0.0"])]
-    description: Annotated[_Text, Field(examples=["export from CRM"])]
+    description: Annotated[
+        _Text | None,
+        Field(examples=["export from CRM"], description="Null where there is none to be told."),
+    ]
     parent: Annotated[str | None, Field(description="The id of the version it was made from.")] = (
         None
     )
     metadata: dict[str, Any] = Field(default_factory=dict)
     artefacts: Annotated[
-        dict[str, str],
-        Field(description="By key, the id of an upload, or of a version that has this key."),
+        dict[str, str | FileShape],
+        Field(
+            description="By key, the id of an upload, or of a version that has this key, or what "
+            "file of another version it is."
+        ),
     ] = Field(default_factory=dict)
 
 
@@ -53,15 +69,9 @@ class NewModel(NewDataset):
     config: Any = None
     environment: Any = None
     evaluation: Any = None
-
-
-class FileShape(BaseModel):
-    """Bytes of a version."""
-
-    filename: str
-    media_type: str
-    size: int
-    sha256: str
+    details: Annotated[dict[str, Any], Field(description="What else is known of it.")] = Field(
+        default_factory=dict
+    )
 
 
 class DatasetShape(BaseModel):
@@ -86,6 +96,7 @@ class ModelShape(DatasetShape):
     config: Any
     environment: Any
     evaluation: Any
+    details: dict[str, Any]
 
 
 class UploadedFile(BaseModel):
@@ -178,9 +189,9 @@ def version_shape(version: Version) -> DatasetShape | ModelShape:
     if version.kind == "dataset":
         return DatasetShape(**told)
     found = told["metadata"].pop(OF_MODEL, None)
-    own = found if isinstance(found, dict) else {}  # others save models too
-    told |= {name: own.get(name) for name in MODEL_FIELDS}
-    return ModelShape(**told)
+    own = dict(found) if isinstance(found, dict) else {}  # others save models too
+    told |= {name: own.pop(name, None) for name in MODEL_FIELDS}
+    return ModelShape(**told, details=own)
 
 
 MODEL_FIELDS = ("dataset", "config", "environment", "evaluation")

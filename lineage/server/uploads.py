@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from lineage.datasets.registry import OCTETS
-from lineage.datasets.values import Expected
+from lineage.datasets.values import Artefact, Expected
 from lineage.errors import UnknownArtefactError
 from lineage.server.guard import Served, Viewer, Writer  # noqa: TC001 - FastAPI reads the annotations
 from lineage.server.problems import Problem
@@ -138,6 +138,27 @@ def downloaded(
     file = _of_version(registry, upload_id, filename) or _of_upload(
         served, who.tenant, upload_id, filename
     )
+    return _answer(request, file)
+
+
+contents = APIRouter(prefix="/contents", tags=["uploads"])
+
+
+@contents.head("/{sha256}", include_in_schema=False)
+@contents.get("/{sha256}", summary="Download by content")
+def of_content(sha256: str, request: Request, who: Viewer, served: Served) -> Response:
+    """Give the bytes with this SHA-256, which versions have; `Range` gives a part."""
+    registry = served.registry(who.tenant)
+    size = registry.size_of(sha256)
+    found = Artefact(sha256, sha256, OCTETS, size, sha256)
+
+    def read(start: int, length: int) -> Iterator[bytes]:
+        return registry.read(found, start=start, length=length)
+
+    return _answer(request, _File(sha256, OCTETS, size, sha256, read))
+
+
+def _answer(request: Request, file: _File) -> Response:
     name = quote(file.filename.rpartition("/")[2], safe="")
     headers = {
         "content-disposition": f"attachment; filename*=UTF-8''{name}",
@@ -154,8 +175,7 @@ def downloaded(
         headers["content-range"] = f"bytes {first}-{last - 1}/{file.size}"
     if request.method == "HEAD":
         return Response(status_code=206 if is_part else 200, headers=headers)
-    chunks = file.read(first, last - first)
-    return StreamingResponse(chunks, 206 if is_part else 200, headers)
+    return StreamingResponse(file.read(first, last - first), 206 if is_part else 200, headers)
 
 
 class _File(NamedTuple):

@@ -7,13 +7,14 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from lineage.datasets.values import OF_MODEL, Draft
+from lineage.datasets.values import OF_MODEL, Artefact, Draft
 from lineage.errors import DraftError, UnknownArtefactError, UnknownUploadError, UnknownVersionError
 from lineage.server.guard import Maintainer, Served, Viewer, Writer  # noqa: TC001 - FastAPI reads the annotations
 from lineage.server.history import Lineage, lineage_of
 from lineage.server.shapes import (
     MODEL_FIELDS,
     DatasetShape,
+    FileShape,
     Listing,
     ModelShape,
     NewDataset,
@@ -23,7 +24,7 @@ from lineage.server.shapes import (
 
 if TYPE_CHECKING:
     from lineage.datasets.registry import Registry
-    from lineage.datasets.values import Artefact, Kind
+    from lineage.datasets.values import Kind
     from lineage.server.service import Service
 
 _Key = Annotated[str | None, Header(description="Who sends it again gets the first answer.")]
@@ -44,7 +45,12 @@ def router_of(kind: Kind) -> APIRouter:
         asked: Annotated[Listing, Query()],
     ) -> Any:
         """Give a page; the header `Link` names the next one, where there is one."""
-        page = served.registry(who.tenant).versions(kind, **dict(asked))
+        registry = served.registry(who.tenant)
+        where = dict(asked)
+        version = where.pop("version")
+        if version is not None:
+            return _one_of(registry, kind, version, where)
+        page = registry.versions(kind, **where)
         if page.after is not None:
             query = {**request.query_params, "after": page.after}
             response.headers["link"] = f'<{request.url.path}?{urlencode(query)}>; rel="next"'
@@ -56,7 +62,7 @@ def router_of(kind: Kind) -> APIRouter:
         draft = Draft(
             name=body.name,
             version=body.version,
-            description=body.description,
+            description=body.description or "",
             parent=body.parent,
             metadata=_metadata(body),
             artefacts=_artefacts(served, who.tenant, body.artefacts),
@@ -105,19 +111,37 @@ def artefact_of(registry: Registry, version_id: str, key: str) -> Artefact | Non
     return None
 
 
+def _one_of(registry: Registry, kind: Kind, version: str, where: dict[str, Any]) -> list[Any]:
+    """Give the version of a name, if there is one."""
+    if where["name"] is None:
+        raise DraftError({"name": "is needed where a version is asked for"})
+    try:
+        found = registry.find(kind, where["name"], version)
+    except UnknownVersionError:
+        return []
+    return [version_shape(found)] if where["parent"] in (None, found.parent) else []
+
+
 def _metadata(body: NewDataset) -> dict[str, Any]:
     if not isinstance(body, NewModel):
         return body.metadata
     if OF_MODEL in body.metadata:
         raise DraftError({f"metadata.{OF_MODEL}": "is a name that models keep for themselves"})
-    return body.metadata | {OF_MODEL: {name: getattr(body, name) for name in MODEL_FIELDS}}
+    told = {name: getattr(body, name) for name in MODEL_FIELDS}
+    known = {name: value for name, value in told.items() if value is not None}
+    return body.metadata | {OF_MODEL: body.details | known}
 
 
-def _artefacts(served: Service, tenant: str, asked: dict[str, str]) -> dict[str, str | Artefact]:
+def _artefacts(
+    served: Service, tenant: str, asked: dict[str, str | FileShape]
+) -> dict[str, str | Artefact]:
     """Find what ids mean: a version that has it, files that came together, or one upload."""
     registry = served.registry(tenant)
     found: dict[str, str | Artefact] = {}
     for key, given in asked.items():
+        if isinstance(given, FileShape):
+            found[key] = Artefact(key=key, **dict(given))
+            continue
         batch = served.batches(tenant).find(given)
         if batch and key not in batch and len(batch) > 1:
             raise UnknownUploadError(f"the upload {given} has no file {key!r:.80}")
