@@ -32,6 +32,7 @@ demo: $(STAMPS)/demo ## track a pipeline over real data, ask and draw what it di
 	$(BIN)/lineage product list --store $(DEMO)/lineage
 	$(BIN)/lineage env list --store $(DEMO)/lineage
 	-$(BIN)/lineage replay delay_by_carrier --store $(DEMO)/lineage --yes
+	$(BIN)/python examples/team.py --folder $(DEMO)
 	$(BIN)/lineage audit verify --store $(DEMO)/lineage
 	$(BIN)/python examples/tampered.py $(DEMO)/lineage
 
@@ -92,7 +93,7 @@ $(STAMPS)/venv:
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/demo: $(STAMPS)/venv pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo,audit]'
+	$(BIN)/python -m pip install --quiet --editable '.[demo,audit,server,client]'
 	@touch $@
 
 $(STAMPS)/test: $(STAMPS)/venv pyproject.toml
