@@ -33,6 +33,16 @@ def migrate(database: Database) -> None:
     database.write(_upgrade, is_alone=True)
 
 
+def make_missing(connection: Connection, tables: MetaData) -> None:
+    """Make the tables and indexes that are not there: MySQL keeps what was made before a cut."""
+    tables.create_all(connection)
+    for table in tables.tables.values():
+        there = {index["name"] for index in inspect(connection).get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in there:
+                index.create(connection)
+
+
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(REVISION_TABLE):
         return None

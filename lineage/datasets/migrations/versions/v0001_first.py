@@ -15,9 +15,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    inspect,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT
+
+from lineage.datasets.migrating import make_missing
 
 revision = "0001"
 down_revision = None
@@ -128,14 +129,8 @@ Table(
 
 
 def upgrade() -> None:
-    """Make what is missing: MySQL keeps what was made before it was cut off."""
-    bind = op.get_bind()
-    _metadata.create_all(bind)
-    for table in _metadata.tables.values():
-        there = {index["name"] for index in inspect(bind).get_indexes(table.name)}
-        for index in table.indexes:
-            if index.name not in there:
-                index.create(bind)
+    """Make what is missing."""
+    make_missing(op.get_bind(), _metadata)
 
 
 def downgrade() -> None:

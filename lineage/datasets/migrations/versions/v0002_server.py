@@ -13,8 +13,9 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
-    inspect,
 )
+
+from lineage.datasets.migrating import make_missing
 
 revision = "0002"
 down_revision = "0001"
@@ -60,14 +61,8 @@ Table(
 
 
 def upgrade() -> None:
-    """Make what is missing: MySQL keeps what was made before it was cut off."""
-    bind = op.get_bind()
-    _metadata.create_all(bind)
-    for table in _metadata.tables.values():
-        there = {index["name"] for index in inspect(bind).get_indexes(table.name)}
-        for index in table.indexes:
-            if index.name not in there:
-                index.create(bind)
+    """Make what is missing."""
+    make_missing(op.get_bind(), _metadata)
 
 
 def downgrade() -> None:
