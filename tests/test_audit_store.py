@@ -189,6 +189,15 @@ class TestChangesAreLogged:
         assert verify_store(store).is_sound
         assert find_record(store, "in-1").head.kind == "seal"
 
+    def test_what_is_not_sealed_is_told(self, store):
+        (store / "_journal" / "products.known").write_bytes(b"who registers next reads it")
+        assert not verify_store(store).notes
+        repository = LineageMetadataRepository(store)
+        repository.save_operation(operation(99))
+        repository.journal.close()
+        (note,) = verify_store(store).notes
+        assert "bytes of the journal are not sealed" in note
+
     def test_who_has_not_the_key_appends_and_does_not_sign(self, tmp_path):
         store = audited(tmp_path / "store", signs=False)
         done = verify_store(store)

@@ -121,7 +121,7 @@ class _Audit:
         lost = sum(head.kind == REBUILDING for head in self.held.heads)
         if lost:
             self.notes.append(f"the manifest was lost and made again of the parts, {lost} times")
-        waiting = sum(file.stat().st_size for file in (self.store / JOURNAL).glob("*"))
+        waiting = sum(file.stat().st_size for file in (self.store / JOURNAL).glob("*.seg*"))
         if waiting:
             self.notes.append(
                 f"{waiting} bytes of the journal are not sealed: they are not in the log, and "
