@@ -40,6 +40,7 @@ def served(**settings):
     """Serve on a free port until the end of the block."""
     service = Service(ServerSettings(**settings))
     with socket.socket() as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
         config = uvicorn.Config(create_app(service), log_config=None, ws="none", lifespan="off")

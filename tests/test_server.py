@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from typer.testing import CliRunner
 from lineage import Dataset, Model
 from lineage.cli import app
 from lineage.datasets.registry import Registry
-from lineage.server import access, apikeys, guard
+from lineage.errors import ConfigError
+from lineage.server import access, apikeys, guard, serving
 from lineage.server.access import Role
 from lineage.server.app import create_app
 from lineage.server.service import Service
@@ -443,6 +445,21 @@ def test_the_app_is_to_be_had_for_other_servers(tmp_path, monkeypatch):
     assert settings.port == 9001
     Service(settings).access.first("default", "a")
     assert (tmp_path / "theirs.db").exists()
+
+
+class TestListening:
+    def test_an_answer_in_two_parts_does_not_wait_for_the_first(self):
+        with serving._listening(ServerSettings(port=0)) as listening:
+            with socket.create_connection(listening.getsockname()):
+                accepted, _ = listening.accept()
+                with accepted:
+                    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    def test_a_port_that_is_taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            settings = ServerSettings(port=other.getsockname()[1])
+            with pytest.raises(ConfigError, match="choose another --port"):
+                serving._listening(settings)
 
 
 class TestCommands:

@@ -52,10 +52,15 @@ def serve(settings: ServerSettings, tell: Callable[[str], None]) -> None:
 
 def _listening(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    where = (settings.host, settings.port)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server(where, family=family, backlog=_BACKLOG)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
         raise ConfigError(
-            f"cannot listen on {where}: {error.strerror}; choose another --port"
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another "
+            "--port"
         ) from None
+    # asyncio does so only for sockets of which it is told that they are TCP; an answer in two
+    # parts would wait 40 ms for what acknowledges the first.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
