@@ -447,6 +447,20 @@ def test_the_app_is_to_be_had_for_other_servers(tmp_path, monkeypatch):
     assert (tmp_path / "theirs.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/datasets", "GET, POST"),
+        ("/v1/models/0", "DELETE, GET"),
+        ("/v1/uploads/resumable/0", "DELETE, GET, HEAD, PATCH"),
+        ("/uploads/0/a", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_is_none_is_told_those_that_are(local, path, methods):
+    done = local.client().put(path)
+    assert (done.status_code, done.headers["allow"]) == (405, methods)
+
+
 class TestListening:
     def test_an_answer_in_two_parts_does_not_wait_for_the_first(self):
         with serving._listening(ServerSettings(port=0)) as listening:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
 from lineage.server import health, keyring, uploads
 from lineage.server.guard import PUBLIC, Guard
-from lineage.server.problems import answer_problems
+from lineage.server.problems import Problem, answer_problems
 from lineage.server.service import Service
 from lineage.server.settings import ServerSettings
 from lineage.server.versions import router_of
@@ -41,6 +42,7 @@ def create_app(service: Service | None = None) -> ASGIApp:
         app.include_router(router, include_in_schema=False)
     answer_problems(app)
     _describe(app)
+    _list_methods(app)
     watched = Watched(Guard(app, service))
     app.state.service, app.state.metrics = service, watched.metrics
     return watched
@@ -69,6 +71,21 @@ def _describe(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
     for prefix in ("", "/v1"):
         app.get(f"{prefix}/openapi.json", include_in_schema=False)(document)
+
+
+def _list_methods(app: FastAPI) -> None:
+    """Have a 405 say all methods of a path: the router within says those of one route."""
+
+    @app.exception_handler(405)
+    def refused(request: Request, _: Exception) -> Response:
+        path = request.url.path.removeprefix("/v1")
+        allowed = {
+            method.upper()
+            for known, methods in app.openapi()["paths"].items()
+            if re.fullmatch(re.sub(r"{\w+}", "[^/]+", known.removeprefix("/v1")), path)
+            for method in methods
+        }
+        return Problem(405, headers={"allow": ", ".join(sorted(allowed))}).response()
 
 
 _PROBLEM: dict[str, Any] = {

@@ -35,7 +35,11 @@ def ready(served: Served) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics", summary="Counts and times, for Prometheus")
+@router.get(
+    "/metrics",
+    summary="Counts and times, for Prometheus",
+    response_class=PlainTextResponse,
+)
 def metrics(request: Request, _: Admin) -> Response:
     """Give what Prometheus asks for."""
     data = generate_latest(request.app.state.metrics)

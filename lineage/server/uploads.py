@@ -128,7 +128,7 @@ def abandoned(lease_id: str, who: Writer, served: Served) -> None:
     served.registry(who.tenant).abandon(lease_id)
 
 
-@router.head("/{upload_id}/{filename}", include_in_schema=False)
+@router.head("/{upload_id}/{filename}", summary="Ask about a file")
 @router.get("/{upload_id}/{filename}", summary="Download a file")
 def downloaded(
     upload_id: str, filename: str, request: Request, who: Viewer, served: Served
@@ -144,7 +144,7 @@ def downloaded(
 contents = APIRouter(prefix="/contents", tags=["uploads"])
 
 
-@contents.head("/{sha256}", include_in_schema=False)
+@contents.head("/{sha256}", summary="Ask about content")
 @contents.get("/{sha256}", summary="Download by content")
 def of_content(sha256: str, request: Request, who: Viewer, served: Served) -> Response:
     """Give the bytes with this SHA-256, which versions have; `Range` gives a part."""
