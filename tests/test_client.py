@@ -1,5 +1,6 @@
 """The client of a server: what holds of datasets here holds there, whatever the network does."""
 
+import hashlib
 import os
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from lineage import Client, Dataset, Model, list_datasets
 from lineage.client import http, registry
-from lineage.datasets.values import Artefact, Draft
+from lineage.datasets.values import Artefact, Draft, Expected
 from lineage.errors import (
     AccessError,
     ChecksumError,
@@ -147,6 +148,25 @@ class TestVersions:
             end = None if length is None else start + length
             read = b"".join(client.registry.read(artefact, start=start, length=length))
             assert read == b"0123456789"[start:end]
+
+    @pytest.mark.parametrize("wrong", [Expected(size=2), Expected(sha256="0" * 64)])
+    def test_bytes_that_are_not_what_was_expected(self, client, wrong):
+        right = Expected(3, hashlib.sha256(b"abc").hexdigest())
+        assert client.registry.stage("a", [b"a", b"bc"], expected=right).size == 3
+        with pytest.raises(ChecksumError):
+            client.registry.stage("a", [b"abc"], expected=wrong)
+
+    def test_the_first_error_of_an_upload_is_the_one_that_is_told(self, client, monkeypatch):
+        def away(*_):
+            raise StoreError("nobody hears that an upload is given up")
+
+        def broken():
+            yield b"x"
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(client.registry, "abandon", away)
+        with pytest.raises(ZeroDivisionError):
+            client.registry.stage("a", broken())
 
     def test_progress_is_told(self, team):
         told = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from itertools import chain
@@ -9,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from lineage.datasets.registry import OCTETS
-from lineage.datasets.values import OF_MODEL, Artefact, Page, Upload, Version
+from lineage.datasets.values import (
+    MODEL_FIELDS,
+    OF_MODEL,
+    Artefact,
+    Expected,
+    Page,
+    Upload,
+    Version,
+)
 from lineage.errors import (
     ChecksumError,
     OffsetError,
+    RegistryError,
     StoreError,
     UnknownArtefactError,
     UnknownVersionError,
@@ -22,13 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from lineage.client.http import Http
-    from lineage.datasets.values import Draft, Expected, Kind, Order
+    from lineage.datasets.values import Draft, Kind, Order
 
     Progress = Callable[[str, int, int | None], None]
 
 PIECE_BYTES = 8 << 20
 _TRIES = 5
-_OF_MODEL = ("dataset", "config", "environment", "evaluation")
 
 
 class RemoteRegistry:
@@ -62,13 +71,14 @@ class RemoteRegistry:
                 self._send(lease_id, offset, piece)
                 offset += len(piece)
                 self._tell(name, offset, None)
-            if expected is not None and expected.sha256 not in (None, digest.hexdigest()):
-                raise ChecksumError(f"{name!r} has the SHA-256 {digest.hexdigest()}")
-            told = {"size": offset, "sha256": digest.hexdigest()}
+            known = expected or Expected()
+            told: dict[str, Any] = {"size": offset if known.size is None else known.size}
+            told |= {"sha256": known.sha256 or digest.hexdigest()}
             path = f"/uploads/resumable/{lease_id}/finish"
             done = self._http.ask("POST", path, json=told).json()
         except BaseException:
-            self.abandon(lease_id)
+            with suppress(RegistryError, StoreError):  # its lease ends by itself
+                self.abandon(lease_id)
             raise
         ends = datetime.fromisoformat(done["expires_at"])
         return Upload(lease_id, name, media_type, offset, digest.hexdigest(), ends)
@@ -108,7 +118,7 @@ class RemoteRegistry:
         }
         if kind == "model":
             own = dict(body["metadata"].pop(OF_MODEL, None) or {})
-            body |= {name: own.pop(name, None) for name in _OF_MODEL}
+            body |= {name: own.pop(name, None) for name in MODEL_FIELDS}
             body["details"] = own
         headers = {"idempotency-key": idempotency_key or str(uuid4())}
         return _version(
@@ -209,7 +219,7 @@ def _given(each: Upload | str | Artefact) -> Any:
 def _version(kind: Kind, told: dict[str, Any]) -> Version:
     metadata = dict(told["metadata"])
     if kind == "model":
-        own = {name: told[name] for name in _OF_MODEL} | dict(told["details"])
+        own = {name: told[name] for name in MODEL_FIELDS} | dict(told["details"])
         metadata[OF_MODEL] = {name: value for name, value in own.items() if value is not None}
     artefacts = {key: Artefact(key=key, **each) for key, each in told["files"].items()}
     return Version(

@@ -16,6 +16,8 @@ _T = TypeVar("_T")
 
 OF_MODEL = "model"
 """Under which name of its metadata a model keeps what it knows of itself."""
+MODEL_FIELDS = ("dataset", "config", "environment", "evaluation")
+"""What of that is told over HTTP by its own name."""
 
 
 @dataclass(frozen=True, slots=True)

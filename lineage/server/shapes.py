@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lineage.datasets.values import OF_MODEL
+from lineage.datasets.values import MODEL_FIELDS, OF_MODEL
 from lineage.server.access import Role
 
 if TYPE_CHECKING:
@@ -192,7 +192,3 @@ def version_shape(version: Version) -> DatasetShape | ModelShape:
     own = dict(found) if isinstance(found, dict) else {}  # others save models too
     told |= {name: own.pop(name, None) for name in MODEL_FIELDS}
     return ModelShape(**told, details=own)
-
-
-MODEL_FIELDS = ("dataset", "config", "environment", "evaluation")
-"""What a model has that a dataset has not."""

@@ -7,12 +7,11 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from lineage.datasets.values import OF_MODEL, Artefact, Draft
+from lineage.datasets.values import MODEL_FIELDS, OF_MODEL, Artefact, Draft
 from lineage.errors import DraftError, UnknownArtefactError, UnknownUploadError, UnknownVersionError
 from lineage.server.guard import Maintainer, Served, Viewer, Writer  # noqa: TC001 - FastAPI reads the annotations
 from lineage.server.history import Lineage, lineage_of
 from lineage.server.shapes import (
-    MODEL_FIELDS,
     DatasetShape,
     FileShape,
     Listing,
