@@ -159,7 +159,9 @@ def test_a_frame_comes_back_exactly(name):
 def test_a_frame_that_came_back_can_be_changed(name):
     found = back(FRAMES[name]())
     for at in range(found.shape[1]):
+        before = list(map(repr, found.iloc[:-1, at].array))
         found.iloc[1:, at] = found.iloc[:-1, at].array
+        assert list(map(repr, found.iloc[1:, at].array)) == before
 
 
 def test_the_frequency_of_an_index_comes_back():

@@ -425,6 +425,11 @@ class TestAnswers:
             (tmp_path / "away").rename(tmp_path / "r" / "registry.db")
             assert client.get("/v1/datasets").status_code == 200
 
+    @pytest.mark.parametrize("body", [b"[" * 100_000, b"{", b"nul", b"\xff\xfe", b"NaN"])
+    def test_a_body_that_is_no_json(self, local, body):
+        done = local.client().post("/v1/datasets", content=body)
+        assert (done.status_code, done.json()["error"]) == (400, "Bad request")
+
     def test_an_error_of_ours_is_told_to_the_log_alone(self, local, monkeypatch, caplog):
         def broken(*_):
             raise ZeroDivisionError("inner detail")

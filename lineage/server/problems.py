@@ -6,7 +6,6 @@ only where it is said of single fields.
 
 from __future__ import annotations
 
-import json
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -136,15 +135,3 @@ def _invalid(error: RequestValidationError) -> Problem:
         is_missing = each["type"] in _MISSING
         details[name] = f"{name} is a required field" if is_missing else each["msg"]
     return Problem(400, "bad input", details=details)
-
-
-def parsed(data: bytes) -> Any:
-    """Read JSON.
-
-    Raises:
-        Problem: It is none.
-    """
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, f"could not parse body: {error if data.strip() else 'EOF'}") from None
