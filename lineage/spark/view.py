@@ -70,7 +70,9 @@ class SparkView(View):
             fn.unix_micros(name).alias(name) if words[name] == "time" else fn.col(name)
             for name in names
         ]
-        return nw.from_native(self._spark.frame("operations", Filter(start=start)).select(*chosen))
+        rows = self._spark.frame("operations", Filter(start=start)).select(*chosen)
+        made: Frame = nw.from_native(rows)
+        return made
 
     def columns(self, names: tuple[str, ...], *, start: datetime | None = None) -> pa.Table:
         """Read some columns of the operations that began from `start` on; () for all columns."""
