@@ -331,6 +331,13 @@ class Outbox:
                 f"{self.folder}, and is delivered by {self._again}"
             )
 
+    def rests(self, timeout_s: float) -> bool:
+        """Wait until nothing is being carried; tells whether that is so."""
+        if not self._delivering.acquire(timeout=timeout_s):
+            return False
+        self._delivering.release()
+        return True
+
     def turn(self, pause_s: float) -> float | None:
         """Carry what is new; gives the seconds until the next turn, None when there is none."""
         with self._turned:

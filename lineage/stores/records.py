@@ -147,11 +147,15 @@ def parameters_json(parameters: dict[str, Any]) -> str:
 
 def rows_record(kind: str, rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Write rows in column order as one record; what repeats in a column is in it once."""
-    cells = {
-        name: _gathered(values)
-        for name, values in zip(TABLES[kind], zip(*rows, strict=True), strict=True)
-    }
-    return encode((ROWS, kind, len(rows), cells))
+    return encode((ROWS, kind, len(rows), gathered(kind, rows)))
+
+
+def gathered(
+    kind: str, rows: Sequence[tuple[Any, ...]]
+) -> dict[str, tuple[Sequence[Any], list[int] | None]]:
+    """Give the columns of some rows as a record of ROWS has them: values, and each row's place."""
+    columns = zip(TABLES[kind], zip(*rows, strict=True), strict=True)
+    return {name: _gathered(values) for name, values in columns}
 
 
 def _gathered(values: Sequence[Any]) -> tuple[Sequence[Any], list[int] | None]:

@@ -8,38 +8,34 @@ when the operations are delivered.
 
 from __future__ import annotations
 
-import logging
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lineage.errors import CorruptStoreError, StoreError
-from lineage.settings import StoreSettings
+from lineage.errors import StoreError
 from lineage.stores.base import EVERYTHING, KINDS, Filter, check_kind
 from lineage.stores.collector import uncollected
 from lineage.stores.database import Address, Database, parse, require
-from lineage.stores.outbox import Carried, Delivered, Mark, Outbox
-from lineage.stores.refused import Aside, is_under_way, stretch_of, told
-from lineage.stores.tails import waiting_segments
+from lineage.stores.outbox import Carried, Mark
+from lineage.stores.outgoing import OutgoingStore
+from lineage.stores.refused import stretch_of
 from lineage.stores.waiting import waiting_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
     from sqlalchemy import Connection
 
-    from lineage.stores.journal import Journal
     from lineage.stores.merging import Merged
+    from lineage.stores.moments import Moment
     from lineage.stores.records import Tables
     from lineage.stores.refused import Refused
     from lineage.stores.retention import Cleaned
     from lineage.stores.tails import Tail
-
-_log = logging.getLogger("lineage")
 
 _TRIES = 100
 _FINISHED_FOR = timedelta(days=1)
@@ -55,7 +51,7 @@ def open_sql(url: str) -> SqlStore:
     return SqlStore(url)
 
 
-class SqlStore:
+class SqlStore(OutgoingStore):
     """Keep lineage in a database; many threads, processes and hosts may use it at once.
 
     Args:
@@ -74,62 +70,9 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         self.address = parse(url)
         require(self.address.backend, self.address.shown)
-        self.outbox = Outbox(outbox_of(self.address), self, self.address.shown)
-        self._aside = Aside(self.outbox.folder)
+        super().__init__(outbox_of(self.address), self.address.shown)
         self._database = Database(self.address)
         self._is_current = False
-        self.configure(StoreSettings())
-
-    @property
-    def journal(self) -> Journal:
-        """What a tracker writes to."""
-        return self.outbox.journal
-
-    def configure(self, settings: StoreSettings) -> None:
-        """Keep in the outbox from now on what is recorded as the settings say."""
-        self.journal.durability = settings.durability
-        self.journal.max_bytes = settings.max_journal_bytes
-
-    @property
-    def progress(self) -> Callable[[int, int], None] | None:
-        """Called with what is done and what there is: bytes when reading, segments when sealing.
-
-        How many bytes the database has of a kind is guessed by the first rows.
-        """
-        return self.outbox.meter.tell
-
-    @progress.setter
-    def progress(self, tell: Callable[[int, int], None] | None) -> None:
-        self.outbox.meter.tell = tell
-
-    @property
-    def problems(self) -> list[str]:
-        """What could not be read so far, and what the database refuses."""
-        return [*self.outbox.problems, *self._refusals(), *self._unarrived()]
-
-    def refused(self) -> list[Refused]:
-        """List the rows that the database refused, each with its kind, the reason and its cells.
-
-        `seal` tries them again.
-        """
-        return self._aside.rows()
-
-    def _unarrived(self) -> list[str]:
-        count = self.outbox.unarrived
-        return [f"{count} operations had not arrived when their calls returned"] if count else []
-
-    def _refusals(self) -> list[str]:
-        rows = self._aside.rows()
-        return [told(self.address.shown, rows, self.outbox.folder)] if rows else []
-
-    def append(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Keep rows of one kind in the outbox; readers on this host see them at once.
-
-        Raises:
-            StoreError: The outbox cannot be written.
-        """
-        check_kind(kind)
-        self.journal.append_rows(kind, rows)
 
     def insert(self, kind: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put rows of one kind straight into the database, in one transaction.
@@ -187,22 +130,6 @@ class SqlStore:
                 names = None if self._is_current else columns_of(connection, kind)
                 yield from stored(connection, kind, where, names, meter=self.outbox.meter)
 
-    def seal(self, *, force: bool = False) -> Delivered:
-        """Deliver all that waits on this host to the database, and what it refused before.
-
-        Args:
-            force: Delete what other hosts began in a shared outbox, too, when the database has it.
-                Do so only when you know that their writers are gone: one that lives loses what it
-                still writes.
-
-        Raises:
-            StoreError: The database cannot be reached or written.
-        """
-        self._try_again()
-        done = self.outbox.deliver(force=force)
-        done.rows_refused = len(self._aside.rows())
-        return done
-
     def cleanup(self, older_than: timedelta | float, *, now: datetime | None = None) -> Cleaned:
         """Remove the dates that were over `older_than` ago (hours when a number), from all kinds.
 
@@ -219,10 +146,13 @@ class SqlStore:
             lambda connection: remove_dates(connection, cutoff), is_alone=True
         )
 
-    def compact(self) -> Merged:
+    def compact(self, only: Collection[int] | None = None) -> Merged:
         """Merge the rows of nodes and relationships that speak of the same thing and date.
 
         Readers find the same before, meanwhile and after; others may write all the time.
+
+        Args:
+            only: These dates, counted in days from 1970; all when None.
 
         Raises:
             StoreError: The database cannot be reached or written.
@@ -234,6 +164,8 @@ class SqlStore:
         with self._database.reading() as connection:
             days = list(days_of(connection))
         for kind, day in days:
+            if only is not None and day not in only:
+                continue
             work = partial(merge_day, kind=kind, day=day)
             done.add(kind, *self._database.write(work, is_alone=True))
         return done
@@ -247,21 +179,6 @@ class SqlStore:
             pending = sum(tail.operations for tail in tails)
             stats = count_rows(connection) if connection is not None else _no_counts()
         return stats | {"pending_operations": pending} | self.waiting()
-
-    def waiting(self) -> dict[str, Any]:
-        """Say where records wait for the database, and how much, without asking it."""
-        files = [path for path in self.outbox.folder.glob("*") if path.suffix in {".seg"}]
-        return {
-            "outbox_path": str(self.outbox.folder),
-            "outbox_file_count": len(files),
-            "outbox_total_size": sum(path.stat().st_size for path in files),
-            "refused_row_count": len(self._aside.rows()),
-            "journal_damaged_count": len(list(self.outbox.folder.glob("*.damaged"))),
-        }
-
-    def waiting_segments(self) -> list[dict[str, Any]]:
-        """Describe the segments of the outbox: see `LineageMetadataRepository`."""
-        return waiting_segments(self.outbox.folder)
 
     def is_there(self) -> bool:
         """Tell whether something was ever recorded here; nothing is made by asking.
@@ -290,45 +207,35 @@ class SqlStore:
             with self._database.reading() as connection:
                 version_of(connection)
 
-    def check(self) -> None:
-        """Read every row, and what waits.
+    @contextmanager
+    def reading(self) -> Iterator[Moment]:
+        """Read the database as of one moment, without what waits on this host.
 
         Raises:
-            StoreError: The database cannot be read.
-            CorruptStoreError: Something in the outbox is damaged, or something newer.
+            StoreError: The database cannot be reached or read.
         """
-        for kind in KINDS:
-            for _ in self.scan(kind):
-                pass
-        if self.outbox.problems:
-            raise CorruptStoreError("\n".join(self.outbox.problems))
+        from lineage.stores.moments import Moment
 
-    def close(self, timeout_s: float | None = None) -> None:
-        """Deliver what this process has recorded; the next record opens the outbox again.
-
-        Args:
-            timeout_s: Most seconds to wait for the database; half a minute when None.
-
-        Raises:
-            StoreError: The database does not have it; says where it waits.
-        """
-        self.journal.close()
-        self.outbox.settle(timeout_s)
+        self._make_current()
+        with self._database.reading() as connection:
+            yield Moment(connection)
 
     # What the outbox asks for
 
     def marks(self, segments: Iterable[str]) -> dict[str, Mark]:
         """Say how far the database has each of these segments."""
-        from lineage.stores.statements import read_marks
+        with self.reading() as moment:
+            return moment.marks(segments)
 
-        self._make_current()
-        with self._database.reading() as connection:
-            return read_marks(connection, segments)
-
-    def accept(self, carried: Carried) -> bool:
+    def accept(self, carried: Carried, *, is_alone: bool = False) -> bool:
         """Put rows and the new mark into the database, unless it has them.
 
         A row that the database refuses is kept beside the outbox, and holds up none behind it.
+
+        Args:
+            carried: The rows and the marks.
+            is_alone: Let nobody else do so meanwhile, so that numbers of rows come to sight in
+                their order.
         """
         from lineage.stores.statements import advance
 
@@ -342,7 +249,7 @@ class SqlStore:
             return True
 
         self._make_current()
-        return self._database.write(work)
+        return self._database.write(work, is_alone=is_alone)
 
     def finish(self, segments: Iterable[str]) -> None:
         """Let go of the marks of segments that are gone, a day later."""
@@ -415,40 +322,20 @@ class SqlStore:
 
         return fill(connection, tables)
 
-    def _set_aside(self, name: str, rows: list[Refused]) -> None:
-        rows = [row._replace(reason=self._database.without_secrets(row.reason)) for row in rows]
-        path = self._aside.keep(name, rows)
-        if path is not None:
-            _log.error("%s", told(self.address.shown, rows, path.parent))
-
-    def _try_again(self) -> None:
-        """Insert again what was refused: someone may have made room for it."""
-        files = self._aside.files()
-        if not files:
-            return
-        segments = self.outbox.names()
-        marks = self.marks(segments)
-        done = []
-        for name, attempt in files:
-            if attempt == 1 and is_under_way(name, marks, segments):
-                continue
-            file, rows = f"{name}.{attempt}", self._aside.read(name, attempt)
-            if not rows:  # another process was first
-                continue
-            self._database.write(partial(self._insert_again, name, attempt, rows))
-            self._aside.remove(name, attempt)
-            done.append(file)
-        self.finish(done)
-
-    def _insert_again(
-        self, name: str, attempt: int, rows: list[Refused], connection: Connection
-    ) -> None:
+    def _accept_again(self, name: str, attempt: int, rows: list[Refused]) -> None:
         from lineage.stores.filling import fill_again
         from lineage.stores.statements import advance
 
-        # Its own mark, so that rows go in once whatever comes in between.
-        if advance(connection, Carried(f"{name}.{attempt}", Mark(), Mark(position=1), {})):
-            self._set_aside(f"{name}.{attempt + 1}", fill_again(connection, rows))
+        def work(connection: Connection) -> None:
+            # Its own mark, so that rows go in once whatever comes in between.
+            if advance(connection, Carried(f"{name}.{attempt}", Mark(), Mark(position=1), {})):
+                self._set_aside(f"{name}.{attempt + 1}", fill_again(connection, rows))
+
+        self._database.write(work)
+
+    def _set_aside(self, name: str, rows: list[Refused]) -> None:
+        clean = self._database.without_secrets
+        super()._set_aside(name, [row._replace(reason=clean(row.reason)) for row in rows])
 
 
 def outbox_of(address: Address) -> Path:

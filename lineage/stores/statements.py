@@ -93,7 +93,7 @@ def stored(
         return
     names = [name for name in columns if name in wanted or name == EXACT]
     query = select(*(tables[kind].c[name] for name in names)).order_by(tables[kind].c.row_id)
-    for condition in _conditions(kind, where):
+    for condition in conditions(kind, where):
         query = query.where(condition)
     query = query.execution_options(stream_results=True, max_row_buffer=ROWS_PER_BATCH)
     most = 0 if meter.tell is None else _most_rows(connection, kind)
@@ -121,7 +121,7 @@ def _most_rows(connection: Connection, kind: str) -> int:
     return 0 if first is None else int(last) - int(first) + 1
 
 
-def _conditions(kind: str, where: Filter) -> Iterator[Any]:
+def conditions(kind: str, where: Filter) -> Iterator[Any]:
     """Say in SQL what a filter says, or less: `matching` looks at what is found again."""
     columns = tables[kind].c
     if where.start is not None:
