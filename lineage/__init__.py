@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lineage.calendars import FreshnessLimit
     from lineage.captured import column_lineage, source
     from lineage.client.client import Client
+    from lineage.client.store import RemoteStore
     from lineage.config import LineageConfig, get_config
     from lineage.core import ColumnEdge, DataOperation, DataSource, LineageNode, OperationType
     from lineage.datasets.dataset import Dataset, list_datasets
@@ -70,6 +71,7 @@ _HOMES = {
     "config": ("LineageConfig", "get_config"),
     "core": ("ColumnEdge", "DataOperation", "DataSource", "LineageNode", "OperationType"),
     "client.client": ("Client",),
+    "client.store": ("RemoteStore",),
     "datasets.dataset": ("Dataset", "list_datasets"),
     "datasets.model": ("Model", "list_models"),
     "decorators": ("track_lineage", "track_repository_operation"),
@@ -164,6 +166,7 @@ __all__ = [
     "NodeNotFoundError",
     "OperationError",
     "ProductError",
+    "RemoteStore",
     "StoreError",
     "UncleanGitStatusError",
     "UnknownCommitError",

@@ -40,6 +40,8 @@ STORES = {
     "console": "lineage.stores.console:open_console",
     "file": "lineage.stores.parquet:open_parquet",
     "gs": "lineage.stores.remote:open_remote",
+    "http": "lineage.client.store:open_server",
+    "https": "lineage.client.store:open_server",
     "mariadb": "lineage.stores.sql:open_sql",
     "memory": "lineage.stores.memory:open_memory",
     "mysql": "lineage.stores.sql:open_sql",

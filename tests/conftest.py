@@ -153,6 +153,15 @@ def postgres():
 
 
 @pytest.fixture(scope="session")
+def team(tmp_path_factory):
+    """Give a server of this test process, whose `tenant()` are all new."""
+    from tests.served import served
+
+    with served(database=str(tmp_path_factory.mktemp("team"))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
 def mariadb():
     """Give a MariaDB server of this test process, or skip aloud."""
     yield from started(servers.MariaDB)

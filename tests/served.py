@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 from contextlib import contextmanager
+from uuid import uuid4
 
 import httpx
 import uvicorn
@@ -24,6 +25,15 @@ class Team:
     def client(self, role="admin", tenant="default", **key):
         text = self.service.access.create(tenant, f"{role} of {tenant}", Role[role], **key)[1]
         return self.plain({"authorization": f"Bearer {text}"})
+
+    def tenant(self):
+        """Give the address, and the key of an admin of a new tenant."""
+        name = f"t{uuid4().hex}"
+        return {"base_url": self.url, "api_key": self.key("admin", name)}
+
+    def key(self, role="admin", tenant="default"):
+        """Give the text of a new key."""
+        return self.service.access.create(tenant, f"{role} of {tenant}", Role[role])[1]
 
     def plain(self, headers=None):
         """Give a client without a key."""
@@ -54,5 +64,6 @@ def served(**settings):
             yield team
         finally:
             team.close()
+            service.ending.set()
             server.should_exit = True
             run.join(30)

@@ -176,13 +176,19 @@ class TestVersions:
         assert [(done, total) for _, done, total in told] == [(100, None), (100, 100)]
 
 
+def connected_by(client, line):
+    """Have a client use something else for its connections."""
+    inner = client._http._client
+    client._http._clients[os.getpid()] = line
+    return inner
+
+
 class Lossy:
     """A connection on which the n-th request is lost, or its answer is; or each one is."""
 
     def __init__(self, client, at, *, loses_answer):
         self.at, self.loses_answer, self.count = at, loses_answer, 0
-        self._inner = client._http._http
-        client._http._http = self
+        self._inner = connected_by(client, self)
 
     def request(self, method, path, **options):
         self.count += 1
@@ -239,7 +245,7 @@ class TestNetwork:
         waits = []
         monkeypatch.setattr(http.time, "sleep", waits.append)
         with connect(team) as client:
-            inner, answers = client._http._http, [503, 429]
+            answers = [503, 429]
 
             class Busy:
                 def request(self, *arguments, **options):
@@ -250,7 +256,7 @@ class TestNetwork:
                 def close(self):
                     inner.close()
 
-            client._http._http = Busy()
+            inner = connected_by(client, Busy())
             assert len(client.datasets.list()) == 0
         assert len(waits) == 2
         assert all(1 <= each <= 3 for each in waits)
@@ -259,8 +265,8 @@ class TestNetwork:
         made = client.datasets.new("a", "1", artefacts={"x": b"0123456789"}).save()
         stream = http.Http.stream
 
-        def changed(self, path, headers):
-            for chunk in stream(self, path, headers):
+        def changed(self, *arguments, **options):
+            for chunk in stream(self, *arguments, **options):
                 yield bytes([chunk[0] ^ 1]) + chunk[1:]
 
         monkeypatch.setattr(http.Http, "stream", changed)
@@ -277,7 +283,7 @@ class TestNetwork:
                 def close(self):
                     pass
 
-            client._http._http = Proxy()
+            connected_by(client, Proxy()).close()
             with pytest.raises(RegistryError, match="says 418"):
                 client.datasets.list()
 

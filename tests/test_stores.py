@@ -12,7 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lineage import LineageQueryEngine, LineageTracker, set_global_tracker, track, track_lineage
+from lineage import (
+    LineageQueryEngine,
+    LineageTracker,
+    RemoteStore,
+    set_global_tracker,
+    track,
+    track_lineage,
+)
 from lineage.codec import REF, TABLES, as_tuples, operation_rows, schema_row, to_json, to_micros
 from lineage.core import DataOperation, DataSource
 from lineage.errors import StoreError
@@ -68,6 +75,8 @@ STORES = {
     "mariadb": lambda url, folder: DeliversAlways(url("mariadb")),
     "bucket": lambda url, folder: RemoteRepository(url("bucket")),
     "bucket, sealed": lambda url, folder: SealsRemotely(url("bucket")),
+    "server, in the outbox": lambda url, folder: RemoteStore(**url("team")),
+    "server": lambda url, folder: SendsAlways(**url("team")),
     "tee": lambda url, folder: TeeStore([SqlStore(f"sqlite:///{folder}/lineage.db"), Broken()]),
 }
 
@@ -76,6 +85,8 @@ STORES = {
 def store(request, tmp_path):
     def url(name):
         server = request.getfixturevalue(name)
+        if name == "team":
+            return server.tenant() | {"outbox": tmp_path / "outbox"}
         if name == "bucket":
             return f"{server}?outbox={tmp_path}/outbox"
         return f"{server.new_database()}?outbox={tmp_path}/outbox"
@@ -104,6 +115,14 @@ class SealsRemotely(RemoteRepository):
 
 class DeliversAlways(SqlStore):
     """Scans what the database has, never the outbox."""
+
+    def scan(self, kind, where=base.EVERYTHING):
+        self.seal()
+        return super().scan(kind, where)
+
+
+class SendsAlways(RemoteStore):
+    """Scans what the server has, never the outbox."""
 
     def scan(self, kind, where=base.EVERYTHING):
         self.seal()
@@ -319,7 +338,7 @@ def test_an_unknown_scheme_lists_the_known_and_hides_the_password():
         open_store("oracle://me:secret@host/db")
     text = str(caught.value)
     assert "no store for oracle://" in text
-    assert "file://, gs://, mariadb://, memory://, mysql://, parquet://" in text
+    assert "file://, gs://, http://, https://, mariadb://, memory://, mysql://, parquet://" in text
     assert "secret" not in text
 
 

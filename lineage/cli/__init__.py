@@ -26,6 +26,7 @@ from lineage.cli.settings import register as register_settings
 from lineage.cli.snapshot import register as register_snapshot
 from lineage.cli.structure import register as register_structure
 from lineage.cli.synth import register as register_synth
+from lineage.cli.tail import register as register_tail
 from lineage.cli.trail import register as register_trail
 from lineage.cli.upkeep import register as register_upkeep
 from lineage.cli.why import register as register_why
@@ -35,6 +36,7 @@ __all__ = ["app", "main"]
 
 register_settings(app)
 register_history(app)
+register_tail(app)
 register_why(app)
 register_graph(app)
 register_columns(app)

@@ -1,11 +1,14 @@
-"""`Client`: datasets and models of a server, with the same methods as those that are here."""
+"""`Client`: datasets, models and lineage of a server, with the methods of those that are here."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from lineage.client.answers import Lineage
 from lineage.client.http import Http
 from lineage.client.registry import RemoteRegistry
+from lineage.client.store import RemoteStore
 from lineage.datasets.dataset import Dataset
 from lineage.datasets.model import Model
 from lineage.datasets.versioned import Versioned
@@ -66,7 +69,7 @@ class Versions(Generic[_T]):
 
 
 class Client:
-    """A server's datasets and models; threads may use it at once.
+    """A server's datasets, models and lineage; threads may use it at once.
 
     Args:
         base_url: Of the server; else `LINEAGE_SERVER_URL` says, or it is that of this machine.
@@ -98,6 +101,12 @@ class Client:
         self.registry = RemoteRegistry(self._http, progress)
         self.datasets = Versions(Dataset, self.registry)
         self.models = Versions(Model, self.registry)
+        self.lineage = Lineage(self._http)
+
+    @cached_property
+    def store(self) -> RemoteStore:
+        """The server's records, for a tracker that writes to it and engines that read it."""
+        return RemoteStore(http=self._http)
 
     def close(self) -> None:
         """Close the connections."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from lineage import errors
 from lineage.redact import redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     import httpx
 
@@ -46,24 +49,38 @@ class Http:
             raise errors.MissingDependencyError(
                 "Client needs httpx; pip install 'track-lineage[client]'"
             )
-        import httpx
-
         named = (os.environ.get(name) for name in (URL_VARIABLE, "TRAINTRACK_API_URL"))
         self.url = (base_url or next(filter(None, named), _DEFAULT_URL)).rstrip("/")
+        self.shown = redact_text(self.url)
         key = api_key or os.environ.get(KEY_VARIABLE, "")
         if not key.strip():
             raise errors.ConfigError(
-                f"there is no API key for {redact_text(self.url)}; give api_key=, or set "
+                f"there is no API key for {self.shown}; give api_key=, or set "
                 f"{KEY_VARIABLE}: an admin makes one by `lineage token create NAME`"
             )
         if not key.isascii() or not key.strip().isprintable():
             raise errors.ConfigError("the API key has letters that no key has; copy it once more")
-        headers = {"authorization": f"Bearer {key.strip()}"}
-        self._http = httpx.Client(base_url=f"{self.url}/v1", headers=headers, timeout=timeout_s)
+        self._headers = {"authorization": f"Bearer {key.strip()}"}
+        self._timeout_s = timeout_s
+        self._clients: dict[int, httpx.Client] = {}
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections; another request opens new ones."""
+        client = self._clients.pop(os.getpid(), None)
+        if client is not None:
+            client.close()
+
+    @property
+    def _client(self) -> httpx.Client:
+        """The connections of this process: a forked child must not use its parent's."""
+        client = self._clients.get(os.getpid())
+        if client is None:
+            import httpx
+
+            url = f"{self.url}/v1"
+            client = httpx.Client(base_url=url, headers=self._headers, timeout=self._timeout_s)
+            client = self._clients.setdefault(os.getpid(), client)  # another thread may be first
+        return client
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request that may be sent twice, and give its answer.
@@ -76,7 +93,7 @@ class Http:
 
         for pause_s in (*_PAUSES_S, None):
             try:
-                answer = self._http.request(method, path, **options)
+                answer = self._client.request(method, path, **options)
             except httpx.TransportError as error:
                 if pause_s is None:
                     raise self._away(error) from error
@@ -88,8 +105,8 @@ class Http:
             time.sleep(wait_s * (0.5 + random.random()))  # noqa: S311 - no secret
         raise AssertionError  # the last pause is None
 
-    def stream(self, path: str, headers: dict[str, str]) -> Iterator[bytes]:
-        """Yield the bytes of an answer.
+    def stream(self, method: str, path: str, **options: Any) -> Generator[bytes]:
+        """Send a request once, and yield the bytes of its answer.
 
         Raises:
             StoreError: The server was not reached, or the bytes broke off.
@@ -98,7 +115,7 @@ class Http:
         import httpx
 
         try:
-            with self._http.stream("GET", path, headers=headers) as answer:
+            with self._client.stream(method, path, **options) as answer:
                 if answer.status_code >= 400:
                     answer.read()
                 self._checked(answer)
@@ -106,11 +123,41 @@ class Http:
         except httpx.TransportError as error:
             raise self._away(error) from error
 
+    def follow(
+        self, path: str, after: int | None, query: dict[str, Any]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what server-sent events say, and go on behind the last where a stream ends.
+
+        Args:
+            path: The stream.
+            after: The number of the last event that is known.
+            query: Of the request.
+
+        Raises:
+            StoreError: The server is not reached, in several tries.
+            RegistryError: It refuses.
+        """
+        pauses = iter(_PAUSES_S)
+        while True:
+            headers = {} if after is None else {"last-event-id": str(after)}
+            try:
+                stream = self.stream("GET", path, params=query, headers=headers)
+                with closing(stream) as chunks:
+                    for number, data in _events(chunks):
+                        after, pauses = number, iter(_PAUSES_S)
+                        if data:
+                            yield msgspec.json.decode(data)
+                time.sleep(_PAUSES_S[0])
+            except errors.StoreError:
+                pause_s = next(pauses, None)
+                if pause_s is None:
+                    raise
+                time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - no secret
+
     def _away(self, error: Exception) -> errors.StoreError:
         said = redact_text(f"{type(error).__name__}: {error}")
         return errors.StoreError(
-            f"the server {redact_text(self.url)} does not answer: {said}; check its address, and "
-            "that it runs"
+            f"the server {self.shown} does not answer: {said}; check its address, and that it runs"
         )
 
     def _checked(self, answer: httpx.Response) -> httpx.Response:
@@ -129,7 +176,7 @@ class Http:
         kind = _NAMED.get(answer.headers.get("x-error", ""), _ERRORS.get(code))
         if kind is None:
             kind = errors.StoreError if code >= 500 else errors.RegistryError
-        raise kind(f"{redact_text(self.url)} says {code}: {reason}")
+        raise kind(f"{self.shown} says {code}: {reason}")
 
 
 _ERRORS: dict[int, type[errors.LineageError]] = {
@@ -142,6 +189,8 @@ _NAMED: dict[str, type[errors.LineageError]] = {
     for kind in (
         errors.ChecksumError,
         errors.IdempotencyError,
+        errors.NodeNotFoundError,
+        errors.OperationError,
         errors.UnknownArtefactError,
         errors.UnknownUploadError,
         errors.UnknownVersionError,
@@ -155,3 +204,14 @@ def _asked_s(answer: httpx.Response) -> float:
     """Give the seconds that a server asks to wait."""
     text = answer.headers.get("retry-after", "")
     return min(float(text), _LONGEST_PAUSE_S) if text.isascii() and text.isdigit() else 0.0
+
+
+def _events(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the data of server-sent events that end, as ours are written."""
+    left = b""
+    for chunk in chunks:
+        *whole, left = (left + chunk).split(b"\n\n")
+        for event in whole:
+            fields = dict(line.split(b": ", 1) for line in event.split(b"\n") if b": " in line)
+            if b"id" in fields:
+                yield int(fields[b"id"]), fields.get(b"data", b"")

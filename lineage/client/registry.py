@@ -170,7 +170,7 @@ class RemoteRegistry:
         headers = {} if is_all else {"range": f"bytes={start}-{end - 1}"}
         if not is_all and start >= end:
             return iter(())
-        chunks = self._http.stream(f"/contents/{artefact.sha256}", headers)
+        chunks = self._http.stream("GET", f"/contents/{artefact.sha256}", headers=headers)
         try:
             first = next(chunks, b"")
         except UnknownVersionError as error:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
-from lineage.server import health, keyring, uploads
+from lineage.server import health, keyring, operations, questions, uploads
+from lineage.server.given import COMPONENTS
 from lineage.server.guard import PUBLIC, Guard
 from lineage.server.problems import Problem, answer_problems
 from lineage.server.service import Service
@@ -35,7 +36,7 @@ def create_app(service: Service | None = None) -> ASGIApp:
     routers = (
         *(router_of(kind) for kind in ("dataset", "model")),
         uploads.contents,
-        *(each.router for each in (uploads, keyring, health)),
+        *(each.router for each in (uploads, operations, questions, keyring, health)),
     )
     for router in routers:
         app.include_router(router, prefix="/v1")
@@ -56,7 +57,7 @@ def _describe(app: FastAPI) -> None:
             made = get_openapi(title="lineage", version="1", routes=app.routes)
             made["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
             problem = {"$ref": "#/components/schemas/Problem"}
-            made["components"]["schemas"]["Problem"] = _PROBLEM
+            made["components"]["schemas"] |= COMPONENTS | {"Problem": _PROBLEM}
             for path, methods in made["paths"].items():
                 for told in methods.values():
                     told["security"] = [] if path in PUBLIC else [{"key": []}]

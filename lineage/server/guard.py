@@ -70,6 +70,8 @@ class Guard:
     def _most(self, scope: Scope) -> int:
         settings, path = self._service.settings, scope["path"].removeprefix("/v1")
         is_upload = path == "/uploads" or path.startswith("/uploads/")
+        if path == "/operations":
+            return settings.max_batch_bytes
         return settings.max_upload_bytes if is_upload else settings.max_body_bytes
 
 

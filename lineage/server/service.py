@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from lineage.datasets.place import Place
 from lineage.datasets.registry import Registry
 from lineage.server.access import Access
 from lineage.server.batches import Batches
+from lineage.server.recorded import Recorded
 
 if TYPE_CHECKING:
     from lineage.server.access import Role
@@ -37,8 +39,10 @@ class Service:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
+        self.ending = threading.Event()
         self.access = Access(self.place("default"))
         self.registry = lru_cache(_MOST_TENANTS)(self._registry)
+        self.recorded = lru_cache(_MOST_TENANTS)(self._recorded)
         self.batches = lru_cache(_MOST_TENANTS)(self._batches)
 
     def place(self, tenant: str) -> Place:
@@ -47,6 +51,9 @@ class Service:
 
     def _registry(self, tenant: str) -> Registry:
         return Registry(self.settings.database, self.settings.blobs, tenant=tenant)
+
+    def _recorded(self, tenant: str) -> Recorded:
+        return Recorded(self.settings, tenant, self.ending)
 
     def _batches(self, tenant: str) -> Batches:
         return Batches(self.place(tenant))

@@ -13,7 +13,9 @@ from lineage.server.app import create_app
 from lineage.server.service import Service
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
+    from types import FrameType
 
     from lineage.server.settings import ServerSettings
 
@@ -47,7 +49,20 @@ def serve(settings: ServerSettings, tell: Callable[[str], None]) -> None:
             server_header=False,
             lifespan="off",
         )
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, service.ending).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """One that has streams end that would go on."""
+
+    def __init__(self, config: uvicorn.Config, ending: threading.Event) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        self._ending.set()
+        super().handle_exit(sig, frame)
 
 
 def _listening(settings: ServerSettings) -> socket.socket:

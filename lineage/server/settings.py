@@ -35,8 +35,17 @@ class ServerSettings(BaseSettings):
         ),
     )
     blobs: str | None = Field(default=None, description="Folder, or URL of a bucket, for bytes.")
+    operations: str | None = Field(
+        default=None,
+        pattern=r"\{tenant\}",
+        description="URL of the database of a tenant's operations, with {tenant} in it; beside "
+        "`database` by default.",
+    )
     max_body_bytes: int = Field(
         default=4 << 20, gt=0, description="Most of a request that is no upload."
+    )
+    max_batch_bytes: int = Field(
+        default=64 << 20, gt=0, description="Most of a batch of operations."
     )
     max_upload_bytes: int = Field(default=1 << 40, gt=0, description="Most of an upload.")
     max_files: int = Field(default=1_000, gt=0, description="Most files of one upload.")

@@ -122,7 +122,7 @@ def open_store(url: str | Path, settings: StoreSettings | None = None) -> Store:
 
     A plain path, `file://` and `parquet://` are a folder of Parquet files; `sqlite://`,
     `postgresql://`, `mysql://` and `mariadb://` a database; `s3://`, `gs://`, `az://` and
-    `abfs://` a bucket; `memory://` is a new store in memory,
+    `abfs://` a bucket; `https://` and `http://` a server; `memory://` is a new store in memory,
     `console:` one that writes each operation to stderr, and `tee://a;b` gives everything to both.
     Other schemes are those of the entry points in the group `lineage.stores`.
 
