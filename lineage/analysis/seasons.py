@@ -206,7 +206,9 @@ def _trend(values: Matrix) -> Matrix:
     weights = np.column_stack(
         [np.interp(np.arange(size), centres, unit) for unit in np.eye(blocks)]
     )
-    found: Matrix = knots @ weights.T
+    found = np.zeros(values.shape)
+    for knot, weight in zip(knots.T, weights.T, strict=True):
+        found += knot[:, None] * weight  # a product of matrices rounds a row by where it stands
     return found
 
 
